@@ -1,0 +1,195 @@
+"""The SIMULATED users of the bundled kitchen: who cooked which dish, when, and what they gave it.
+
+The dishes are real, the people are not. README.md states the rule of this world in a few lines; the
+constants below are its parameters. `labels.jsonl` (what a dish tastes like) is read here and nowhere
+near the features: whether an LM can guess it from the facts is what the demo measures.
+
+    python simulate.py                    # writes events.csv
+    python simulate.py --twin --out ...   # the twin world: neither taste nor cuisine counts
+    python simulate.py --stats            # summary statistics, beside Food.com's where they are at hand
+
+Every draw comes from the raw bits of PCG64, so that numpy versions agree on the file byte by byte.
+"""
+
+import argparse
+import csv
+import datetime
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+SEED = 7
+USERS = 2000
+START = datetime.date(2023, 1, 1)
+DAYS = 730
+
+
+@dataclass(frozen=True)
+class World:
+    """The rule of the world. Strengths are in units of the choice noise (a standard Gumbel)."""
+
+    mean_events: float = 18.0  # events a user, heavy tailed, at least 3
+    zipf: float = 0.8  # appeal of a dish ~ 1 / (rank + 8)^zipf, in random order: how often it is seen
+    slate: int = 30  # dishes that a user sees before choosing one
+    taste: float = 1.3  # sd of a user's liking over dishes that comes from taste labels
+    texture: float = 0.4
+    occasion: float = 0.5
+    cuisine: float = 0.8  # half from the region of the world, half from the cuisine itself
+    quality: float = 0.4  # liked by everyone, unrelated to labels
+    session: float = 0.7  # a second dish of one evening comes from the same region
+    drift: float = 0.5  # share of a user's taste (by variance) that is new at the end of the time line
+    repeat: float = 0.02  # chance that dishes cooked before are back on the slate
+    late: float = 0.24  # share of dishes that arrive in the last 35% of the time line
+    growing: float = 0.14  # share that arrives before that, but not at the start
+    ramp: float = 0.10  # a new dish needs this share of the time line until it is seen as often as others
+    rating_noise: float = 1.0
+    rating_shares: tuple[float, ...] = (0.01, 0.015, 0.045, 0.18, 0.75)  # 1..5, about Food.com's
+
+
+REGIONS = {
+    "china": "sichuan, cantonese, jiangnan, northern chinese, hunan, taiwanese",
+    "japan and korea": "japanese, korean",
+    "southeast asia": "thai, vietnamese, malaysian, singaporean, indonesian, filipino",
+    "south asia": "north indian, south indian, bengali, pakistani, sri lankan",
+    "middle east": "persian, turkish, levantine, georgian, uzbek, egyptian, moroccan",
+    "africa": "ethiopian, nigerian, south african",
+    "western europe": "french, british, german, austrian, swiss, scandinavian",
+    "mediterranean": "italian, spanish, portuguese, greek",
+    "eastern europe": "hungarian, polish, russian, ukrainian, balkan",
+    "north america and the pacific": "american, southern us, cajun, canadian, hawaiian, australian",
+    "latin america": "mexican, tex-mex, peruvian, brazilian, argentine, colombian, cuban, jamaican",
+}
+REGION_OF = {cuisine: region for region, names in REGIONS.items() for cuisine in names.split(", ")}
+
+
+class Draws:
+    """Uniform and normal draws that depend on the seed alone: additions and products of raw bits."""
+
+    def __init__(self, seed: int):
+        self._bits = np.random.PCG64(seed)
+
+    def uniform(self, *shape: int) -> np.ndarray:
+        """float64[shape] in (0, 1)."""
+        raw = self._bits.random_raw(int(np.prod(shape, dtype=int))) >> np.uint64(12)
+        return ((raw.astype(np.float64) + 0.5) * 2.0**-52).reshape(shape)
+
+    def normal(self, *shape: int) -> np.ndarray:
+        """float64[shape], mean 0, variance 1: the sum of twelve uniforms less six (Irwin-Hall)."""
+        total = np.full(shape, -6.0)
+        for _ in range(12):
+            total = total + self.uniform(*shape)
+        return total
+
+    def gumbel(self, *shape: int) -> np.ndarray:
+        return -np.log(-np.log(self.uniform(*shape)))
+
+    def order(self, n: int) -> np.ndarray:
+        return np.argsort(self.uniform(n), kind="stable")
+
+
+def read_jsonl(path: Path) -> list[dict]:
+    with open(path, encoding="utf-8") as file:
+        return [json.loads(line) for line in file if line.strip()]
+
+
+def indicator(values: list[list[str]]) -> np.ndarray:
+    """Multi-hot float64[n, vocabulary], each row of length 1, columns centred."""
+    vocabulary = sorted({v for row in values for v in row})
+    hot = np.array([[float(v in row) for v in vocabulary] for row in values])
+    hot /= np.sqrt(np.maximum(hot.sum(1, keepdims=True), 1))
+    return hot - hot.mean(0)
+
+
+def liking(draws: Draws, features: np.ndarray, users: int) -> np.ndarray:
+    """float64[users, dishes]: random user weights over the features, at unit variance over the catalogue."""
+    score = draws.normal(users, features.shape[1]) @ features.T
+    return score / np.sqrt((score**2).mean())
+
+
+def arrivals(draws: Draws, n: int, world: World) -> np.ndarray:
+    """float64[n] in [0, 1): when each dish joins the catalogue; 0 for most."""
+    arrive = np.zeros(n)
+    order, u = draws.order(n), draws.uniform(n)
+    late, growing = round(n * world.late), round(n * world.growing)
+    arrive[order[:late]] = 0.65 + 0.33 * u[:late]
+    arrive[order[late : late + growing]] = 0.65 * u[late : late + growing]
+    return arrive
+
+
+def diaries(draws: Draws, users: int, world: World) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """When each user cooks: (events a user int[users], day share float[users, most], same evening bool)."""
+    spread = np.exp(0.8 * draws.normal(users))
+    counts = np.clip(np.rint(spread / spread.mean() * (world.mean_events - 3)) + 3, 3, 150).astype(int)
+    most = int(counts.max())
+    joined = np.where(draws.uniform(users) < 0.6, 0.0, 0.8 * draws.uniform(users))
+    when = joined[:, None] + (1 - joined[:, None]) * draws.uniform(users, most)
+    when[np.arange(most)[None, :] >= counts[:, None]] = 2.0  # after the end: sorted behind the real ones
+    when.sort(axis=1)
+    together = draws.uniform(users, most) < 0.35
+    together[:, 0] = False
+    for k in range(1, most):  # a dish cooked on the evening of the one before
+        when[:, k] = np.where(together[:, k] & (when[:, k] < 2), when[:, k - 1], when[:, k])
+    return counts, when, together
+
+
+def simulate(seed: int = SEED, twin: bool = False, users: int = USERS, world: World = World()) -> list[tuple]:
+    """Rows (user, dish_id, ISO date, rating 1..5) in time order.
+
+    In the twin world the strengths of taste, texture, occasion, cuisine and session are 0; appeal,
+    quality, arrivals, diaries and chance stay.
+    """
+    dishes = read_jsonl(HERE / "dishes.jsonl")
+    labels = {row["dish_id"]: row for row in read_jsonl(HERE / "labels.jsonl")}
+    truth = [labels[d["dish_id"]] for d in dishes]
+    n, draws, on = len(dishes), Draws(seed), 0.0 if twin else 1.0
+
+    regions = [REGION_OF[d["cuisine"]] for d in dishes]
+    region = np.array([sorted(set(regions)).index(r) for r in regions])
+    taste = indicator([t["taste"] for t in truth])
+    before, after = liking(draws, taste, users), liking(draws, taste, users)
+    fixed = world.texture * liking(draws, indicator([t["texture"] for t in truth]), users)
+    fixed += world.occasion * liking(draws, indicator([[t["occasion"]] for t in truth]), users)
+    fixed += world.cuisine * np.sqrt(0.5) * liking(draws, indicator([[r] for r in regions]), users)
+    fixed += world.cuisine * np.sqrt(0.5) * liking(draws, indicator([[d["cuisine"]] for d in dishes]), users)
+    quality = world.quality * draws.normal(n)
+    appeal = -world.zipf * np.log(draws.order(n) + 8.0)
+    arrive = arrivals(draws, n, world)
+    counts, when, together = diaries(draws, users, world)
+
+    cooked = np.zeros((users, n), dtype=bool)
+    last = np.full(users, -1)
+    picked_user, picked_dish, picked_time, felt = [], [], [], []
+    for k in range(when.shape[1]):
+        who = np.flatnonzero(counts > k)
+        t = when[who, k][:, None]
+        known = np.minimum((t - arrive + 0.01) / world.ramp, 1.0)
+        seen = appeal + np.log(np.where(arrive <= t, np.where(arrive > 0, known, 1.0), 1e-300))
+        again = draws.uniform(len(who), 1) < world.repeat
+        seen = np.where(cooked[who] & ~again, -700.0, seen) + draws.gumbel(len(who), n)
+        slate = np.argsort(-seen, axis=1, kind="stable")[:, : world.slate]
+        new = np.sqrt(world.drift * t)
+        mood = world.taste * (np.sqrt(1 - new**2) * before[who] + new * after[who]) + fixed[who]
+        mood = mood + world.session * ((region == last[who][:, None]) & together[who, k][:, None])
+        like = np.take_along_axis(on * mood + quality, slate, axis=1)
+        best = np.argmax(np.round(like + draws.gumbel(*slate.shape), 9), axis=1)
+        rows = np.arange(len(who))
+        dish = slate[rows, best]
+        cooked[who, dish], last[who] = True, region[dish]
+        picked_user.append(who)
+        picked_dish.append(dish)
+        picked_time.append(t[:, 0])
+        felt.append(like[rows, best] + world.rating_noise * draws.normal(len(who)))
+
+    user, dish, time, felt = (np.concatenate(x) for x in (picked_user, picked_dish, picked_time, felt))
+    ranks = (np.argsort(np.argsort(np.round(felt, 9), kind="stable"), kind="stable") + 0.5) / len(felt)
+    rating = 1 + np.searchsorted(np.cumsum(world.rating_shares)[:-1], ranks)
+    day = np.minimum((time * DAYS).astype(int), DAYS - 1)
+    width = max(4, len(str(users)))
+    dates = [(START + datetime.timedelta(days=d)).isoformat() for d in range(DAYS)]
+    return [
+        (f"u{user[i] + 1:0{width}d}", dishes[dish[i]]["dish_id"], dates[day[i]], int(rating[i]))
+        for i in np.lexsort((np.arange(len(day)), user, day))
+    ]

@@ -1,0 +1,60 @@
+"""`tokenrec recipe check` and `tokenrec recipe schema`."""
+
+import click
+
+from tokenrec.cli.output import Out, common_options
+
+
+@click.group()
+def group():
+    """Check a recipe, or print its JSON Schema."""
+
+
+@group.command()
+@click.argument("recipe", metavar="RECIPE")
+@click.option("--data", is_flag=True, help="Read the data too: columns, rows, windows.")
+@common_options
+def check(out: Out, recipe: str, data: bool) -> None:
+    """Check a recipe file; every fault is shown with file, line and what to do.
+
+    Nothing is generated and nothing is written. Exits 0 when the recipe is fine, 2 when it is not.
+    """
+    from tokenrec.recipe.load import load_recipe, task_order
+
+    loaded = load_recipe(recipe)
+    found = loaded.recipe
+    document = {"kind": "recipe_check", "schema_version": 1, "recipe": found.name, "path": str(loaded.path),
+                "recipe_hash": loaded.recipe_hash, "tasks": task_order(found)}
+    lines = [f"{loaded.path}: fine", f"  tasks, in the order they run: {', '.join(task_order(found)) or 'none'}",
+             f"  models: writer {found.lm.writer}, reflector {found.lm.reflector}, encoder {found.lm.encoder}"]
+    if data:
+        from tokenrec.dataset.load import load_dataset
+
+        dataset = load_dataset(found, loaded.folder)
+        document |= {"items": len(dataset.item_ids), "users": len(dataset.user_ids), "events": len(dataset.events),
+                     "notes": dataset.notes}
+        lines.append(f"  data: {len(dataset.item_ids)} items, {len(dataset.user_ids)} users, "
+                     f"{len(dataset.events)} events")
+        lines += [f"  note: {note}" for note in dataset.notes]
+    out.emit(document)
+    out.print("\n".join(lines))
+
+
+@group.command()
+@click.option("--project", is_flag=True, help="The schema of tokenrec.yaml instead of a recipe's.")
+@click.option("--write", is_flag=True, help="Write both schemas into tokenrec/report/schemas/ (for developers).")
+@common_options
+def schema(out: Out, project: bool, write: bool) -> None:
+    """Print the JSON Schema of a recipe, for editors and other tools.
+
+    An editor with a YAML language server uses it when a recipe begins with the line
+    `# yaml-language-server: $schema=PATH`.
+    """
+    from tokenrec.recipe.schema import project_schema, recipe_schema, schema_text, write_schemas
+
+    if write:
+        written = [str(path) for path in write_schemas()]
+        out.emit({"kind": "recipe_schema", "schema_version": 1, "written": written})
+        out.print("\n".join(f"wrote {path}" for path in written))
+        return
+    click.echo(schema_text(project_schema() if project else recipe_schema()), nl=False)

@@ -1,0 +1,66 @@
+"""What every later stage knows of the data: plain arrays, users and items as integer codes."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+HISTORY, FIT, TUNE_A, TUNE_B, TEST = range(5)
+WINDOWS = ("history", "fit", "tune_a", "tune_b", "test")
+
+
+@dataclass(frozen=True)
+class Events:
+    """Interactions, parallel arrays of length n in time order (ties in file order).
+
+    `value` is the rating (NaN where the file has none), `positive` the binary relevance that the
+    recipe's `positive:` rule gives, `time` any increasing number (seconds, order, row number).
+    """
+
+    user: np.ndarray  # int32[n], code into Dataset.user_ids
+    item: np.ndarray  # int32[n], code into Dataset.item_ids
+    time: np.ndarray  # float64[n]
+    value: np.ndarray  # float32[n]
+    positive: np.ndarray  # bool[n]
+    window: np.ndarray  # int8[n], one of HISTORY..TEST
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Items, users and events of one recipe; `items[i]` is the record whose id is `item_ids[i]`."""
+
+    name: str
+    item_ids: list[str]
+    items: list[dict]
+    user_ids: list[str]
+    users: list[dict]
+    events: Events
+    data_hash: str
+    split: str  # time | given | user | item_holdout
+    simulated: bool = False
+    notes: list[str] = field(default_factory=list)  # rows skipped and why, with file and line
+
+
+@dataclass(frozen=True)
+class Lists:
+    """The ranking lists of one window: one a user with at least one binary positive in it.
+
+    Rows are the flat (list, candidate item) pairs, sorted by list, then item code; list l owns rows
+    indptr[l]:indptr[l+1]. Items with any earlier event of that user are not candidates.
+    """
+
+    window: int
+    user: np.ndarray  # int32[L]
+    indptr: np.ndarray  # int64[L+1]
+    list_of_row: np.ndarray  # int32[n]
+    item_of_row: np.ndarray  # int32[n]
+    label: np.ndarray  # uint8[n], 1 where the user liked the item in this window
+    missed: np.ndarray  # int32[L], relevant items that are no candidates: the recall ceiling
+    before: np.ndarray  # bool[len(events)], the events that behaviour columns may use
+    cold_row: np.ndarray  # bool[n], item has <= 2 positives before the window
+    sparse_list: np.ndarray  # bool[L], user has <= 5 events before the window
+
+    def __len__(self) -> int:
+        return len(self.user)

@@ -1,0 +1,122 @@
+"""Tokens to ranker columns: what a text says of an item or a user, for every row of the lists.
+
+A subject without an accepted token has NaN in all of its columns, never 0. Nothing here looks at events
+outside `lists.before`.
+"""
+
+import zlib
+from dataclasses import replace
+
+import numpy as np
+
+from tokenrec.dataset.types import Dataset, Lists
+from tokenrec.features.profiles import closest_like, factors, gather, liked_matrix, mapped_factors, profiles
+from tokenrec.features.profiles import standardise, unit
+from tokenrec.features.types import Columns, Vectors
+
+MOST_NAMED = 16  # named columns that go to the ranker as they are; longer vocabularies are summed up
+COMPONENTS = 4
+
+
+def token_columns(
+    vectors: Vectors, dataset: Dataset, lists: Lists, user_vectors: Vectors | None = None, item_vectors: Vectors | None = None
+) -> Columns:
+    """Columns of one source, float32[n_rows, k], named source.output.what.
+
+    Items: `profile`, cosine to the mean of the user's liked items (all centred on the catalogue's mean);
+    `closest`, cosine to the nearest of the latest liked items; `mapped`, the text's place in the factor model
+    times the user's factors (`profiles.mapped_factors`), standardised within the list; then the columns
+    themselves when they are named and at most MOST_NAMED, or up to four principal components. Users: the
+    columns themselves when named. Where the other side shares the `space`, `overlap`, their centred cosine:
+    give `item_vectors` for a user source, or `user_vectors` for an item source.
+    """
+    if vectors.subject == "user":
+        return _user_columns(vectors, dataset, lists, item_vectors)
+    return _item_columns(vectors, dataset, lists, user_vectors)
+
+
+def join_columns(source: str, parts: list[Columns]) -> Columns:
+    """One block of columns out of several, for a task with more than one output."""
+    return Columns(source, [name for p in parts for name in p.names], np.concatenate([p.matrix for p in parts], axis=1))
+
+
+def shuffle_vectors(vectors: Vectors, seed: int) -> Vectors:
+    """The placebo: the same tokens dealt at random among the subjects that have one; who has none stays so."""
+    rows = np.flatnonzero(~np.isnan(vectors.matrix).all(axis=1))
+    rng = np.random.default_rng([seed, zlib.crc32(f"{vectors.source}.{vectors.output}".encode())])
+    matrix = vectors.matrix.copy()
+    matrix[rows] = vectors.matrix[rng.permutation(rows)]
+    return replace(vectors, matrix=matrix)
+
+
+def _item_columns(vectors: Vectors, dataset: Dataset, lists: Lists, users: Vectors | None) -> Columns:
+    items = _centred(vectors.matrix)
+    liked = liked_matrix(dataset, lists.before)
+    likers = unit(profiles(items, liked))
+    made = {
+        "profile": _cosine(likers, items, lists),
+        "closest": closest_like(items, dataset, lists),
+        "mapped": _mapped(items, liked, lists),
+    }
+    if users is not None and users.space == vectors.space:
+        made["overlap"] = _cosine(_centred(users.matrix), items, lists)
+    names, own = _own_columns(vectors, items)
+    columns = [*made.values(), *own[lists.item_of_row].T]
+    return _columns(vectors, [*made, *names], columns, len(lists.item_of_row))
+
+
+def _user_columns(vectors: Vectors, dataset: Dataset, lists: Lists, items: Vectors | None) -> Columns:
+    names, columns = [], []
+    if items is not None and items.space == vectors.space:
+        names.append("overlap")
+        columns.append(_cosine(_centred(vectors.matrix), _centred(items.matrix), lists))
+    if vectors.named and vectors.matrix.shape[1] <= MOST_NAMED:
+        names += vectors.columns
+        columns += list(vectors.matrix[lists.user][lists.list_of_row].T)
+    return _columns(vectors, names, columns, len(lists.item_of_row))
+
+
+def _columns(vectors: Vectors, names: list[str], columns: list[np.ndarray], n_rows: int) -> Columns:
+    matrix = np.empty((n_rows, len(columns)), np.float32)
+    for j, column in enumerate(columns):
+        matrix[:, j] = column
+    return Columns(vectors.source, [f"{vectors.source}.{vectors.output}.{name}" for name in names], matrix)
+
+
+def _centred(matrix: np.ndarray) -> np.ndarray:
+    """float64, less the mean of the subjects that have a token; a row with any NaN is all NaN."""
+    matrix = matrix.astype(float)
+    matrix[~np.isfinite(matrix).all(axis=1)] = np.nan
+    known = ~np.isnan(matrix).any(axis=1)
+    return matrix - matrix[known].mean(axis=0) if known.any() else matrix
+
+
+def _cosine(users: np.ndarray, items: np.ndarray, lists: Lists) -> np.ndarray:
+    """float32[n_rows] cosine of user and item rows; NaN where either has no direction."""
+    users, items = unit(users).astype(np.float32), unit(items).astype(np.float32).T
+    return gather(lists, items.shape[1], lambda u: users[u] @ items)
+
+
+def _mapped(items: np.ndarray, liked, lists: Lists) -> np.ndarray:
+    left, right = factors(liked)
+    place = mapped_factors(items, right, liked)
+    if not right.shape[1]:
+        return np.full(len(lists.item_of_row), np.nan, np.float32)
+    left = np.where((np.diff(liked.indptr) > 0)[:, None], left, np.nan)
+    return standardise(gather(lists, len(items), lambda u: left[u] @ place.T), lists)
+
+
+def _own_columns(vectors: Vectors, items: np.ndarray) -> tuple[list[str], np.ndarray]:
+    """Names and float[items, k]: the named columns, or principal components over all items with a token."""
+    d = items.shape[1]
+    if vectors.named and d <= MOST_NAMED:
+        return list(vectors.columns), vectors.matrix
+    known = ~np.isnan(items).any(axis=1)
+    k = min(COMPONENTS, d, max(int(known.sum()) - 1, 0))
+    out = np.full((len(items), k), np.nan)
+    if k:
+        _, axes = np.linalg.eigh(items[known].T @ items[known])
+        axes = axes[:, ::-1][:, :k]
+        axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(k)])  # an axis has no sign of its own
+        out[known] = items[known] @ axes
+    return [f"component{j + 1}" for j in range(k)], out

@@ -1,0 +1,84 @@
+"""The per-record checks of one text, cheap to dear: one list, walked by the judge and wrapped for Guardrails."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .base import Finding
+from .factuality.catalogue import Terms
+from .factuality.names import contradicted, entities, names
+from .factuality.numbers import numbers
+from .noise.copy import copied
+from .noise.echo import echo
+from .noise.language import language
+from .noise.length import length
+from .noise.loops import cut_off, loops
+from .noise.markup import markup
+from .noise.refusal import refusal
+from .noise.telling import telling
+from .text import clip, strings
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What one text output is held to; the same for every subject of a task."""
+
+    min_words: int = 1
+    max_words: int | None = None
+    language: str = "en"
+    ground: str = "closed"  # closed | open | none
+    instruction: str = ""
+    examples: tuple[Mapping[str, Any], ...] = ()
+    terms: Terms = field(default_factory=Terms)
+
+    @property
+    def least_content(self) -> int:
+        """Content words that a text must have; where a word or two is the whole answer, one will do."""
+        return 1 if self.max_words is not None and self.max_words <= 5 else 2
+
+
+@dataclass(frozen=True)
+class Source:
+    """What one text was written from."""
+
+    record: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+    finish_reason: str = ""
+
+
+Check = Callable[[str, Rules, Source], Finding]
+
+NOISE: dict[str, Check] = {
+    "noise/length": lambda text, r, s: length(text, r.min_words, r.max_words),
+    "noise/refusal": lambda text, r, s: refusal(text),
+    "noise/markup": lambda text, r, s: markup(text, s.name),
+    "noise/cut_off": lambda text, r, s: cut_off(text, s.finish_reason),
+    "noise/loops": lambda text, r, s: loops(text),
+    "noise/language": lambda text, r, s: language(text, r.language, [s.name, *strings(dict(s.record))]),
+    "noise/tells_nothing": lambda text, r, s: telling(text, s.name, r.least_content),
+    "noise/echo": lambda text, r, s: echo(text, s.record, r.instruction, r.examples),
+    "noise/copy": lambda text, r, s: copied(text, s.record),
+}
+CLOSED: dict[str, Check] = {
+    "factuality/numbers": lambda text, r, s: numbers(text, s.record),
+    "factuality/contradicted": lambda text, r, s: contradicted(text, s.record, r.terms, s.name),
+    "factuality/names": lambda text, r, s: names(text, s.record, r.terms, s.name),
+    "factuality/entities": lambda text, r, s: entities(text, s.record, s.name, r.language),
+}
+
+
+def unverifiable(text: str, rules: Rules, source: Source) -> Finding:
+    """Open grounding, first version: passes, noting the first claim that the record does not bear out (score 1)
+    or, where there is none, the text as a whole (score 0). Contradiction by catalogue facts comes later."""
+    for check in CLOSED.values():
+        found = check(text, rules, source)
+        if not found.passed:
+            return Finding("factuality/unverifiable", True, 1.0, f"unverifiable: {found.reason}", found.quote)
+    return Finding("factuality/unverifiable", True, 0.0, "open: not checked against the world", clip(text))
+
+
+def checks_for(rules: Rules) -> dict[str, Check]:
+    """The checks that apply to a text under `rules`, in order."""
+    if rules.ground == "closed":
+        return NOISE | CLOSED
+    return NOISE | {"factuality/unverifiable": unverifiable} if rules.ground == "open" else NOISE

@@ -1,0 +1,126 @@
+"""Named things in a closed-world text must follow from the record: catalogue terms, categories, proper names."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ..base import Finding
+from ..text import STOP, clip, sentences, stem, strings, tokens, words
+from .catalogue import Term, Terms
+
+GATE, CONTRADICTED, ENTITY = "factuality/names", "factuality/contradicted", "factuality/entities"
+SURE = 0.5  # how sure the catalogue must be that a word names a thing
+
+# Other spellings and regional names of one thing; and what follows from what. Data, not logic: extend freely.
+_SAME = [
+    "scallion|green onion|spring onion", "cilantro|coriander", "prawn|shrimp", "aubergine|eggplant", "courgette|zucchini",
+    "chickpea|garbanzo", "chile|chili|chilli", "yogurt|yoghurt", "cornstarch|cornflour", "rocket|arugula", "beet|beetroot",
+    "ketchup|catsup", "doughnut|donut", "grey|gray", "flavor|flavour", "capsicum|bell pepper", "bean curd|tofu",
+    "minced beef|ground beef", "confectioner sugar|powdered sugar|icing sugar", "film|movie", "hip hop|hiphop|hip-hop",
+]  # fmt: skip
+_FOLLOWS = {"vegetarian": {"vegan"}, "meatless": {"vegan", "vegetarian"}, "dairy-free": {"vegan"}}
+_ALIASES: dict[Term, list[Term]] = {}
+for _group in _SAME:
+    _terms = [tuple(stem(w) for w in words(s)) for s in _group.split("|")]
+    for _term in _terms:
+        _ALIASES[_term] = [t for t in _terms if t != _term]
+_DENIED = re.compile(
+    r"(?:\b(?:no|not|without|never|nor|isn['’]t|free of|free from|instead of|rather than|minus|skip(?:s|ping)?|hold the|unlike|"
+    r"like|as|reminiscent of|less)\s+(?:an?\s+|any\s+|the\s+)?(?:[\w-]+\s+(?:or\s+|and\s+)?)?)$",
+    re.IGNORECASE,
+)
+_FREE = re.compile(r"^\s?-?\s?(?:free\b|less\b|-like\b|-style\b|-inspired\b)", re.IGNORECASE)
+_NOUNS_CAPITALISED = {"de", "lb"}  # languages that capitalise every noun
+
+
+def names(text: str, record: Mapping[str, Any], terms: Terms, name: str = "") -> Finding:
+    """Fails on a thing that the catalogue knows and this record does not have. Score: share of such mentions.
+
+    A mention follows when all its words stand somewhere in the record (plural or singular), under another
+    spelling, or as a kind of something in it ("cheese" of feta, where the catalogue knows "feta cheese").
+    "No chicken", "chicken-free" and "like butter" claim no chicken and no butter.
+    """
+    known = _known(record, name)
+    seq = tokens(text)
+    stems = [stem(t[0]) for t in seq]
+    judged, wrong, i = 0, [], 0
+    while i < len(stems):
+        n = next((n for n in (3, 2, 1) if terms.things.get(tuple(stems[i : i + n]), 0) >= SURE and i + n <= len(stems)), 0)
+        if not n:
+            i += 1
+            continue
+        term = tuple(stems[i : i + n])
+        start, end = seq[i][1], seq[i + n - 1][2]
+        i += n
+        if _DENIED.search(text[:start][-40:]) or _FREE.match(text[end : end + 12]):
+            continue
+        judged += 1
+        if not _supported(term, known, terms):
+            wrong.append(text[start:end])
+    if not wrong:
+        return Finding(GATE, True, 0.0 if judged else None)
+    return Finding(GATE, False, round(len(wrong) / judged, 4), "named, but not in the record", clip(wrong[0]))
+
+
+def contradicted(text: str, record: Mapping[str, Any], terms: Terms, name: str = "") -> Finding:
+    """Fails when the text gives a category another value of the catalogue than the record does
+    (record: diet vegan; text: "a vegetarian-only menu" passes, "for meat lovers" with a diet "meat" does not)."""
+    known = _known(record, name)
+    seq = tokens(text)
+    stems = [stem(t[0]) for t in seq]
+    for field, values in terms.values.items():
+        own = record.get(field)
+        if not isinstance(own, str) or not own.strip():
+            continue
+        for n in (3, 2, 1):
+            for i in range(len(stems) - n + 1):
+                term = tuple(stems[i : i + n])
+                if values.get(term, 0) < SURE or all(w in known for w in term):
+                    continue
+                start, end = seq[i][1], seq[i + n - 1][2]
+                denied = _DENIED.search(text[:start][-40:]) or _FREE.match(text[end : end + 12])
+                if denied or _FOLLOWS.get("-".join(term), set()) & known:
+                    continue
+                return Finding(CONTRADICTED, False, 1.0, f"the record's {field} is {own}", clip(text[start:end]))
+    return Finding(CONTRADICTED, True)
+
+
+def entities(text: str, record: Mapping[str, Any], name: str = "", language: str = "en") -> Finding:
+    """Fails on a proper name (capitalised inside a sentence) whose words are not in the record.
+
+    Not judged where capitals say nothing: German, titles, shouting.
+    """
+    if language.split("-")[0] in _NOUNS_CAPITALISED:
+        return Finding(ENTITY, True)
+    letters = re.findall(r"[^\W\d_]{2,}", text)
+    if len(letters) < 4 or sum(w[0].isupper() for w in letters if w.casefold() not in STOP) > 0.6 * len(letters):
+        return Finding(ENTITY, True)
+    known = None
+    for sentence in sentences(text):
+        fresh = True
+        for word, start, end in tokens(sentence):
+            shown = sentence[start:end]
+            lead = fresh or bool(re.search(r"[:\"“'‘(]\s*$", sentence[:start]))
+            fresh = False
+            if lead or not shown[0].isupper() or len(shown) < 2 or word in STOP or word.startswith(("i'", "i’")):
+                continue
+            known = known if known is not None else _known(record, name)
+            if stem(word) not in known and not any(len(k) > 3 and stem(word).startswith(k) for k in known):
+                return Finding(ENTITY, False, 1.0, "a name that the record does not have", clip(shown))
+    return Finding(ENTITY, True)
+
+
+def _known(record: Mapping[str, Any], name: str) -> set[str]:
+    found = {stem(w) for s in strings(dict(record)) for w in words(s)}
+    return found | {stem(w) for w in words(name)}
+
+
+def _supported(term: Term, known: set[str], terms: Terms) -> bool:
+    if all(w in known for w in term):
+        return True
+    if any(all(w in known for w in other) for other in _ALIASES.get(term, ())):
+        return True
+    swapped = [_ALIASES.get((w,), []) for w in term]
+    if all(w in known or any(all(x in known for x in alias) for alias in aliases) for w, aliases in zip(term, swapped)):
+        return True
+    return len(term) == 1 and bool(terms.kinds.get(term[0], frozenset()) & known)

@@ -1,0 +1,118 @@
+"""How gates see text: words with their places, sentences, plain stems. Han and kana characters are words."""
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Any
+
+CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f"
+_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
+_TOKEN = re.compile(rf"[{CJK}]|[^\W_{CJK}]+(?:['’][^\W\d_{CJK}]+)*")
+_COUNTED = re.compile(rf"[^\W_{CJK}{_UNSPACED}]+(?:[-'’.,/][^\W_{CJK}{_UNSPACED}]+)*")
+_CJK_CHAR = re.compile(rf"[{CJK}]")
+_UNSPACED_CHAR = re.compile(rf"[{_UNSPACED}]")
+_SENTENCE = re.compile(r".+?(?:[.!?…]+[\"'”’)\]]*(?=\s|$)|[。！？]+[」』”]*|\n|$)", re.DOTALL)
+
+Token = tuple[str, int, int]  # case-folded word, start, end
+
+# Words that say nothing by themselves; enough of them to tell content from grammar.
+STOP = frozenset(
+    """a an the this that these those it its it's is are was were be been being has have had do does did will would can
+    could should may might must and or but nor so if then than as at by for from in into of off on onto out over to up
+    with without about after before between during through under while when where which who whom whose what why how
+    i you he she we they me him her us them my your his our their one ones there here not no yes very too also just
+    only more most much many some any all each every both other another such own same again ever never always
+    often s t d ll ve re m is's""".split()
+)
+
+
+def tokens(text: str) -> list[Token]:
+    """The words of `text`, case-folded, each with its start and end in `text`."""
+    return [(m.group().casefold(), m.start(), m.end()) for m in _TOKEN.finditer(text)]
+
+
+def words(text: str) -> list[str]:
+    """The case-folded words of `text`; every Han or kana character is one."""
+    return [w.casefold() for w in _TOKEN.findall(text)]
+
+
+def count_words(text: str) -> int:
+    """Words as `max_words` counts them: hyphenated words are one, two Han or kana characters are one word
+    (the usual ratio between Chinese characters and words), five Thai, Lao, Khmer or Burmese letters are one."""
+    spaced = len(_COUNTED.findall(text))
+    return spaced + math.ceil(len(_CJK_CHAR.findall(text)) / 2) + math.ceil(len(_UNSPACED_CHAR.findall(text)) / 5)
+
+
+def is_cjk(word: str) -> bool:
+    return bool(_CJK_CHAR.match(word))
+
+
+def sentences(text: str) -> list[str]:
+    """Sentences, trimmed, in order. A stop inside a number or name ends none."""
+    return [found.strip() for found in _SENTENCE.findall(text) if found.strip()]
+
+
+@lru_cache(maxsize=65536)
+def stem(word: str) -> str:
+    """Singular, unaccented form: enough to match "tomatoes" with "tomato" (English; others pass unchanged)."""
+    if not word.isascii():
+        word = "".join(c for c in unicodedata.normalize("NFKD", word) if not unicodedata.combining(c))
+    word = re.sub(r"['’]s?$", "", word)
+    if len(word) < 4 or word.endswith(("ss", "us", "is")):
+        return word
+    if word.endswith("ies"):
+        return word[:-3] + "y" if len(word) > 4 else word[:-1]
+    if word.endswith(("leaves", "loaves", "halves", "calves", "knives", "shelves", "thieves")):
+        return word[:-3] + "f"
+    if word.endswith(("oes", "shes", "ches", "xes", "sses", "zes")):
+        return word[:-2]
+    return word[:-1] if word.endswith("s") else word
+
+
+def strings(value: Any) -> Iterator[str]:
+    """All strings and numbers inside a record, depth first, as text."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from strings(inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            yield from strings(inner)
+    elif value is not None and not isinstance(value, bool):
+        yield str(value)
+
+
+def shingles(source: Iterable[str], k: int) -> set[tuple[str, ...]]:
+    """Every run of k words in a sequence of words."""
+    seq = list(source)
+    return {tuple(seq[i : i + k]) for i in range(len(seq) - k + 1)}
+
+
+def covered(seq: list[str], known: set[tuple[str, ...]], k: int) -> list[bool]:
+    """Which words of `seq` lie in a run of k that is `known`."""
+    mask = [False] * len(seq)
+    for i in range(len(seq) - k + 1):
+        if tuple(seq[i : i + k]) in known:
+            mask[i : i + k] = [True] * k
+    return mask
+
+
+def longest_run(mask: list[bool]) -> tuple[int, int]:
+    """Start and end of the longest stretch of True; (0, 0) when there is none."""
+    best, start = (0, 0), None
+    for i, on in enumerate([*mask, False]):
+        if on and start is None:
+            start = i
+        elif not on and start is not None:
+            if i - start > best[1] - best[0]:
+                best = (start, i)
+            start = None
+    return best
+
+
+def clip(quote: str, most: int = 120) -> str:
+    """At most `most` characters of a quote, still verbatim."""
+    return quote if len(quote) <= most else quote[:most]

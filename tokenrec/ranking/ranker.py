@@ -1,0 +1,171 @@
+"""The ranker: XGBoost on any blocks of columns, its settings, and the quick score *lite* of a program."""
+
+import os
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tokenrec.dataset.types import Lists
+from tokenrec.features.types import Columns
+from tokenrec.ranking.metrics import mean, per_list, relevant_ranks
+
+ROWS = 200_000  # scored at a time
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `choose_settings` may choose; the names are XGBoost's, `negatives` are sampled a list when fitting."""
+
+    objective: str = "rank:ndcg"  # rank:ndcg | rank:pairwise | binary:logistic
+    pair_method: str = "mean"  # mean | topk
+    pairs: int = 4  # a document for mean, the truncation for topk
+    rounds: int = 100
+    depth: int = 4
+    eta: float = 0.1
+    subsample: float = 0.8
+    colsample: float = 0.8
+    min_child_weight: float = 5.0
+    penalty: float = 5.0  # L2 on leaves
+    max_bin: int = 64
+    negatives: int = 100
+
+    def parameters(self, seed: int) -> dict:
+        """The parameters as XGBoost's native interface takes them."""
+        ranking = {"lambdarank_pair_method": self.pair_method, "lambdarank_num_pair_per_sample": self.pairs}
+        return {
+            "objective": self.objective,
+            "max_depth": self.depth,
+            "eta": self.eta,
+            "subsample": self.subsample,
+            "colsample_bytree": self.colsample,
+            "min_child_weight": self.min_child_weight,
+            "lambda": self.penalty,
+            "max_bin": self.max_bin,
+            "tree_method": "hist",
+            "nthread": os.cpu_count() or 1,
+            "seed": seed,
+            "verbosity": 0,
+        } | (ranking if self.objective.startswith("rank:") else {})
+
+
+GRID = (
+    Settings(),
+    Settings(pair_method="topk", pairs=20),
+    Settings(objective="rank:pairwise"),
+    Settings(objective="binary:logistic", min_child_weight=1.0),
+    Settings(depth=3, eta=0.05),
+    Settings(objective="rank:pairwise", depth=3, eta=0.05),
+    Settings(objective="binary:logistic", depth=3, eta=0.05, min_child_weight=1.0),
+    Settings(depth=6, eta=0.05, min_child_weight=20.0),
+)
+ROUNDS = (30, 60, 100, 200)
+
+LITE = Settings(rounds=15, depth=3, eta=0.3, subsample=1.0, colsample=1.0, min_child_weight=1.0, penalty=1.0)
+
+
+def sample_rows(lists: Lists, negatives: int, seed: int) -> np.ndarray:
+    """int64, sorted: every relevant row and `negatives` random others a list (all where there are fewer)."""
+    key = np.random.default_rng(seed).random(len(lists.label), dtype=np.float32)
+    key[lists.label == 1] = -1
+    order = np.lexsort((key, lists.list_of_row))
+    place = np.arange(len(order)) - lists.indptr[lists.list_of_row]
+    wanted = negatives + np.bincount(lists.list_of_row, lists.label, minlength=len(lists))
+    return np.sort(order[place < wanted[lists.list_of_row]])
+
+
+def train(blocks: list[Columns], lists: Lists, settings: Settings, seed: int, margin: np.ndarray | None = None,
+          rows: np.ndarray | None = None):
+    """An xgboost.Booster fitted on `lists`, on a seeded sample of their rows or on the `rows` given.
+
+    `blocks` are Columns of the same lists, side by side. `margin` (float[n_rows]) is what the trees add to.
+    """
+    import xgboost
+
+    rows = sample_rows(lists, settings.negatives, seed) if rows is None else rows
+    data = xgboost.QuantileDMatrix(
+        np.concatenate([b.matrix[rows] for b in blocks], axis=1),
+        label=lists.label[rows],
+        qid=lists.list_of_row[rows] if settings.objective.startswith("rank:") else None,
+        base_margin=None if margin is None else margin[rows],
+        max_bin=settings.max_bin,
+        nthread=os.cpu_count() or 1,
+    )
+    return xgboost.train(settings.parameters(seed), data, settings.rounds)
+
+
+def score(booster, blocks: list[Columns], rounds: int = 0, margin: np.ndarray | None = None) -> np.ndarray:
+    """float32[n_rows]: the margin of every candidate, by the first `rounds` trees (0: all of them)."""
+    n = len(blocks[0].matrix)
+    out = np.empty(n, np.float32)
+    for start in range(0, n, ROWS):
+        part = np.concatenate([b.matrix[start : start + ROWS] for b in blocks], axis=1)
+        base = None if margin is None else margin[start : start + ROWS]
+        out[start : start + ROWS] = booster.inplace_predict(
+            part, iteration_range=(0, rounds), predict_type="margin", base_margin=base
+        )
+    return out
+
+
+def average(scores: list[np.ndarray], lists: Lists) -> np.ndarray:
+    """float32[n_rows]: mean of several seeds' scores, each first standardised within its list.
+
+    So that no seed outvotes another by a wider scale; a list in which all candidates tie stays tied.
+    """
+    from tokenrec.features.profiles import standardise
+
+    total = np.zeros(len(lists.label))
+    for one in scores:
+        total += standardise(one, lists)
+    return (total / len(scores)).astype(np.float32)
+
+
+def choose_settings(fit: list[Columns], lists_fit: Lists, tune: list[Columns], lists_tune: Lists, metric: str,
+                    slice: str = "all", negatives: int = 100, seed: int = 0, grid=GRID) -> tuple[Settings, list[dict]]:
+    """The best of `grid` x ROUNDS on tune-A, and the table it was chosen from (settings, rounds, value).
+
+    One training a grid entry: fewer rounds are read off the same trees. Equal values keep the earlier entry.
+    """
+    table = []
+    for settings in grid:
+        settings = replace(settings, rounds=max(ROUNDS), negatives=negatives)
+        booster = train(fit, lists_fit, settings, seed)
+        for rounds in ROUNDS:
+            ranks = relevant_ranks(score(booster, tune, rounds), lists_tune)
+            value = mean(per_list(ranks, lists_tune, metric, slice))
+            table.append({"settings": replace(settings, rounds=rounds), "value": value})
+    best = max(table, key=lambda row: -1.0 if np.isnan(row["value"]) else row["value"])
+    return best["settings"], table
+
+
+def margins(fit: Columns, lists_fit: Lists, tune: Columns, settings: Settings, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """(float32[fit rows], float32[tune rows]): the behaviour-only ranker's margin, which *lite* adds to.
+
+    Each half of the fit lists is scored by the booster of the other half, so that what is left to explain there
+    is as much as on new lists; tune rows get the mean of the two.
+    """
+    half = np.random.default_rng(seed).permutation(len(lists_fit)) % 2
+    of_row = half[lists_fit.list_of_row]
+    rows = sample_rows(lists_fit, settings.negatives, seed)
+    fit_margin, tune_margin = np.empty(len(of_row), np.float32), 0
+    for part in (0, 1):
+        booster = train([fit], lists_fit, settings, seed, rows=rows[of_row[rows] != part])
+        held = of_row == part
+        fit_margin[held] = score(booster, [Columns(fit.source, fit.names, fit.matrix[held])])
+        tune_margin = tune_margin + score(booster, [tune]) / 2
+    return fit_margin, tune_margin.astype(np.float32)
+
+
+def lite(margin_fit: np.ndarray, fit: list[Columns], lists_fit: Lists, margin_tune: np.ndarray, tune: list[Columns],
+         lists_tune: Lists, metric: str, slice: str = "all", seed: int = 0) -> np.ndarray:
+    """float64[tune lists]: metric(m + g) - metric(m), NaN outside the slice; its mean is the program's score.
+
+    m is the margin (see `margins`); g is LITE's 15 rounds on top of it, fitted on half of the fit lists with the
+    program's columns alone. Differences under .003 are ties; wants 400 tune lists or more.
+    """
+    half = np.random.default_rng(seed).permutation(len(lists_fit)) < (len(lists_fit) + 1) // 2
+    rows = sample_rows(lists_fit, LITE.negatives, seed)
+    rows = rows[half[lists_fit.list_of_row[rows]]]
+    booster = train(fit, lists_fit, LITE, seed, margin_fit, rows)
+    after = relevant_ranks(score(booster, tune, margin=margin_tune), lists_tune)
+    before = relevant_ranks(margin_tune, lists_tune)
+    return per_list(after, lists_tune, metric, slice) - per_list(before, lists_tune, metric, slice)

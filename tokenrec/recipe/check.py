@@ -1,0 +1,228 @@
+"""What the types of a recipe cannot say: references, examples, privacy, limits, files."""
+
+from collections.abc import Iterator
+from graphlib import CycleError
+from pathlib import Path
+
+from tokenrec.config import Encoder, LoadedProject, resolve_model
+from tokenrec.errors import InputError
+from tokenrec.recipe.examples import check_examples
+from tokenrec.recipe.explain import nearest
+from tokenrec.recipe.models import Data, Recipe, Task
+from tokenrec.recipe.refs import choices_of, ref, task_order
+
+Fault = tuple[tuple, str]  # path in the recipe, "what is wrong. what to do"
+TAKEN = {"tokens": "the arm raw_text+tokens means all tasks", "raw_text": "it names an arm", "behaviour": "it names an arm"}
+
+
+def check_recipe(recipe: Recipe, broken: set[str]) -> Iterator[Fault]:
+    """Faults across fields. `broken`: tasks already reported and left out, which may still be referred to."""
+    if recipe.data:
+        yield from _data(recipe.data)
+    for name in recipe.tasks:
+        if name in TAKEN:
+            yield ("tasks", name), f"cannot be called {name}: {TAKEN[name]}. give the task another name"
+        yield from _inputs(recipe, name, broken)
+        yield from _outputs(recipe, name, broken)
+        yield from check_examples(recipe, name, broken)
+        if recipe.privacy.send is not None:
+            yield from _privacy(recipe, name)
+    try:
+        task_order(recipe)
+    except CycleError as error:
+        circle = error.args[1][::-1]
+        if len(circle) > 2:  # a task that reads itself is reported at its input
+            yield ("tasks", circle[0]), f"{' → '.join(circle)} is a circle: each waits for the next. take one $ input out"
+    known = [*recipe.tasks, *broken]
+    for i, name in enumerate(recipe.compile.tasks):
+        if name not in known:
+            yield ("compile", "tasks", i), f"{name} is no task of this recipe. {nearest(name, known)}"
+    for key, limit in recipe.eval.fail_if.items():
+        at, number = ("eval", "fail_if", key), _number(limit)
+        if not limit.strip().startswith(">") or limit.strip().startswith(">="):
+            yield at, f'"{limit}" is no upper limit. write it like "> 0.10"'
+        elif number is None or not 0 <= number <= 1:
+            yield at, f'"{limit}" is no share. a rate lies between 0 and 1: write it like "> 0.10"'
+
+
+def _number(comparison: str) -> float | None:
+    try:
+        return float(comparison.strip().lstrip("<>=!"))
+    except ValueError:
+        return None
+
+
+def _data(data: Data) -> Iterator[Fault]:
+    events, at = data.events, ("data", "events")
+    if events.positive is not None:
+        if events.value is None:
+            yield (*at, "positive"), "compares a value, and events has no value:. name the column, or remove positive:"
+        if _number(events.positive) is None:
+            yield (*at, "positive"), f'"{events.positive}" compares with no number. write it like ">= 4"'
+    if events.none_value is not None and events.value is None:
+        yield (*at, "none_value"), "needs value:. name the column of the value, or remove none_value:"
+    if data.split.by == "given" and events.test is None:
+        yield ("data", "split", "by"), "given needs the published test file. name it: data.events.test"
+    if data.split.by != "given" and events.test is not None:
+        yield (*at, "test"), "is read only with split: {by: given}. add that, or remove test:"
+    if data.split.by == "time" and events.time is None:
+        yield at, "lacks time:, which split by time needs. name the column, or write split: {by: user}"
+    elif data.split.by == "item_holdout" and events.time is None:
+        yield at, "lacks time:, which item_holdout needs to tell earlier from later. name the column"
+
+
+def _inputs(recipe: Recipe, name: str, broken: set[str]) -> Iterator[Fault]:
+    task, at, seen = recipe.tasks[name], ("tasks", name), set()
+    shown = [((*at, "inputs", i), text, False) for i, text in enumerate(task.inputs)]
+    shown += [((*at, "history", "show", i), text, True) for i, text in enumerate(task.history.show if task.history else [])]
+    for path, text, of_items in shown:
+        if (of_items, text) in seen:
+            yield path, f"{text} is named twice. remove one"
+        seen.add((of_items, text))
+        if not text.strip():
+            yield path, "is empty. name a field"
+        elif not text.startswith("$"):
+            if text in task.outputs and not of_items:
+                yield path, f"{text} is also an output of this task. give the output another name"
+            if task.for_ == "user" and not of_items and recipe.data:
+                users = recipe.data.users
+                if users is None:
+                    yield path, ("a user has no fields without data.users. show their items instead: "
+                                 f"history: {{show: [{text}]}}")
+                elif text not in (known := [users.id, *users.facts]):
+                    yield path, f"{text} is no field of data.users. {nearest(text, known)}"
+        elif (found := ref(text)) is None:
+            yield path, f"{text} is no reference. write it $task.output"
+        elif found[0] == name:
+            yield path, f"{text} is an output of this very task. take it out"
+        elif found[0] in broken:
+            pass
+        elif found[0] not in recipe.tasks:
+            yield path, f"{text}: there is no task {found[0]}. {nearest(found[0], list(recipe.tasks))}"
+        elif found[1] not in (outputs := recipe.tasks[found[0]].outputs):
+            yield path, f"{text}: task {found[0]} has no output {found[1]}. {nearest(found[1], list(outputs))}"
+        else:
+            other, wanted = recipe.tasks[found[0]].for_, "item" if of_items else task.for_
+            if other == "item" and wanted == "user":
+                yield path, (f"{text} is written about items, and this task is for users. "
+                             f"show it for each of their items: history: {{show: [{text}]}}")
+            elif other != wanted:
+                yield path, f"{text} is written about users, and what is shown here are items. take it out"
+
+
+def _outputs(recipe: Recipe, name: str, broken: set[str]) -> Iterator[Fault]:
+    for key, output in recipe.tasks[name].outputs.items():
+        at = ("tasks", name, "outputs", key)
+        closed = output.type in ("tags", "choice")
+        for limit in ("max", "min"):
+            value = getattr(output, limit)
+            if value is None:
+                continue
+            if output.type == "text":
+                yield (*at, limit), f"does not go with text. write {limit}_words: {value:g}"
+            elif output.type == "choice":
+                yield (*at, limit), "does not go with a choice, which is always one. remove it, or write type: tags"
+            elif output.type == "tags" and (value != int(value) or value < (limit == "max")):
+                yield (*at, limit), f"{value:g} is no number of tags. write a whole number"
+        if output.min is not None and output.max is not None and output.min > output.max:
+            yield (*at, "min"), f"{output.min:g} is above max ({output.max:g}). lower it"
+        if output.type != "text":
+            for limit in ("max_words", "min_words"):
+                if limit in output.model_fields_set:
+                    yield (*at, limit), f"goes with text only, and this is {output.type}. remove it"
+        if output.or_none and output.type != "tags":
+            yield (*at, "or_none"), "goes with tags only. remove it, or add a choice such as \"none\""
+        if closed and isinstance(output.choices, str) and ref(output.choices.removesuffix(".choices"))[0] in broken:
+            continue
+        if closed:
+            try:
+                choices = choices_of(recipe, name, key)
+            except InputError as error:
+                yield (*at, "choices"), str(error)
+                continue
+            if output.type == "tags" and output.min is not None and output.min > len(choices):
+                yield (*at, "min"), f"{output.min:g} is more than there are choices ({len(choices)}). lower it"
+
+
+def _privacy(recipe: Recipe, name: str) -> Iterator[Fault]:
+    task, send, items = recipe.tasks[name], recipe.privacy.send, recipe.data.items if recipe.data else None
+    advice = "add it to privacy.send, or take it out here"
+    for i, text in enumerate(task.inputs):
+        if not text.startswith("$") and text not in send and (task.for_ == "item" or recipe.data and recipe.data.users):
+            yield ("tasks", name, "inputs", i), f"{text} would go to an LM, and privacy.send does not allow it. {advice}"
+    if task.for_ != "user":
+        return
+    for i, text in enumerate(task.history.show if task.history else []):
+        if not text.startswith("$") and text not in send:
+            yield (("tasks", name, "history", "show", i),
+                   f"{text} would go to an LM, and privacy.send does not allow it. {advice}")
+    if items and not (task.history and task.history.show) and (field := items.name or items.text[0]) not in send:
+        text = f"shows each item's {field} to an LM (history.show is not set), and privacy.send does not allow it"
+        yield ("tasks", name), f"{text}. add it to privacy.send, or set history.show"
+
+
+def check_models(recipe: Recipe, project: LoadedProject) -> Iterator[Fault]:
+    """The three names under `lm:` exist and are of the right kind."""
+    for role in ("writer", "reflector", "encoder"):
+        name = getattr(recipe.lm, role)
+        try:
+            model = resolve_model(project, name)
+        except InputError as error:
+            yield ("lm", role), str(error)
+            continue
+        if isinstance(model, Encoder) != (role == "encoder"):
+            wanted = "an encoder, such as minilm" if role == "encoder" else "a language model, such as embedded"
+            yield ("lm", role), f"{name} is of kind {model.kind}. name {wanted}"
+
+
+def check_files(recipe: Recipe, folder: Path, project: LoadedProject) -> Iterator[Fault]:
+    """Data files exist and lie inside the project; so do the files of `use:` and the built-ins."""
+    data = recipe.data
+    named: list[tuple[tuple, str | None]] = [(("eval", "labels"), recipe.eval.labels)]
+    if data:
+        named += [(("data", "items", "path"), data.items.path), (("data", "events", "path"), data.events.path),
+                  (("data", "events", "test"), data.events.test)]
+        named += [(("data", key, "path"), part.path) for key in ("users", "labels") if (part := getattr(data, key))]
+    for at, path in named:
+        if path is not None and (fault := file_fault(path, folder, project, f"the recipe's folder {folder}")):
+            yield at, fault
+    for name, task in recipe.tasks.items():
+        if task.use is not None and (fault := _use(task, project)):
+            yield ("tasks", name, "use"), fault
+
+
+def file_fault(path: str, base: Path, project: LoadedProject, base_name: str) -> str | None:
+    """What is wrong with the file `path`, relative to `base`; None when it can be read."""
+    try:
+        full = (base / path).resolve()
+        if not project.project.allow_outside and (Path(path).is_absolute() or not full.is_relative_to(project.root)):
+            kind = "is an absolute path" if Path(path).is_absolute() else f"leaves the project's folder {project.root}"
+            return f"{path} {kind}. move the file inside, or write allow_outside: true in tokenrec.yaml"
+        if full.is_dir():
+            return f"{path} is a folder. name a file in it"
+        if full.is_file():
+            return None
+        beside = sorted(p.name for p in full.parent.iterdir() if p.is_file()) if full.parent.is_dir() else []
+    except (OSError, ValueError, RuntimeError):
+        return f"{path} cannot be read as a path. mend it"
+    close = nearest(full.name, beside) if beside else ""
+    hint = close if close.startswith("did you") else f"mend the path: it is relative to {base_name}"
+    return f"{path} is not there. {hint}"
+
+
+def _use(task: Task, project: LoadedProject) -> str | None:
+    place, _, name = task.use.rpartition(":" if ":" in task.use else ".")
+    if not place or not name.isidentifier():
+        return f'"{task.use}" names no program. write name.Class for a built-in, or ./file.py:Class'
+    if ":" in task.use:
+        if not place.endswith(".py"):
+            return f"{place} is no Python file. write ./file.py:{name}"
+        return file_fault(place, project.root, project, f"the project's folder {project.root}")
+    import tokenrec
+
+    package = Path(tokenrec.__file__).parent
+    folders = [f for f in (package / "programs", package.parent / "programs") if f.is_dir()]
+    known = sorted({p.stem for f in folders for p in f.glob("*.py") if p.stem != "__init__"})
+    return None if place in known else f"there is no built-in program {place}. {nearest(place, known)}"
+
+

@@ -1,0 +1,249 @@
+"""The recipe: the YAML file of one domain, as strict pydantic models.
+
+Every key here is part of the public format; `tokenrec recipe schema` prints it as JSON Schema.
+"""
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
+
+Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+Metric = Annotated[str, StringConstraints(pattern=r"^(ndcg|recall|mrr)@[1-9][0-9]*$")]
+Comparison = Annotated[str, StringConstraints(pattern=r"^\s*(>=|<=|==|!=|>|<)\s*-?[0-9.]+\s*$")]
+SLICES = ("all", "cold_items", "sparse_users", "warm")
+
+
+class Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ItemsFile(Model):
+    """Items: CSV, JSONL or Parquet (also .gz), one record an item."""
+
+    path: str
+    id: str
+    text: list[str] = Field(min_length=1, description="Fields that say what the item is; the raw_text arm embeds them.")
+    facts: list[str] = Field(default=[], description="Further fields that may be shown and checked against.")
+    name: str | None = Field(default=None, description="Field that people call the item by; the first text field unless said.")
+    where: str | None = Field(default=None, description="Keep only records in which this field is not empty.")
+
+
+class UsersFile(Model):
+    """Users, optional: facts about them beyond their events."""
+
+    path: str
+    id: str
+    facts: list[str] = []
+
+
+class EventsFile(Model):
+    """Interactions, one a row."""
+
+    path: str
+    user: str
+    item: str
+    time: str | None = Field(default=None, description="Dates, timestamps or any increasing order.")
+    value: str | None = Field(default=None, description="Rating, count, ...")
+    positive: Comparison | None = Field(default=None, description='Which values are likes, e.g. ">= 4"; every event unless said.')
+    none_value: float | None = Field(default=None, description="A value that means none was given (Food.com: 0); such rows are no likes.")
+    test: str | None = Field(default=None, description="With split given: the published test file.")
+
+
+class LabelsFile(Model):
+    """Known truth about items, for the oracle arm and the grading of tags only; never for features."""
+
+    path: str
+    id: str
+    fields: list[str]
+
+
+class Split(Model):
+    """Five windows (CONTRACT): shares of the events in time order; tune is halved by user."""
+
+    by: Literal["time", "given", "user", "item_holdout"] = "time"
+    history: float = Field(default=0.5, gt=0, lt=1)
+    fit: float = Field(default=0.2, gt=0, lt=1)
+    tune: float = Field(default=0.15, gt=0, lt=1)
+    test: float = Field(default=0.15, gt=0, lt=1)
+    seed: int = 7
+
+    @model_validator(mode="after")
+    def _sums_to_one(self):
+        if abs(self.history + self.fit + self.tune + self.test - 1) > 1e-6:
+            raise ValueError("history + fit + tune + test must be 1")
+        return self
+
+
+class Data(Model):
+    items: ItemsFile
+    events: EventsFile
+    users: UsersFile | None = None
+    labels: LabelsFile | None = None
+    split: Split = Split()
+    simulated: bool = Field(default=False, description="Say SIMULATED wherever these users are shown.")
+    most_users: int | None = Field(default=None, ge=2, description="Keep this many users, chosen by hash: for a quick look.")
+
+
+class Objective(Model):
+    metric: Metric = "ndcg@10"
+    slice: Literal["all", "cold_items", "sparse_users", "warm"] = "all"
+    margin: float | None = Field(default=None, gt=0, description="Lift that would not matter; 1% of raw_text unless said.")
+
+
+class Models(Model):
+    """Which model does what: a name from tokenrec.yaml, provider/model, or the path of a GGUF."""
+
+    writer: str = "embedded"
+    reflector: str = "embedded"
+    encoder: str = "minilm"
+
+
+class Lexicon(Model):
+    """A text that may only be put together from the record's own entries and a few joining words."""
+
+    from_: list[str] = Field(alias="from", min_length=1, description="Inputs whose entries (list items, or words) may be used.")
+    words: list[str] = Field(min_length=1, description="What may stand between two entries: with, and, topped with, ...")
+    most: int = Field(default=5, ge=2, description="Most entries in one text.")
+
+
+class Output(Model):
+    """One field that a task writes."""
+
+    type: Literal["tags", "choice", "text", "number"]
+    choices: list[str] | str | None = Field(default=None, description="The closed vocabulary, or $task.output.choices.")
+    max: float | None = Field(default=None, description="Most tags, or the largest number.")
+    min: float | None = Field(default=None, description="Fewest tags, or the smallest number.")
+    or_none: bool = Field(default=False, description="tags: an empty list is a proper answer.")
+    max_words: int | None = Field(default=None, ge=1)
+    min_words: int = Field(default=1, ge=0)
+    grounding: Literal["closed", "open", "none"] | None = Field(
+        default=None, description="closed: every claim must follow from the inputs (default for text); open: world knowledge is wanted (default for tags); none: not judged."
+    )
+    lexicon: Lexicon | None = Field(default=None, description="text: written from the record's own entries only; small models need it.")
+    describe: str = Field(default="", description="What the field means; the prompt shows it.")
+
+    @model_validator(mode="after")
+    def _fits_its_type(self):
+        if self.lexicon and self.type != "text":
+            raise ValueError(f"lexicon only goes with text, not {self.type}")
+        closed = self.type in ("tags", "choice")
+        if closed and not self.choices:
+            raise ValueError(f"a {self.type} output needs choices: [...]")
+        if not closed and self.choices:
+            raise ValueError(f"choices only go with tags and choice, not {self.type}")
+        if isinstance(self.choices, str) and not re.fullmatch(r"\$[A-Za-z]\w*\.[A-Za-z]\w*\.choices", self.choices):
+            raise ValueError("choices is a list, or $task.output.choices")
+        if isinstance(self.choices, list):
+            if len(set(c.casefold() for c in self.choices)) != len(self.choices):
+                raise ValueError("choices repeat")
+            if any(not c.strip() for c in self.choices):
+                raise ValueError("a choice is empty")
+            if len(self.choices) < 2:
+                raise ValueError("choices needs at least two entries")
+        if self.type == "text" and self.max_words and self.min_words > self.max_words:
+            raise ValueError("min_words is above max_words")
+        return self
+
+    @property
+    def ground(self) -> str:
+        return self.grounding or ("closed" if self.type == "text" else "open")
+
+
+class History(Model):
+    """Which of a user's liked items the prompt shows (only events of the history window)."""
+
+    most: int = Field(default=20, ge=1)
+    min: int = Field(default=2, ge=1)
+    sample: Literal["recent", "diverse", "random"] = "recent"
+    show: list[str] = Field(default=[], description="Item fields shown for each; the item's name unless said.")
+
+
+class Subjects(Model):
+    """Which subjects get a text, when not all."""
+
+    most: int = Field(ge=1)
+    order: Literal["random", "popular", "cold"] = "random"
+
+
+class Task(Model):
+    """One generation task."""
+
+    for_: Literal["item", "user"] = Field(alias="for")
+    inputs: list[str] = Field(default=[], description="Fields of the record, or $task.output.")
+    write: str | None = Field(default=None, description="The instruction, in a sentence or a few.")
+    use: str | None = Field(default=None, description="A DSPy module instead: name.Class (built-in) or ./file.py:Class.")
+    outputs: dict[Name, Output] = Field(min_length=1)
+    examples: list[dict[str, Any]] = Field(default=[], description="Worked examples: input and output fields by name.")
+    history: History | None = None
+    subjects: Subjects | None = None
+    samples: int = Field(default=1, ge=1, le=8, description="Best of n: another answer is asked for while the gates reject.")
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    max_tokens: int | None = Field(default=None, ge=1)
+    language: str = "en"
+    refresh: bool = Field(default=False, description="User texts may use events up to the window that is measured.")
+
+    @model_validator(mode="after")
+    def _whole(self):
+        if (self.write is None) == (self.use is None):
+            raise ValueError("a task has either write: or use:")
+        if self.for_ == "item" and not self.inputs:
+            raise ValueError("an item task needs inputs: [...]")
+        if self.for_ == "item" and self.history:
+            raise ValueError("history: only goes with for: user")
+        return self
+
+
+class Ranker(Model):
+    k: int = Field(default=10, ge=1)
+    candidates: list[Literal["popular", "item_knn", "text"]] = ["popular", "item_knn", "text"]
+    seeds: int = Field(default=3, ge=1, le=20)
+    negatives: int = Field(default=100, ge=1, description="Negatives a list when fitting; every candidate is scored when measuring.")
+
+
+class Budget(Model):
+    calls: int | None = Field(default=None, ge=1)
+    lm_tokens: int | None = Field(default=None, ge=1)
+    usd: float | None = Field(default=None, gt=0)
+    minutes: float | None = Field(default=None, gt=0)
+
+
+class Compile(Model):
+    optimizer: Literal["none", "bootstrap_random"] = "bootstrap_random"
+    tasks: list[str] = Field(default=[], description="Tasks whose prompts are searched; item tasks with closed vocabularies unless said.")
+    budget: Budget = Budget(calls=300)
+    candidates: int = Field(default=3, ge=1, description="Programs that the search proposes a task.")
+    finalists: int = Field(default=1, ge=1, le=3)
+
+
+class Eval(Model):
+    labels: str | None = Field(default=None, description="JSONL of outputs that people have read and labelled.")
+    fail_if: dict[str, Comparison] = {}
+
+    @field_validator("fail_if")
+    @classmethod
+    def _known(cls, value):
+        known = {f"{r}_rate{w}" for r in ("noise", "hallucination", "malformed") for w in ("", "_before")}
+        for key in value:
+            if key not in known:
+                raise ValueError(f"fail_if knows {', '.join(sorted(known))}; not {key}")
+        return value
+
+
+class Privacy(Model):
+    send: list[str] | None = Field(default=None, description="The only fields that may go to an LM.")
+    pseudonymise: list[str] = []
+
+
+class Recipe(Model):
+    name: Name
+    about: str = ""
+    data: Data
+    objective: Objective = Objective()
+    lm: Models = Models()
+    tasks: dict[Name, Task] = {}
+    ranker: Ranker = Ranker()
+    compile: Compile = Compile()
+    eval: Eval = Eval()
+    privacy: Privacy = Privacy()
+    budget: Budget = Field(default=Budget(), description="Limits on one run, search included.")

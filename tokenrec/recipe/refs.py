@@ -1,0 +1,57 @@
+"""What the tasks of a recipe refer to: `$task.output`, vocabularies, and the order that follows."""
+
+import re
+from graphlib import TopologicalSorter
+
+from tokenrec.errors import InputError
+from tokenrec.recipe.models import Recipe, Task
+
+REF = re.compile(r"\$([A-Za-z]\w*)\.([A-Za-z]\w*)")
+
+
+def ref(text: str) -> tuple[str, str] | None:
+    """(task, output) of `$task.output`, None for a plain field."""
+    match = REF.fullmatch(text)
+    return (match[1], match[2]) if match else None
+
+
+def needs(task: Task) -> list[str]:
+    """The tasks whose tokens this task's prompt shows, in order of mention."""
+    shown = [*task.inputs, *(task.history.show if task.history else [])]
+    return list(dict.fromkeys(found[0] for text in shown if (found := ref(text))))
+
+
+def task_order(recipe: Recipe) -> list[str]:
+    """Names of all tasks, each after the tasks it reads; otherwise in file order.
+
+    Raises graphlib.CycleError when tasks read each other in a circle (load_recipe refuses that).
+    """
+    names = list(recipe.tasks)
+    sorter = TopologicalSorter({n: [d for d in needs(t) if d in recipe.tasks] for n, t in recipe.tasks.items()})
+    sorter.prepare()
+    order, ready = [], []
+    while sorter.is_active():
+        ready = sorted([*ready, *sorter.get_ready()], key=names.index)
+        order.append(ready.pop(0))
+        sorter.done(order[-1])
+    return order
+
+
+def choices_of(recipe: Recipe, task: str, output: str) -> list[str]:
+    """The closed vocabulary of `task.output`, following `$task.output.choices` to its list.
+
+    Raises InputError when a reference leads nowhere, to an open output, or round in a circle.
+    """
+    trail = []
+    while (task, output) not in trail:
+        trail.append((task, output))
+        found = recipe.tasks[task].outputs.get(output) if task in recipe.tasks else None
+        if found is None:
+            raise InputError(f"{task}.{output} is no output of this recipe. name one that is")
+        if isinstance(found.choices, list):
+            return found.choices
+        if found.choices is None:
+            raise InputError(f"{task}.{output} is a {found.type} and has no choices. refer to tags or a choice")
+        task, output = ref(found.choices.removesuffix(".choices"))
+    raise InputError(" → ".join(".".join(t) for t in [*trail, (task, output)]) +
+                     " is a circle of choices. write one of them as a list")

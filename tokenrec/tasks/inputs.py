@@ -1,0 +1,130 @@
+"""What a prompt is told of its subject, and which subjects a task has."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tokenrec.dataset.types import HISTORY as HISTORY_WINDOW
+from tokenrec.dataset.types import Dataset
+from tokenrec.ids import content_id, unit_hash
+from tokenrec.recipe.models import Recipe
+from tokenrec.tasks.spec import HISTORY, TaskSpec, input_hash
+
+Tokens = dict[str, dict[str, dict[str, Any]]]  # task → subject → accepted output
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One subject's inputs. `newest` is the time of the newest event in them, None without events."""
+
+    subject: str
+    name: str
+    inputs: dict[str, Any]
+    hash: str
+    newest: float | None = None
+
+
+def display_name(recipe: Recipe, record: dict) -> str:
+    items = recipe.data.items
+    return str(record.get(items.name or items.text[0]) or record.get(items.id) or "")
+
+
+def prompts(recipe: Recipe, dataset: Dataset, spec: TaskSpec, tokens: Tokens) -> Iterator[Prompt]:
+    """Every subject of the task with its inputs, in a stable order.
+
+    `tokens` holds the accepted outputs of the tasks that this one refers to; a subject whose input
+    is missing there is written about without it. Users with too few liked items are left out.
+    """
+    if spec.subject == "item":
+        for code in _chosen(spec, dataset, np.arange(len(dataset.item_ids))):
+            record, subject = dataset.items[code], dataset.item_ids[code]
+            inputs = _fields(spec, record, subject, tokens)
+            yield Prompt(subject, display_name(recipe, record), inputs, input_hash(inputs))
+        return
+    history = _liked(dataset)
+    least = spec.task.history.min if spec.task.history else 2
+    able = np.array([u for u in range(len(dataset.user_ids)) if len(history.get(u, ())) >= least], dtype=int)
+    for code in _chosen(spec, dataset, able):
+        subject = dataset.user_ids[code]
+        liked = _sample(spec, subject, history[code])
+        record = dataset.users[code] if dataset.users else {}
+        inputs = _fields(spec, record, subject, tokens)
+        inputs[HISTORY] = [_item_line(recipe, dataset, spec, item, tokens) for _, item in liked]
+        shown = _pseudonymise(recipe, inputs)
+        yield Prompt(subject, subject, shown, input_hash(shown), max(t for t, _ in liked))
+
+
+def _fields(spec: TaskSpec, record: dict, subject: str, tokens: Tokens) -> dict[str, Any]:
+    inputs = {}
+    for ref in spec.inputs:
+        if ref.field:
+            inputs[ref.name] = record.get(ref.field)
+        elif ref.task:
+            inputs[ref.name] = tokens.get(ref.task, {}).get(subject, {}).get(ref.output)
+    return {k: v for k, v in inputs.items() if v not in (None, "", [])}
+
+
+def _liked(dataset: Dataset) -> dict[int, list[tuple[float, int]]]:
+    """Liked items of the history window by user, oldest first, each item once (its first like)."""
+    events, seen, liked = dataset.events, set(), {}
+    for i in np.flatnonzero(events.positive & (events.window == HISTORY_WINDOW)):
+        key = (int(events.user[i]), int(events.item[i]))
+        if key not in seen:
+            seen.add(key)
+            liked.setdefault(key[0], []).append((float(events.time[i]), key[1]))
+    return liked
+
+
+def _sample(spec: TaskSpec, subject: str, liked: list[tuple[float, int]]) -> list[tuple[float, int]]:
+    history = spec.task.history
+    most, how = (history.most, history.sample) if history else (20, "recent")
+    if len(liked) <= most:
+        return liked
+    if how == "recent":
+        return liked[-most:]
+    if how == "diverse":  # evenly spread over the user's time
+        return [liked[int(i)] for i in np.linspace(0, len(liked) - 1, most).round()]
+    return sorted(sorted(liked, key=lambda e: unit_hash(subject, e[1]))[:most])
+
+
+def _item_line(recipe: Recipe, dataset: Dataset, spec: TaskSpec, item: int, tokens: Tokens) -> str:
+    record, subject = dataset.items[item], dataset.item_ids[item]
+    show = (spec.task.history.show if spec.task.history else None) or []
+    parts = []
+    for field in show or [recipe.data.items.name or recipe.data.items.text[0]]:
+        if field.startswith("$"):
+            task, output = field[1:].split(".")
+            value = tokens.get(task, {}).get(subject, {}).get(output)
+            value = f"({', '.join(value) if isinstance(value, list) else value})" if value else None
+        else:
+            value = record.get(field)
+            value = ", ".join(map(str, value)) if isinstance(value, list) else value
+        if value not in (None, ""):
+            parts.append(str(value))
+    return " ".join(parts)
+
+
+def _chosen(spec: TaskSpec, dataset: Dataset, codes: np.ndarray) -> np.ndarray:
+    """The subjects that get a text: all, or the `most` by the task's order."""
+    rule = spec.task.subjects
+    if rule is None or len(codes) <= rule.most:
+        return codes
+    ids = dataset.item_ids if spec.subject == "item" else dataset.user_ids
+    if rule.order == "random":
+        keyed = sorted(codes, key=lambda c: unit_hash("subjects", ids[c]))
+    else:
+        events = dataset.events
+        seen = events.item if spec.subject == "item" else events.user
+        counts = np.bincount(seen[events.window == HISTORY_WINDOW], minlength=len(ids))
+        sign = -1 if rule.order == "popular" else 1
+        keyed = sorted(codes, key=lambda c: (sign * counts[c], unit_hash("subjects", ids[c])))
+    return np.sort(np.array(keyed[: rule.most], dtype=int))
+
+
+def _pseudonymise(recipe: Recipe, inputs: dict) -> dict:
+    return {
+        k: content_id(["pseudonym", recipe.name, v])[:12] if k in recipe.privacy.pseudonymise else v
+        for k, v in inputs.items()
+    }
