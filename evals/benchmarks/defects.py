@@ -53,11 +53,11 @@ def main(data: Path) -> None:
             listed[row["folder"]].append(row)
     for folder in ("once_goodreads/llm_descriptions", "colakg_lastfm/llm_items", "recipe_mpr"):
         judge, found = candidates(data, folder)
-        start = time.perf_counter()
+        start = time.process_time()
         findings = {c.key: judge.check(c) for c in found}
-        middle = time.perf_counter()
+        middle = time.process_time()
         batch = judge.check_batch(found, findings)
-        end = time.perf_counter()
+        end = time.process_time()
         first, whole = defaultdict(Counter), defaultdict(Counter)
         for row in listed[folder]:
             for rejected, table in ((findings[row["id"]], first), (findings[row["id"]] + batch.get(row["id"], []), whole)):

@@ -32,7 +32,7 @@ class World:
     """The rule of the world. Strengths are in units of the choice noise (a standard Gumbel)."""
 
     mean_events: float = 18.0  # events a user, heavy tailed, at least 3
-    zipf: float = 0.8  # appeal of a dish ~ 1 / (rank + 8)^zipf, in random order: how often it is seen
+    zipf: float = 0.8  # appeal of a dish ~ (1 + rank / 8)^-zipf, in random order: how often it is seen
     slate: int = 30  # dishes that a user sees before choosing one
     taste: float = 1.3  # sd of a user's liking over dishes that comes from taste labels
     texture: float = 0.4
@@ -44,7 +44,8 @@ class World:
     repeat: float = 0.02  # chance that dishes cooked before are back on the slate
     late: float = 0.24  # share of dishes that arrive in the last 35% of the time line
     growing: float = 0.14  # share that arrives before that, but not at the start
-    ramp: float = 0.10  # a new dish needs this share of the time line until it is seen as often as others
+    shelf: float = 0.5  # a new dish is shown on a shelf of news: like a dish of this share of the top appeal
+    shelf_time: float = 0.08  # for this share of the time line; then it lives by its own appeal
     rating_noise: float = 1.0
     rating_shares: tuple[float, ...] = (0.01, 0.015, 0.045, 0.18, 0.75)  # 1..5, about Food.com's
 
@@ -155,7 +156,7 @@ def simulate(seed: int = SEED, twin: bool = False, users: int = USERS, world: Wo
     fixed += world.cuisine * np.sqrt(0.5) * liking(draws, indicator([[r] for r in regions]), users)
     fixed += world.cuisine * np.sqrt(0.5) * liking(draws, indicator([[d["cuisine"]] for d in dishes]), users)
     quality = world.quality * draws.normal(n)
-    appeal = -world.zipf * np.log(draws.order(n) + 8.0)
+    appeal = (1 + draws.order(n) / 8.0) ** -world.zipf
     arrive = arrivals(draws, n, world)
     counts, when, together = diaries(draws, users, world)
 
@@ -165,8 +166,8 @@ def simulate(seed: int = SEED, twin: bool = False, users: int = USERS, world: Wo
     for k in range(when.shape[1]):
         who = np.flatnonzero(counts > k)
         t = when[who, k][:, None]
-        known = np.minimum((t - arrive + 0.01) / world.ramp, 1.0)
-        seen = appeal + np.log(np.where(arrive <= t, np.where(arrive > 0, known, 1.0), 1e-300))
+        news = world.shelf * ((arrive > 0) & (t - arrive < world.shelf_time))
+        seen = np.where(arrive <= t, np.log(appeal + news), -700.0)
         again = draws.uniform(len(who), 1) < world.repeat
         seen = np.where(cooked[who] & ~again, -700.0, seen) + draws.gumbel(len(who), n)
         slate = np.argsort(-seen, axis=1, kind="stable")[:, : world.slate]

@@ -260,6 +260,7 @@ def test_most_users_keeps_the_same_users_whatever_the_order(folder):
     write_csv(folder / "events.csv", EVENTS[::-1])
     other = load_dataset(recipe(), folder, most_users=3)
     assert len(one.user_ids) == 3 and one.user_ids == other.user_ids
+    assert len(one.events) == sum(e["user"] in one.user_ids for e in EVENTS) and one.events.user.min() == 0
     assert set(load_dataset(recipe(), folder, most_users=2).user_ids) < set(one.user_ids)
 
 

@@ -68,7 +68,9 @@ def test_foodcom_recipe_reads_files_as_published(tmp_path):
     """Same columns and spelling as RAW_recipes.csv and RAW_interactions.csv; the rows are invented."""
     (tmp_path / "foodcom").mkdir()
     with (tmp_path / "foodcom" / "RAW_recipes.csv").open("w") as f:
-        f.write("name,id,minutes,contributor_id,submitted,tags,nutrition,n_steps,steps,description,ingredients,n_ingredients\n")
+        f.write(
+            "name,id,minutes,contributor_id,submitted,tags,nutrition,n_steps,steps,description,ingredients,n_ingredients\n"
+        )
         for n in range(20):
             told = "" if n == 7 else f'"plain, good\nand quick {n}"'
             f.write(f"soup  {n},{1000 + n},{n + 5},9,2005-09-16,\"['easy', 'soups']\",\"[51.5, 0.0]\",2,"

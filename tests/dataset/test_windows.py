@@ -54,7 +54,9 @@ def test_time_windows_partition_in_order_without_straddling(rows, seed):
         assert len(set(coarse[data.events.time == moment])) == 1
     for half in (TUNE_A, TUNE_B):
         other = TUNE_A + TUNE_B - half
-        assert not set(data.events.user[data.events.window == half]) & set(data.events.user[data.events.window == other])
+        assert not set(data.events.user[data.events.window == half]) & set(
+            data.events.user[data.events.window == other]
+        )
 
 
 @settings(max_examples=150, deadline=None)
@@ -127,6 +129,19 @@ def test_a_repeat_is_neither_candidate_nor_relevant():
     lists = make_lists(data, FIT)
     assert lists.user.tolist() == [0]
     assert lists.item_of_row.tolist() == [1, 2, 3, 4, 5] and lists.label.tolist() == [1, 0, 0, 0, 0]
+
+
+def test_large_catalogues_are_done_in_parts_alike(monkeypatch):
+    rng = np.random.default_rng(2)
+    data = dataset(rng.integers(0, 5, 40), rng.integers(0, 6, 40), range(40), [True] * 40, np.arange(40) // 15)
+    pools = np.array([[0, 2, 5, -1]] * len(list_users(data, FIT)))
+    whole = [make_lists(data, FIT), make_lists(data, FIT, pools)]
+    monkeypatch.setattr("tokenrec.dataset.lists._CHUNK", 7)
+    for one, other in zip(whole, [make_lists(data, FIT), make_lists(data, FIT, pools)], strict=True):
+        assert len(one) > 1
+        for field in ("user", "indptr", "list_of_row", "item_of_row", "label", "missed", "cold_row", "sparse_list"):
+            assert (getattr(one, field) == getattr(other, field)).all()
+            assert getattr(one, field).dtype == getattr(other, field).dtype
 
 
 def test_wrong_number_of_candidate_rows_is_refused():

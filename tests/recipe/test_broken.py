@@ -46,7 +46,7 @@ BROKEN = [
     ("second document", GOOD + "---\nname: b\n", len(LINES), "", "second document", "one recipe a file"),
     ("bad escape", change('"What the buyer likes."', r'"What \q likes"'), at("What the buyer"), "", "escape", "single quotes"),
     ("impossible character", change('"What the buyer likes."', r'"\UFFFFFFFF"'), at("What the buyer"), "", "escape", ""),
-    ("escaped NUL", change("path: plants.jsonl", 'path: "a\\0"'), at("plants.jsonl"), "data.items.path", "control", "remove"),
+    ("escaped NUL", change("path: plants.jsonl", 'path: "a\\0"'), at("plants.jsonl"), "data.items.path", "invisible character U+0000", "remove"),
     ("infinite", change("        max: 2", "        max: .inf"), at("  max: 2"), "tasks.mood.outputs.feel.max", ".inf", "number"),
     ("empty section", change("objective: {metric: ndcg@10}", "objective:"), at("objective"), "objective", "empty", "remove"),
     ("unknown key at top", change("objective:", "objectiv:"), at("objective"), "objectiv", "no key", "did you mean objective?"),
@@ -111,7 +111,7 @@ BROKEN = [
     ("private history", change("show: [name, $mood.feel]", "show: [light]"), at("history: {most"),
      "tasks.liking.history.show[0]", "light would go", "privacy.send"),
     ("unknown compiled task", change("{tasks: [mood]", "{tasks: [mod]"), at("compile:"), "compile.tasks[0]", "mod", "mood?"),
-    ("unknown limit", change("{noise_rate:", "{noice_rate:"), at("fail_if"), "eval.fail_if", "noise_rate", ""),
+    ("unknown limit", change("{noise_rate:", "{noice_rate:"), at("fail_if"), "eval.fail_if.noice_rate", "no key", "noise_rate?"),
     ("lower limit", change('"> 0.05"', '"< 0.05"'), at("fail_if"), "eval.fail_if.noise_rate", "upper limit", '"> 0.10"'),
     ("limit over one", change('"> 0.05"', '"> 5"'), at("fail_if"), "eval.fail_if.noise_rate", "share", "between 0 and 1"),
     ("example tag", change("        feel: [calm]", "        feel: [clam]"), at("feel: [calm]"),
@@ -127,6 +127,8 @@ BROKEN = [
      "tasks.mood.examples[0].note", "no input or output", "did you mean notes?"),
     ("max on text", change("{type: text, max_words: 5}", "{type: text, max: 5}"), at("max_words"),
      "tasks.mood.outputs.line.max", "text", "max_words: 5"),
+    ("lexicon of no input", change("{type: text, max_words: 5}", "{type: text, lexicon: {from: [note], words: [and]}}"),
+     at("max_words"), "tasks.mood.outputs.line.lexicon.from[0]", "no input of mood", "did you mean notes?"),
     ("no time", change("time: day, ", ""), at("events:"), "data.events", "lacks time", "by: user"),
     ("positive without value", change("value: rating, ", ""), at("events:"), "data.events.positive", "no value", "name"),
     ("given without test", change("{by: time,", "{by: given,"), at("split"), "data.split.by", "test file", "data.events.test"),
@@ -184,12 +186,13 @@ def test_all_faults_of_a_file_at_once(write):
     (b"\n\njust words\n", 3, "text"),
     (b"name: x\nabout: \xff\xfe\n", 2, "UTF-8"),
     ("name: x\n".encode("utf-16"), 1, "UTF-8"),
-    (b"name: x\nabout: a\x00b\n", 2, "control"),
+    (b"name: x\nabout: a\x00b\n", 2, "U+0000"),
+    ("name: x\nabout: 很\u2028好\n".encode(), 2, "U+2028"),
     (b"name: " + b"[" * 200, 1, "deeper"),
     (b"a: &a [*a]\n", 1, "deeper"),
     (b"{[a]: b}\n", 1, "key"),
     (b"x: " + b"a" * 1_000_001, 1, "1 MB"),
-], ids=["nothing", "comment", "list", "words", "latin", "utf16", "nul", "deep", "self", "list key", "large"])
+], ids=["nothing", "comment", "list", "words", "latin", "utf16", "nul", "line separator", "deep", "self", "list key", "large"])
 def test_unreadable_files(write, raw, line, wrong):
     path = write(raw)
     with pytest.raises(InputError) as caught:

@@ -18,7 +18,14 @@ from tokenrec.ids import canonical_json, unit_hash
 from tokenrec.recipe.models import EventsFile, Recipe
 
 MOST_BAD_SHARE, BAD_ROWS_FORGIVEN = 0.10, 20
-_COMPARE = {">=": operator.ge, "<=": operator.le, "==": operator.eq, "!=": operator.ne, ">": operator.gt, "<": operator.lt}
+_COMPARE = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "==": operator.eq,
+    "!=": operator.ne,
+    ">": operator.gt,
+    "<": operator.lt,
+}
 
 
 def load_dataset(recipe: Recipe, folder: Path, most_users: int | None = None) -> Dataset:
@@ -210,7 +217,9 @@ def _read_users(recipe: Recipe, folder: Path, names: list[str], notes: list[str]
     if unused:
         notes.append(f"{file.path}: {unused:,} users have no events here and were left out.")
     if unknown:
-        notes.append(f"{file.path}: {len(unknown):,} users with events are not in it (first: {', '.join(unknown[:3])}).")
+        notes.append(
+            f"{file.path}: {len(unknown):,} users with events are not in it (first: {', '.join(unknown[:3])})."
+        )
     return [found.get(u, {}) for u in names]
 
 

@@ -74,7 +74,7 @@ def _demand(columns: list[str], there: list[str], name: str) -> None:
 
 @contextmanager
 def _bytes(path: Path) -> Iterator:
-    with (gzip.open(path, "rb") if path.suffix.lower() == ".gz" else open(path, "rb")) as stream:
+    with gzip.open(path, "rb") if path.suffix.lower() == ".gz" else open(path, "rb") as stream:
         yield stream
 
 
@@ -118,7 +118,7 @@ def _csv(path: Path, columns: list[str], name: str) -> Iterator[tuple[int, dict 
                 record.clear()
                 if not any(row):
                     continue
-                if len(row) < len(header) or any(row[len(header):]):
+                if len(row) < len(header) or any(row[len(header) :]):
                     yield line, f"{len(row)} cells where the header has {len(header)}"
                 else:
                     yield line, {c: row[at] for c, at in wanted}

@@ -3,6 +3,7 @@
 Each takes parallel lists and returns findings by position, only for texts with something to say.
 """
 
+import itertools
 import zlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -81,7 +82,7 @@ def _buckets(flat: Sequence[str]) -> list[list[int]]:
     groups: dict[tuple[int, bytes], list[int]] = defaultdict(list)
     for i, text in enumerate(flat):
         seq = text.split()
-        pairs = {f"{x} {y}" for x, y in zip(seq, seq[1:])} or set(seq)
+        pairs = {f"{x} {y}" for x, y in itertools.pairwise(seq)} or set(seq)
         if not pairs:
             continue
         hashes = np.fromiter((zlib.crc32(p.encode("utf-8", "surrogatepass")) for p in pairs), np.uint64, len(pairs))
@@ -163,7 +164,7 @@ def not_telling(
     sources = [plain(" ".join(strings(dict(records[i]))), names[i]) for i in first.values()]
     if sum(map(bool, sources)) < FEW:
         return {}
-    vectors = TfidfVectorizer(analyzer=lambda seq: seq, sublinear_tf=True, max_df=0.8 if len(sources) >= 50 else 1.0)
+    vectors = TfidfVectorizer(analyzer=lambda seq: seq, sublinear_tf=True)
     matrix = vectors.fit_transform(sources)
     row = {subject: r for r, subject in enumerate(first)}
     order = sorted(row, key=lambda subject: zlib.crc32(subject.encode("utf-8", "surrogatepass")))

@@ -47,9 +47,8 @@ class Judge:
         self._sets = {name: frozenset(found) for name, found in self.choices.items()}
 
     def _rules(self, output: Output) -> Rules:
-        return Rules(
-            output.min_words, output.max_words, self.task.language, output.ground, self.instruction, self.examples, self.terms
-        )
+        shown = (self.instruction, self.examples, self.terms)
+        return Rules(output.min_words, output.max_words, self.task.language, output.ground, *shown)
 
     @property
     def gate_id(self) -> str:
@@ -91,7 +90,9 @@ class Judge:
                     return findings
         return findings
 
-    def check_batch(self, candidates: Iterable[Candidate], findings_so_far: Mapping[str, list[Finding]]) -> dict[str, list[Finding]]:
+    def check_batch(
+        self, candidates: Iterable[Candidate], findings_so_far: Mapping[str, list[Finding]]
+    ) -> dict[str, list[Finding]]:
         """Further findings by key, from looking at all candidates of the task together (all subjects, all samples).
 
         Rejected candidates count as neighbours but get no further findings. Text: near-duplicate, collapse,
@@ -115,7 +116,8 @@ class Judge:
             add(field, near_duplicates(texts, subjects, names))
             add(field, boilerplate(texts, subjects, names))
             if rules.ground != "none":
-                add(field, not_telling(texts, subjects, [c.record for c, _ in seen], names, hard=rules.ground == "closed"))
+                records = [c.record for c, _ in seen]
+                add(field, not_telling(texts, subjects, records, names, hard=rules.ground == "closed"))
         for field in self.choices:
             kept = [out[field] if isinstance(out[field], list) else [out[field]] for _, out in seen]
             shown = [", ".join(sorted(tags)) for tags in kept]

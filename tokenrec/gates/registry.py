@@ -93,7 +93,14 @@ VALIDATORS: dict[str, type[Validator]] = {
 class Vocabulary(Validator):
     """noise/vocabulary of tokenrec: distinct, in the vocabulary, not too few and not too many."""
 
-    def __init__(self, choices: list[str] | None = None, least: int = 1, most: int | None = None, on_fail: Any = "noop", **kwargs: Any):
+    def __init__(
+        self,
+        choices: list[str] | None = None,
+        least: int = 1,
+        most: int | None = None,
+        on_fail: Any = "noop",
+        **kwargs: Any,
+    ):
         super().__init__(on_fail=on_fail, choices=choices, least=least, most=most, **kwargs)
         self.limits = (choices, least, most)
 
@@ -121,7 +128,8 @@ def guard_for(judge: Judge) -> Guard:
         else:
             checks = []
         kind = {"tags": list[str], "choice": str, "text": str}.get(output.type, float)
-        fields[name] = (kind, Field(ge=output.min, le=output.max) if kind is float else Field(json_schema_extra={"validators": checks}))
+        bounds = Field(ge=output.min, le=output.max)
+        fields[name] = (kind, bounds if kind is float else Field(json_schema_extra={"validators": checks}))
     return guardrails.Guard.for_pydantic(create_model("Shape", __base__=Answer, **fields), name=judge.task_name)
 
 

@@ -17,25 +17,39 @@ _SENTENCE = re.compile(r".+?(?:[.!?…]+[\"'”’)\]]*(?=\s|$)|[。！？]+[」
 
 Token = tuple[str, int, int]  # case-folded word, start, end
 
+
+def listed(text: str) -> frozenset[str]:
+    """A set of words from a block of text."""
+    return frozenset(text.split())
+
+
 # Words that say nothing by themselves; enough of them to tell content from grammar.
-STOP = frozenset(
+STOP = listed(
     """a an the this that these those it its it's is are was were be been being has have had do does did will would can
     could should may might must and or but nor so if then than as at by for from in into of off on onto out over to up
     with without about after before between during through under while when where which who whom whose what why how
     i you he she we they me him her us them my your his our their one ones there here not no yes very too also just
     only more most much many some any all each every both other another such own same again ever never always
-    often s t d ll ve re m is's""".split()
+    often s t d ll ve re m"""
 )
 
 
-def tokens(text: str) -> list[Token]:
+@lru_cache(maxsize=64)  # a dozen checks look at the same text in turn
+def tokens(text: str) -> tuple[Token, ...]:
     """The words of `text`, case-folded, each with its start and end in `text`."""
-    return [(m.group().casefold(), m.start(), m.end()) for m in _TOKEN.finditer(text)]
+    return tuple((m.group().casefold(), m.start(), m.end()) for m in _TOKEN.finditer(text))
 
 
-def words(text: str) -> list[str]:
+@lru_cache(maxsize=256)
+def words(text: str) -> tuple[str, ...]:
     """The case-folded words of `text`; every Han or kana character is one."""
-    return [w.casefold() for w in _TOKEN.findall(text)]
+    return tuple(w.casefold() for w in _TOKEN.findall(text))
+
+
+@lru_cache(maxsize=64)
+def stems_in(texts: tuple[str, ...]) -> frozenset[str]:
+    """The stems of all words of some strings."""
+    return frozenset(stem(w) for text in texts for w in words(text))
 
 
 def count_words(text: str) -> int:
@@ -68,7 +82,7 @@ def stem(word: str) -> str:
         return word[:-3] + "f"
     if word.endswith(("oes", "shes", "ches", "xes", "sses", "zes")):
         return word[:-2]
-    return word[:-1] if word.endswith("s") else word
+    return word.removesuffix("s")
 
 
 def strings(value: Any) -> Iterator[str]:

@@ -73,6 +73,8 @@ def _data(data: Data) -> Iterator[Fault]:
 
 def _inputs(recipe: Recipe, name: str, broken: set[str]) -> Iterator[Fault]:
     task, at, seen = recipe.tasks[name], ("tasks", name), set()
+    if task.for_ == "user" and "liked" in task.outputs:
+        yield (*at, "outputs", "liked"), "is the name by which the prompt shows the history. give it another name"
     shown = [((*at, "inputs", i), text, False) for i, text in enumerate(task.inputs)]
     shown += [((*at, "history", "show", i), text, True) for i, text in enumerate(task.history.show if task.history else [])]
     for path, text, of_items in shown:
@@ -130,6 +132,10 @@ def _outputs(recipe: Recipe, name: str, broken: set[str]) -> Iterator[Fault]:
             for limit in ("max_words", "min_words"):
                 if limit in output.model_fields_set:
                     yield (*at, limit), f"goes with text only, and this is {output.type}. remove it"
+        if output.lexicon:
+            for i, field in enumerate(output.lexicon.from_):
+                if field not in (inputs := recipe.tasks[name].inputs):
+                    yield (*at, "lexicon", "from", i), f"{field} is no input of {name}. {nearest(field, inputs)}"
         if output.or_none and output.type != "tags":
             yield (*at, "or_none"), "goes with tags only. remove it, or add a choice such as \"none\""
         if closed and isinstance(output.choices, str) and ref(output.choices.removesuffix(".choices"))[0] in broken:

@@ -105,6 +105,7 @@ class Lexicon(Model):
     from_: list[str] = Field(alias="from", min_length=1, description="Inputs whose entries (list items, or words) may be used.")
     words: list[str] = Field(min_length=1, description="What may stand between two entries: with, and, topped with, ...")
     most: int = Field(default=5, ge=2, description="Most entries in one text.")
+    lead: int | None = Field(default=None, ge=1, description="The text begins with one of the first entries: how many of them.")
 
 
 class Output(Model):

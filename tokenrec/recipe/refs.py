@@ -15,6 +15,17 @@ def ref(text: str) -> tuple[str, str] | None:
     return (match[1], match[2]) if match else None
 
 
+def input_names(task: Task) -> list[str]:
+    """What the prompt calls each of `inputs`: `taste` for `$flavour.taste`, or `flavour_taste` where that is taken."""
+    plain = [text for text in task.inputs if not text.startswith("$")]
+    names = []
+    for text in task.inputs:
+        found = ref(text)
+        taken = found and (found[1] in plain or found[1] in task.outputs)
+        names.append(text if not found else "_".join(found) if taken else found[1])
+    return names
+
+
 def needs(task: Task) -> list[str]:
     """The tasks whose tokens this task's prompt shows, in order of mention."""
     shown = [*task.inputs, *(task.history.show if task.history else [])]

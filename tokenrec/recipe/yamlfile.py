@@ -7,7 +7,6 @@ in a file can run code or grow without bound.
 
 import math
 import re
-from bisect import bisect_right
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,10 +19,12 @@ MAX_BYTES = 1_000_000
 MAX_DEPTH = 40
 MAX_VALUES = 50_000  # after aliases are written out
 
+_TOO_MANY = f"holds more than {MAX_VALUES} values. move lists of data into files that data: names"
 _INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _NO_NUMBER = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+# Control characters, lone surrogates, and the line ends that YAML 1.1 knew and editors do not show.
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ufffe\uffff]")
 COMPARES = re.compile(r"(^|[:\[,{(]\s*)(>=|<=|!=|==|>|<)\s*-?[\d.]+")
 
 Path_ = tuple  # of keys and list positions, from the top of a document
@@ -81,8 +82,8 @@ def raise_problems(file: str, problems: list[Problem]) -> None:
     """Raise one InputError with a line for each problem, in file order; nothing when there are none."""
     if problems:
         unique = sorted(set(problems), key=lambda p: (p.line, path_text(p.path), p.text))
-        where = (f"{path_text(p.path)}: " if p.path else "" for p in unique)
-        raise InputError("\n".join(f"{file}:{p.line}: {w}{p.text}" for p, w in zip(unique, where, strict=True)))
+        rows = [(p.line, (f"{path_text(p.path)}: " if p.path else "") + p.text) for p in unique]
+        raise InputError("\n".join(f"{file}:{line}: {' '.join(text.split())}" for line, text in rows))
 
 
 def read_yaml(path: Path) -> Document:
@@ -115,7 +116,7 @@ def parse_yaml(raw: bytes, file: str) -> Document:
     try:
         if control := _CONTROL.search(text):
             line = text.count("\n", 0, control.start()) + 1
-            raise _Broken(line, f"holds the control character {control.group()!r}. remove it")
+            raise _Broken(line, f"holds the invisible character {_name(control)}. remove it")
         top = _tree(text)
         if top is None or (top.kind == "scalar" and top.value == ""):
             raise _Broken(1, "is empty. begin from a recipe that works: tokenrec init my_project")
@@ -129,19 +130,18 @@ def parse_yaml(raw: bytes, file: str) -> Document:
         raise InputError(f"{file}:{broken.line}: {broken.text}") from None
 
 
+def _name(match: re.Match) -> str:
+    return f"U+{ord(match.group()):04X}"
+
+
 def _tree(text: str) -> _Node | None:
     """The parser's events as nodes. Depth is limited here, before anything recurses."""
-    starts = [i + 1 for i, c in enumerate(text) if c == "\n"]
-
-    def line_of(mark) -> int:  # PyYAML also counts U+2028 and U+0085 as line ends; editors don't
-        return bisect_right(starts, mark.index) + 1
-
     loader = yaml.SafeLoader(text)
-    top, anchors, stack, keys = None, {}, [], []
+    top, anchors, stack, keys, count = None, {}, [], [], 0
     try:
         while loader.check_event():
             event = loader.get_event()
-            line = line_of(event.start_mark)
+            line = event.start_mark.line + 1
             if isinstance(event, yaml.DocumentStartEvent) and top is not None:
                 raise _Broken(line, "begins a second document (---). keep one recipe a file")
             if isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
@@ -154,6 +154,9 @@ def _tree(text: str) -> _Node | None:
                                         f'that begins with *')
             elif isinstance(event, yaml.NodeEvent):
                 node = _node(event, line)
+                count += 1
+                if count > 2 * MAX_VALUES:  # keys count here
+                    raise _Broken(line, _TOO_MANY)
                 if event.anchor:
                     anchors[event.anchor] = node
             else:
@@ -173,9 +176,9 @@ def _tree(text: str) -> _Node | None:
                     raise _Broken(line, f"is nested deeper than {MAX_DEPTH} levels. a recipe needs six")
         return top
     except yaml.MarkedYAMLError as error:
-        raise _Broken(*_syntax(error, text.split("\n"), line_of)) from None
+        raise _Broken(*_syntax(error, text.split("\n"))) from None
     except (yaml.YAMLError, ValueError, OverflowError):  # e.g. "\UFFFFFFFF"
-        raise _Broken(line_of(loader.get_mark()), "has a character escape that does not exist. "
+        raise _Broken(loader.get_mark().line + 1, "has a character escape that does not exist. "
                                                   "in single quotes a backslash is just a backslash") from None
 
 
@@ -191,7 +194,7 @@ def _plain(node: _Node, path: Path_, document: Document, line: int | None = None
     line = line or node.line
     document.lines[path] = line if path else 1
     if len(document.lines) > MAX_VALUES:
-        raise _Broken(line, f"holds more than {MAX_VALUES} values. move lists of data into files that data: names")
+        raise _Broken(line, _TOO_MANY)
     if len(path) > MAX_DEPTH:
         raise _Broken(line, f"is nested deeper than {MAX_DEPTH} levels once aliases are written out. avoid * here")
 
@@ -206,7 +209,7 @@ def _plain(node: _Node, path: Path_, document: Document, line: int | None = None
     if node.kind == "scalar":
         document.styles[path] = node.style
         if bad := _CONTROL.search(node.value):
-            fault(f"holds the control character {bad.group()!r}. remove it")
+            fault(f"holds the invisible character {_name(bad)}. remove it")
             return _CONTROL.sub("", node.value)
         return _scalar(node, fault)
     out, seen = {}, {}
@@ -250,11 +253,11 @@ def _scalar(node: _Node, fault) -> Any:
     return text
 
 
-def _syntax(error: yaml.MarkedYAMLError, rows: list[str], line_of) -> tuple[int, str]:
+def _syntax(error: yaml.MarkedYAMLError, rows: list[str]) -> tuple[int, str]:
     """The line to look at, what is wrong there, what to do."""
     mark, context = error.problem_mark or error.context_mark, error.context_mark
-    line, problem = line_of(mark), (error.problem or "cannot be read").strip()
-    opened = line_of(context) if context else line
+    line, problem = mark.line + 1, (error.problem or "cannot be read").strip()
+    opened = context.line + 1 if context else line
     row = rows[line - 1] if line <= len(rows) else ""
     if COMPARES.search(re.sub(r"""(["']).*?\1""", "", row)):
         return line, 'has a comparison without quotes, which YAML reads as something else. write it like ">= 4"'

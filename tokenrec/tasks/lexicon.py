@@ -21,8 +21,11 @@ def pattern(lexicon: Lexicon, inputs: dict) -> str | None:
     words = entries(lexicon, inputs)
     if not words:
         return None
-    body = "|".join(re.escape(w) for w in words)
-    first = "|".join(re.escape(w[0].upper() + w[1:]) for w in words)
+    heads = words[: lexicon.lead] if lexicon.lead else words
+    rest = [w for w in words if w not in heads]
+    rest = rest if len(rest) >= 2 else words
+    first = "|".join(re.escape(w[0].upper() + w[1:]) for w in heads)
+    body = "|".join(re.escape(w) for w in rest)
     glue = "|".join(", " if w == "," else f" {re.escape(w)} " for w in lexicon.words)
     most = min(lexicon.most, len(words)) - 1
     return f"^({first})(({glue})({body})){{{min(1, most)},{most}}}\\.$"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from tokenrec.ids import content_id
-from tokenrec.recipe.check import choices_of
+from tokenrec.recipe.refs import choices_of
 from tokenrec.recipe.models import Output, Recipe, Task
 
 

@@ -7,29 +7,33 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...ids import content_id
-from ..text import STOP, stem, strings, words
+from ..text import STOP, is_cjk, stem, strings, words
+from .aliases import ALIASES
 
 Term = tuple[str, ...]  # stemmed words
 
 _SPLIT = re.compile(r"\s*(?:[,;|/(、，；]|\band\b|\bor\b|&)\s*")
-_MOST_WORDS = 3
+MOST_WORDS = 4
+_SURE = 0.5  # for an entry as it stands in a list
+_SURE_CLASS = 0.7  # for the head of three kinds and more ("sauce", "cheese"): such a word often means the class
+_SURE_HEAD = 0.8  # for a head that is nowhere an entry by itself ("breast", "heart")
 
 
 @dataclass(frozen=True)
 class Terms:
-    """Nameable things: how sure we are that the word names a thing (0..1); kinds: "cheese" -> {"feta", ...};
-    values of categorical fields: field -> value -> how sure."""
+    """Words that name things; kinds: "cheese" -> {"feta", ...}; values of categorical fields: field -> values."""
 
-    things: Mapping[Term, float] = field(default_factory=dict)
+    things: frozenset[Term] = frozenset()
     kinds: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    values: Mapping[str, Mapping[Term, float]] = field(default_factory=dict)
+    values: Mapping[str, frozenset[Term]] = field(default_factory=dict)
 
     @property
     def digest(self) -> str:
         return content_id(
             {
-                "things": sorted([" ".join(t), round(s, 6)] for t, s in self.things.items()),
-                "values": {f: sorted([" ".join(t), round(s, 6)] for t, s in v.items()) for f, v in self.values.items()},
+                "things": sorted(map(list, self.things)),
+                "kinds": {head: sorted(kinds) for head, kinds in self.kinds.items()},
+                "values": {name: sorted(map(list, values)) for name, values in self.values.items()},
             }
         )
 
@@ -37,9 +41,10 @@ class Terms:
 def catalogue_terms(items: Sequence[Mapping[str, Any]], fields: Iterable[str] | None = None) -> Terms:
     """Learn the nameable things of a catalogue from `fields` (every list-valued field unless said).
 
-    A thing is an entry of up to three words, or an entry's head (its last word: "chicken" of "boneless chicken").
-    How sure: of the items that use the word elsewhere (name, method), the share whose list has it, pulled towards
-    one half with a weight of one item. "Chicken" in a method means chicken in the list; "sauce" or "spoon" does not.
+    A thing is an entry of up to four words, or an entry's head (its last word: "chicken" of "boneless chicken"), if
+    the word can be trusted to name it: of the items that use it elsewhere (name, method), enough have it in their
+    list ((right + .5) / (seen + 1) against the constants above). "Chicken" in a method means chicken in the list;
+    "piece", "top" or "cake" does not.
     Categorical fields (few distinct short strings, each on several items) give values that a text can contradict.
     Linear in the catalogue.
     """
@@ -49,11 +54,13 @@ def catalogue_terms(items: Sequence[Mapping[str, Any]], fields: Iterable[str] | 
     listed: list[set[Term]] = []
     kinds: dict[str, set[str]] = defaultdict(set)
     count: Counter[Term] = Counter()
+    whole: set[Term] = set()
     for item in items:
         mine: set[Term] = set()
         for entry in _entries(item, fields):
-            mine |= {entry, entry[-1:]}
-            if len(entry) == 2:
+            mine |= {entry} if is_cjk(entry[-1]) else {entry, entry[-1:]}
+            whole.add(entry)
+            if len(entry) == 2 and not is_cjk(entry[1]):
                 kinds[entry[1]].add(entry[0])
         listed.append(mine)
         count.update(mine)
@@ -65,8 +72,18 @@ def catalogue_terms(items: Sequence[Mapping[str, Any]], fields: Iterable[str] | 
         for term in _grams(elsewhere) & count.keys():
             seen[term] += 1
             right[term] += all(w in own for w in term)
-    things = {t: (right[t] + 0.5) / (seen[t] + 1) for t in count if not all(w in STOP or len(w) < 2 for w in t)}
-    return Terms(things, {k: frozenset(v) for k, v in kinds.items()}, _values(items, fields))
+
+    def trusted(term: Term) -> bool:
+        if "".join(term).isdigit() or all(w in STOP for w in term) or len("".join(term)) < 2:
+            return False
+        limit = _SURE_HEAD if term not in whole else _SURE_CLASS if len(kinds.get(term[0], ())) >= 3 else _SURE
+        return (right[term] + 0.5) / (seen[term] + 1) >= (limit if len(term) == 1 else _SURE)
+
+    # "feta" is a kind of cheese if it is also listed by itself; "minced" is no kind of pork
+    known = {head: frozenset(k for k in found if (k,) in whole) for head, found in kinds.items()}
+    things = {term for term in count if trusted(term)}
+    things |= {alias for term in things for alias in ALIASES.get(term, ())}
+    return Terms(frozenset(things), {head: found for head, found in known.items() if found}, _values(items, fields))
 
 
 def _entries(item: Mapping[str, Any], fields: list[str]) -> Iterable[Term]:
@@ -75,7 +92,7 @@ def _entries(item: Mapping[str, Any], fields: list[str]) -> Iterable[Term]:
         for entry in value if _is_list(value) else [value] if isinstance(value, str) else []:
             for part in _SPLIT.split(str(entry)):
                 term = tuple(stem(w) for w in words(part) if not w[0].isdigit() and w not in STOP)
-                if 0 < len(term) <= _MOST_WORDS:
+                if 0 < len(term) <= MOST_WORDS:
                     yield term
 
 
@@ -84,10 +101,10 @@ def _is_list(value: Any) -> bool:
 
 
 def _grams(seq: list[str]) -> set[Term]:
-    return {tuple(seq[i : i + n]) for n in range(1, _MOST_WORDS + 1) for i in range(len(seq) - n + 1)}
+    return {tuple(seq[i : i + n]) for n in range(1, MOST_WORDS + 1) for i in range(len(seq) - n + 1)}
 
 
-def _values(items: Sequence[Mapping[str, Any]], fields: list[str]) -> dict[str, dict[Term, float]]:
+def _values(items: Sequence[Mapping[str, Any]], fields: list[str]) -> dict[str, frozenset[Term]]:
     columns: dict[str, Counter[str]] = defaultdict(Counter)
     for item in items:
         for name, value in item.items():
@@ -97,7 +114,8 @@ def _values(items: Sequence[Mapping[str, Any]], fields: list[str]) -> dict[str, 
     for name, counts in columns.items():
         total = sum(counts.values())
         if 2 <= len(counts) <= 60 and total >= 4 * len(counts):
-            kept[name] = {t: 0.5 for v in counts if 0 < len(t := tuple(stem(w) for w in words(v))) <= _MOST_WORDS}
+            terms = (tuple(stem(w) for w in words(v)) for v in counts)
+            kept[name] = {t for t in terms if 0 < len(t) <= MOST_WORDS}
     if not kept:
         return {}
     seen: Counter[tuple[str, Term]] = Counter()
@@ -106,7 +124,10 @@ def _values(items: Sequence[Mapping[str, Any]], fields: list[str]) -> dict[str, 
         grams = _grams([stem(w) for k, v in item.items() if k not in kept for s in strings(v) for w in words(s)])
         for name, terms in kept.items():
             own = tuple(stem(w) for w in words(str(item.get(name, ""))))
-            for term in terms.keys() & grams:
+            for term in terms & grams:
                 seen[name, term] += 1
                 right[name, term] += term == own
-    return {n: {t: (right[n, t] + 0.5) / (seen[n, t] + 1) for t in terms} for n, terms in kept.items()}
+    return {
+        name: frozenset(t for t in terms if (right[name, t] + 0.5) / (seen[name, t] + 1) >= _SURE)
+        for name, terms in kept.items()
+    }

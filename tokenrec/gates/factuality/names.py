@@ -5,25 +5,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..base import Finding
-from ..text import STOP, clip, sentences, stem, strings, tokens, words
-from .catalogue import Term, Terms
+from ..text import STOP, clip, sentences, stem, stems_in, strings, tokens
+from .aliases import ALIASES
+from .catalogue import MOST_WORDS, Term, Terms
 
 GATE, CONTRADICTED, ENTITY = "factuality/names", "factuality/contradicted", "factuality/entities"
-SURE = 0.5  # how sure the catalogue must be that a word names a thing
 
-# Other spellings and regional names of one thing; and what follows from what. Data, not logic: extend freely.
-_SAME = [
-    "scallion|green onion|spring onion", "cilantro|coriander", "prawn|shrimp", "aubergine|eggplant", "courgette|zucchini",
-    "chickpea|garbanzo", "chile|chili|chilli", "yogurt|yoghurt", "cornstarch|cornflour", "rocket|arugula", "beet|beetroot",
-    "ketchup|catsup", "doughnut|donut", "grey|gray", "flavor|flavour", "capsicum|bell pepper", "bean curd|tofu",
-    "minced beef|ground beef", "confectioner sugar|powdered sugar|icing sugar", "film|movie", "hip hop|hiphop|hip-hop",
-]  # fmt: skip
+_LENGTHS = range(MOST_WORDS, 0, -1)  # the longest name first
+
+# What follows from what, among categories.
 _FOLLOWS = {"vegetarian": {"vegan"}, "meatless": {"vegan", "vegetarian"}, "dairy-free": {"vegan"}}
-_ALIASES: dict[Term, list[Term]] = {}
-for _group in _SAME:
-    _terms = [tuple(stem(w) for w in words(s)) for s in _group.split("|")]
-    for _term in _terms:
-        _ALIASES[_term] = [t for t in _terms if t != _term]
 _DENIED = re.compile(
     r"(?:\b(?:no|not|without|never|nor|isn['’]t|free of|free from|instead of|rather than|minus|skip(?:s|ping)?|hold the|unlike|"
     r"like|as|reminiscent of|less)\s+(?:an?\s+|any\s+|the\s+)?(?:[\w-]+\s+(?:or\s+|and\s+)?)?)$",
@@ -45,11 +36,12 @@ def names(text: str, record: Mapping[str, Any], terms: Terms, name: str = "") ->
     stems = [stem(t[0]) for t in seq]
     judged, wrong, i = 0, [], 0
     while i < len(stems):
-        n = next((n for n in (3, 2, 1) if terms.things.get(tuple(stems[i : i + n]), 0) >= SURE and i + n <= len(stems)), 0)
+        n = next((n for n in _LENGTHS if tuple(stems[i : i + n]) in terms.things), 0)
         if not n:
             i += 1
             continue
         term = tuple(stems[i : i + n])
+        n = len(term)
         start, end = seq[i][1], seq[i + n - 1][2]
         i += n
         if _DENIED.search(text[:start][-40:]) or _FREE.match(text[end : end + 12]):
@@ -64,7 +56,7 @@ def names(text: str, record: Mapping[str, Any], terms: Terms, name: str = "") ->
 
 def contradicted(text: str, record: Mapping[str, Any], terms: Terms, name: str = "") -> Finding:
     """Fails when the text gives a category another value of the catalogue than the record does
-    (record: diet vegan; text: "a vegetarian-only menu" passes, "for meat lovers" with a diet "meat" does not)."""
+    (record: diet vegan; "a vegetarian feast" follows from it, "pescatarian" does not)."""
     known = _known(record, name)
     seq = tokens(text)
     stems = [stem(t[0]) for t in seq]
@@ -72,10 +64,10 @@ def contradicted(text: str, record: Mapping[str, Any], terms: Terms, name: str =
         own = record.get(field)
         if not isinstance(own, str) or not own.strip():
             continue
-        for n in (3, 2, 1):
+        for n in _LENGTHS:
             for i in range(len(stems) - n + 1):
                 term = tuple(stems[i : i + n])
-                if values.get(term, 0) < SURE or all(w in known for w in term):
+                if term not in values or all(w in known for w in term):
                     continue
                 start, end = seq[i][1], seq[i + n - 1][2]
                 denied = _DENIED.search(text[:start][-40:]) or _FREE.match(text[end : end + 12])
@@ -110,17 +102,16 @@ def entities(text: str, record: Mapping[str, Any], name: str = "", language: str
     return Finding(ENTITY, True)
 
 
-def _known(record: Mapping[str, Any], name: str) -> set[str]:
-    found = {stem(w) for s in strings(dict(record)) for w in words(s)}
-    return found | {stem(w) for w in words(name)}
+def _known(record: Mapping[str, Any], name: str) -> frozenset[str]:
+    return stems_in((name, *strings(dict(record))))
 
 
-def _supported(term: Term, known: set[str], terms: Terms) -> bool:
+def _supported(term: Term, known: frozenset[str], terms: Terms) -> bool:
     if all(w in known for w in term):
         return True
-    if any(all(w in known for w in other) for other in _ALIASES.get(term, ())):
+    if any(all(w in known for w in other) for other in ALIASES.get(term, ())):
         return True
-    swapped = [_ALIASES.get((w,), []) for w in term]
+    swapped = [ALIASES.get((w,), []) for w in term]
     if all(w in known or any(all(x in known for x in alias) for alias in aliases) for w, aliases in zip(term, swapped)):
         return True
     return len(term) == 1 and bool(terms.kinds.get(term[0], frozenset()) & known)

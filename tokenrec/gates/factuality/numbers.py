@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ..base import Finding
-from ..text import clip
+from ..text import clip, words
 
 GATE = "factuality/numbers"
 
@@ -35,15 +35,15 @@ _UNITS: dict[str, tuple[str, float, str]] = {  # dimension, factor to the base u
     "cl": ("volume", 10, "cl"), "dl": ("volume", 100, "dl"), "cup": ("volume", 240, "cups?"),
     "tbsp": ("volume", 15, "tbsps?|tablespoons?|汤匙"), "tsp": ("volume", 5, "tsps?|teaspoons?|茶匙"),
     "pint": ("volume", 473, "pints?"), "quart": ("volume", 946, "quarts?"), "gallon": ("volume", 3785, "gallons?"),
-    "celsius": ("heat", 1, "°\\s*c|℃|degrees? (?:c|celsius|centigrade)|c"),
-    "fahrenheit": ("heat", -1, "°\\s*f|℉|degrees? (?:f|fahrenheit)|f"), "degree": ("", 1, "°|degrees?|度"),
-    "percent": ("percent", 1, "%|percent|per cent"), "kcal": ("energy", 1, "kcal|calories|cal"),
+    "celsius": ("heat", 1, "°\\s*c|℃|degrees?\\s(?:c|celsius|centigrade)|c"),
+    "fahrenheit": ("heat", -1, "°\\s*f|℉|degrees?\\s(?:f|fahrenheit)|f"), "degree": ("", 1, "°|degrees?|度"),
+    "percent": ("percent", 1, "%|percent|per\\scent"), "kcal": ("energy", 1, "kcal|calories|cal"),
     "mm": ("length", 0.1, "mm|millimet(?:re|er)s?"), "cm": ("length", 1, "cm|centimet(?:re|er)s?"),
     "inch": ("length", 2.54, "inch(?:es)?|[\"″]"), "metre": ("length", 100, "m|met(?:re|er)s?"),
     "km": ("length", 100000, "km|kilomet(?:re|er)s?"), "mile": ("length", 160934, "miles?"), "foot": ("length", 30.48, "feet|ft"),
 }  # fmt: skip
-_SMALL = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_SMALL = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _WORDS = {w: i + 1 for i, w in enumerate(_SMALL)} | {w: 10 * i + 20 for i, w in enumerate(_TENS)} | {"dozen": 12, "hundred": 100}
 _VULGAR = {"½": 0.5, "⅓": 1 / 3, "⅔": 2 / 3, "¼": 0.25, "¾": 0.75, "⅛": 0.125, "⅜": 0.375, "⅝": 0.625, "⅞": 0.875}
 _V = "".join(_VULGAR)
@@ -63,6 +63,9 @@ _QUANTITY = re.compile(
     (?P<plus2>{_PLUS})?
     """
 )
+_DIGIT = re.compile(rf"[\d{_V}]")
+_NUMERALS = frozenset(_WORDS) | {"half", "quarter", "quarters", "third"}
+_NUMERALS |= {"hour", "week", "year", "pound", "kilo", "litre", "liter"}  # after "a"
 _RANGE = re.compile(r"\s*(?:-|–|—|~|to|or|至|到|x|×|by)\s*", re.IGNORECASE)
 _ABOUT = re.compile(r"(?:about|around|roughly|nearly|almost|approximately|some|circa|just over|just under|~|大约|约)\s*$", re.IGNORECASE)
 _BELOW = re.compile(r"(?:under|less than|fewer than|within|up to|no more than|at most|below|不到|至多)\s*(?:an?\s*)?$", re.IGNORECASE)
@@ -73,6 +76,8 @@ _ABOVE = re.compile(r"(?:over|more than|at least|no less than|above|from|minimum
 def quantities(text: str) -> tuple[Quantity, ...]:
     """Numbers with their units, in order: digits, fractions ("1 1/2", "½"), words ("half an hour", "a dozen"),
     ranges ("20 to 30 minutes": both ends get the unit), sums ("1 hour and 20 minutes": one value)."""
+    if not _DIGIT.search(text) and _NUMERALS.isdisjoint(words(text)):
+        return ()
     found = [q for m in _QUANTITY.finditer(text) if (q := _read(m))]
     for i in range(len(found) - 2, -1, -1):  # a unit belongs to both ends of its range
         a, b = found[i], found[i + 1]
@@ -200,6 +205,9 @@ def _follows(claim: Quantity, text: str, known: list[Quantity], counts: set[int]
     about, below, above = bool(_ABOUT.search(before)), bool(_BELOW.search(before)), bool(_ABOVE.search(before))
     if not claim.unit and claim.bare in counts:
         return True
+    if below:  # "in under an hour" speaks of the whole, so of the largest
+        largest = max((q.value for q in known if q.unit == claim.unit), default=math.inf)
+        return largest <= claim.value <= 2.5 * largest
     for i, q in enumerate(known):
         if claim.unit and q.unit and claim.unit != q.unit:
             continue
@@ -211,7 +219,7 @@ def _follows(claim: Quantity, text: str, known: list[Quantity], counts: set[int]
                     return True
             elif abs(mine - theirs) <= slack * max(abs(theirs), 1e-9):
                 return True
-            if below and theirs <= mine <= 2.5 * theirs or above and mine <= theirs <= 2.5 * mine:
+            if above and mine <= theirs <= 2.5 * mine:
                 return True
         if q.joins and i + 1 < len(known) and min(q.value, known[i + 1].value) <= claim.value <= max(q.value, known[i + 1].value):
             return True

@@ -19,7 +19,9 @@ _SCAFFOLD = re.compile(
 CLOSE = 85  # rapidfuzz ratio at which a text counts as an example's output
 
 
-def echo(text: str, record: Mapping[str, Any], instruction: str = "", examples: Sequence[Mapping[str, Any]] = ()) -> Finding:
+def echo(
+    text: str, record: Mapping[str, Any], instruction: str = "", examples: Sequence[Mapping[str, Any]] = ()
+) -> Finding:
     """Fails when the text repeats the instruction or a worked example, or shows the prompt's scaffolding.
 
     A run of 8 words (Han: 14), or half of the text, counts, unless the record says the same words: then it is

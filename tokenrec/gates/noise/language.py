@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 from ..base import Finding
-from ..text import clip, sentences, words
+from ..text import clip, listed, sentences, words
 
 GATE = "noise/language"
 
@@ -19,7 +19,7 @@ _SCRIPTS = {
     "ru": {"CYRILLIC"}, "uk": {"CYRILLIC"}, "bg": {"CYRILLIC"}, "sr": {"CYRILLIC", "LATIN"}, "el": {"GREEK"},
     "ar": {"ARABIC"}, "fa": {"ARABIC"}, "ur": {"ARABIC"}, "he": {"HEBREW"}, "hi": {"DEVANAGARI"}, "th": {"THAI"},
 }  # fmt: skip
-_LATIN = "en es fr de it pt nl sv da no nb pl cs ro hu tr id vi fi".split()
+_LATIN = listed("en es fr de it pt nl sv da no nb pl cs ro hu tr id vi fi")
 _COMMON = {
     "en": "the and of to in is a with that for it as this from by are be or an on at its your you has have was",
     "es": "el la los las de y en que un una con por para es se del al como su más este esta lo pero muy",
@@ -30,7 +30,7 @@ _COMMON = {
     "nl": "de het een en van in is dat op te met voor zijn niet aan er om ook als bij door naar zeer deze",
     "sv": "och att det som en på är av för med den till inte ett har om var från eller mycket kan",
 }
-_COMMON = {code: frozenset(text.split()) for code, text in _COMMON.items()}
+_COMMON = {code: listed(text) for code, text in _COMMON.items()}
 _FOREIGN = re.compile(r"[^\W\d_]+")
 
 

@@ -2,19 +2,20 @@
 
 import re
 from collections import Counter
+from operator import eq
 
 from ..base import Finding
-from ..text import clip, is_cjk, sentences, tokens
+from ..text import clip, is_cjk, listed, sentences, tokens
 
 LOOPS, CUT = "noise/loops", "noise/cut_off"
 
 _LETTERS = re.compile(r"(\w)\1{7,}|([^\w\s])\2{7,}")
 _END = re.compile(r"[.!?。！？…~～)\]\"'”’」』]\s*$")
 _OPEN = re.compile(r"[,;:，、；：(\[{“「『&+/–—-]\s*$")
-_DANGLING = frozenset(
+_DANGLING = listed(
     """a an the and or but of in on at to for with from by into as that which who whose than because while is are was
     were its their his her our your this these very so made served and/or between el la los las de y con para le les
-    des du et avec der die das und mit von il di e per o os um uma""".split()
+    des du et avec der die das und mit von il di e per o os um uma"""
 )
 _DANGLING_CJK = frozenset("的和与與及以在把被让讓是而且或为為从從对對将將")
 
@@ -33,16 +34,19 @@ def loops(text: str) -> Finding:
     names = [t[0] for t in seq]
     for n in range(1, min(12, len(names) // 3) + 1):
         need = 5 if n == 1 else 3
+        if sum(map(eq, names[n:], names)) < n * (need - 1):
+            continue
         same = 0
         for i in range(n, len(names)):
             same = same + 1 if names[i] == names[i - n] else 0
             if same >= n * (need - 1):
                 start = i - same - n + 1
-                return Finding(LOOPS, False, 1.0, f"{need} times the same {n} words", clip(text[seq[start][1] : seq[i][2]]))
+                quote = clip(text[seq[start][1] : seq[i][2]])
+                return Finding(LOOPS, False, 1.0, f"{need} times the same {n} words", quote)
     seen = set()
     for sentence in sentences(text):
-        key = tuple(t[0] for t in tokens(sentence))
-        if len(key) >= 5 and key in seen:
+        key = sentence.casefold()
+        if key in seen and len(tokens(sentence)) >= 5:
             return Finding(LOOPS, False, 1.0, "a sentence said twice", clip(sentence))
         seen.add(key)
     runs = [tuple(names[i : i + 3]) for i in range(len(names) - 2)]
@@ -65,7 +69,7 @@ def cut_off(text: str, finish_reason: str = "") -> Finding:
     seq = tokens(text)
     if not seq or _END.search(text):
         return Finding(CUT, True)
-    last, start, _ = seq[-1]
+    last = seq[-1][0]
     tail = text[seq[max(0, len(seq) - 6)][1] :]
     if finish_reason in ("length", "max_tokens"):
         return Finding(CUT, False, 1.0, "cut off at the limit of LM tokens", clip(tail))

@@ -1,18 +1,18 @@
 """Text that says nothing of its subject: the name, grammar and praise that fits anything."""
 
 from ..base import Finding
-from ..text import STOP, clip, is_cjk, stem, tokens, words
+from ..text import STOP, clip, is_cjk, listed, stem, tokens, words
 
 GATE = "noise/tells_nothing"
 
 # Praise, filler, and the words for the things of a catalogue: true of every item, so true of none.
-VAGUE = frozenset(
+VAGUE = listed(
     """good great nice delicious tasty yummy amazing wonderful excellent perfect best better favourite favorite fine
     lovely awesome fantastic incredible beautiful special unique popular famous well known must try enjoy enjoyed love
     loved like likes liked item thing product kind type sort something anything everyone anyone people called named
     book novel title song track album artist band music movie film show game dish recipe food meal cuisine story read
     written author delightful great-tasting interesting simple made make makes making get gets really quite truly
-    ultimate experience sure""".split()
+    ultimate experience sure"""
 )
 _VAGUE_CJK = frozenset("的了是在和一这那个我有很非常好不也都就道菜书本部首歌曲美味吃喜欢值得推荐它其之为")
 

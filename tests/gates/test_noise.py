@@ -1,0 +1,189 @@
+"""Noise: what a careful reader throws away, and what only looks like it."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokenrec.gates.noise.copy import copied
+from tokenrec.gates.noise.echo import echo
+from tokenrec.gates.noise.language import language
+from tokenrec.gates.noise.length import length
+from tokenrec.gates.noise.loops import cut_off, loops
+from tokenrec.gates.noise.markup import markup
+from tokenrec.gates.noise.refusal import refusal
+from tokenrec.gates.noise.telling import telling
+from tokenrec.gates.noise.vocabulary import vocabulary
+
+SOUND = [
+    "Silky tofu and browned beef in a numbing red chilli oil.",
+    "A widow who cannot forgive her brother sails to Lisbon, where an apology waits.",
+    "Sorry for Your Trouble is a quiet collection of stories about loss.",
+    "They are unable to leave the island, and no map shows the way; please bring tissues.",
+    "清香的豆腐裹着麻辣红油，米饭的好搭档。",
+    "Zarte Klöße mit brauner Butter und Salbei.",
+    "The band could not be tamed: three chords, no apologies, and a chorus that will not let go.",
+    "Here the crust is thin, the sauce bright with basil.",
+]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I'm sorry, but I can't write a menu line for this dish.",
+        "I cannot provide a description without the ingredients.",
+        "As an AI language model, I have no sense of taste.",
+        "Please provide more information about the dish.",
+        "Unable to generate a description for this item.",
+        "There is not enough information to describe it.",
+        "The given title does not match any known film.",
+        "This artist does not have a description.",
+        "Sure! Here is a menu line: silky tofu in chilli oil.",
+        "很抱歉，我无法为您生成这道菜的描述。",
+        "作为一个人工智能，我不能品尝食物。",
+        "请提供更多关于这首歌的信息。",
+        "Lo siento, pero no puedo escribir esa descripción.",
+        "Je suis désolé, je ne peux pas fournir de description.",
+        "Es tut mir leid, ich kann diese Beschreibung nicht erstellen.",
+        "申し訳ありませんが、説明を生成できません。",
+        "К сожалению, я не могу описать это блюдо.",
+    ],
+)
+def test_refusals_are_caught_and_quoted(text):
+    found = refusal(text)
+    assert not found.passed and found.quote and found.quote in text
+
+
+@pytest.mark.parametrize("text", SOUND)
+def test_sound_texts_pass_every_text_check(text):
+    code = "zh" if "豆" in text else "de" if "Klöße" in text else "en"
+    found = [refusal(text), markup(text), loops(text), cut_off(text), language(text, code), telling(text), copied(text, {})]
+    assert [f for f in found if not f.passed] == []
+
+
+@pytest.mark.parametrize(
+    "text, quote",
+    [
+        ("A <b>bold</b> dish", "<b>"),
+        ("Salt &amp; pepper squid", "&amp;"),
+        ("A **bold** stew", "**bold**"),
+        ("See https://example.org/x for more", "https://example.org/x"),
+        ("Hot stew<|im_end|>", "<|im_end|>"),
+        ("## Hot stew", "## Hot"),
+        ("- beef\n- onion", "- beef\n- o"),
+        ("stew\x07", "\x07"),
+        ('{"line": "stew"}', '{"line":'),
+    ],
+)
+def test_markup(text, quote):
+    found = markup(text)
+    assert not found.passed and found.quote == quote
+
+
+def test_a_name_is_no_markup():
+    assert markup("www.example.org plays loud techno", name="www.example.org").passed
+    assert markup("Reese's M&M's & nuts, 5 < 6").passed
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Rich and creamy and rich and creamy and rich and creamy and warm.",
+        "hot hot hot hot hot",
+        "Soooooooooo good",
+        "The broth is deep and dark. Noodles follow. The broth is deep and dark.",
+        "很好吃很好吃很好吃很好吃",
+    ],
+)
+def test_loops(text):
+    found = loops(text)
+    assert not found.passed and found.quote in text and found.quote
+
+
+def test_emphasis_is_no_loop():
+    assert loops("A very, very, very slow roast: low and slow, slow and low.").passed
+
+
+def test_cut_off_needs_proof_when_the_limit_was_not_reached():
+    assert cut_off("Silky tofu in chilli oil").passed
+    assert not cut_off("Silky tofu in chilli oil", "length").passed
+    assert cut_off("Silky tofu in chilli oil.", "length").passed
+    for text in ("Silky tofu in a sauce of", "Silky tofu with beef,", "豆腐配上麻辣的"):
+        found = cut_off(text)
+        assert not found.passed and text.endswith(found.quote)
+
+
+def test_language_by_script_and_by_common_words():
+    assert not language("这道菜又麻又辣，非常下饭。", "en").passed
+    assert not language("Ein Gericht, das mit der Butter und dem Salbei auf den Tisch kommt.", "en").passed
+    assert not language("A numbing dish with beef.", "zh").passed
+    assert not language("Tofu in chilli oil. 这道菜又麻又辣，非常下饭。", "en").passed
+    assert not language("これは辛い豆腐の料理です。", "zh").passed
+    assert language("Boeuf bourguignon: beef braised in red wine.", "en").passed
+    assert language("麻婆豆腐 is silky tofu in chilli oil.", "en", ["麻婆豆腐"]).passed
+    assert language("whatever it is", "tlh").passed
+
+
+def test_telling_wants_content_beside_the_name():
+    assert not telling("Switched is a novel.", "Switched").passed
+    assert not telling("Mapo Tofu is a truly delicious dish.", "Mapo Tofu").passed
+    assert not telling("麻婆豆腐是一道美味的菜。", "麻婆豆腐").passed
+    assert telling("Switched is a novel of changelings and trolls.", "Switched").passed
+    assert telling("麻婆豆腐麻辣鲜香，豆腐滑嫩。", "麻婆豆腐").passed
+
+
+METHOD = "Cut the tofu into cubes and steep in simmering salted water, then fry the beef until dry and browned."
+RECORD = {"name": "Mapo Tofu", "ingredients": ["tofu", "beef"], "method": METHOD}
+
+
+def test_copy_of_the_source():
+    found = copied(METHOD, RECORD)
+    assert not found.passed and found.score == 1 and found.quote in METHOD
+    assert copied("Cubed tofu rests in hot salted water before it meets beef fried dry.", RECORD).passed
+    assert copied("Tofu and beef", RECORD).passed
+
+
+def test_echo_of_instruction_and_examples():
+    instruction = "Write one line that tempts a diner without inventing anything about the dish."
+    examples = [{"name": "Borscht", "method": "Simmer beets.", "line": "Ruby beet broth under a cool cloud of sour cream."}]
+    assert not echo("One line that tempts a diner without inventing anything about the dish.", RECORD, instruction).passed
+    for copy in ("Ruby beet broth under a cool cloud of sour cream.", "Ruby beet broth beneath a cool cloud of sour cream"):
+        found = echo(copy, RECORD, instruction, examples)
+        assert not found.passed and found.quote in copy
+    assert echo("Silky tofu under a numbing cloud of pepper.", RECORD, instruction, examples).passed
+    own = {"name": "Borscht", "method": "Simmer beets."}
+    assert echo("Ruby beet broth under a cool cloud of sour cream.", own, instruction, examples).passed
+    assert not echo("Output: silky tofu", RECORD).passed
+
+
+def test_length_is_held_to_the_word():
+    assert length("one two three", 1, 3).passed
+    assert not length("one two three four", 1, 3).passed
+    assert not length("", 1, 3).passed
+
+
+@pytest.mark.parametrize(
+    "tags, why",
+    [
+        (["salty"], "not in"),
+        (["Hot"], "write hot"),
+        (["hot", "hot"], "twice"),
+        ([], "at least"),
+        (["hot", "sour", "sweet"], "at most"),
+    ],
+)
+def test_vocabulary(tags, why):
+    found = vocabulary(tags, ["hot", "sour", "sweet"], 1, 2)
+    assert not found.passed and why in found.reason
+
+
+def test_an_empty_list_is_an_answer_where_none_is_allowed():
+    assert vocabulary([], ["hot"], 0, 2).passed
+
+
+@given(st.text(max_size=200))
+def test_quotes_are_verbatim_whatever_the_text(text):
+    for found in (
+        refusal(text), markup(text), loops(text), cut_off(text, "length"), language(text), telling(text),
+        length(text, 3, 5), copied(text, {"x": text}), echo(text, {}, text, [{"line": text}]),
+    ):  # fmt: skip
+        assert found.quote in text

@@ -1,0 +1,100 @@
+"""A writer: one language model as a run uses it, whatever answers behind it."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tokenrec.config import Api, Embedded, LoadedProject, Price, Replay, resolve_model
+from tokenrec.errors import InputError
+from tokenrec.lm.meter import Meter, Usage
+
+
+@dataclass
+class Writer:
+    """What tasks need of a model. `chooser` answers closed questions by likelihood, where it can.
+
+    `lm_id` names the model in completion keys; it holds no machine path. Copies share the model.
+    """
+
+    name: str
+    lm_id: str
+    lm: Any  # dspy.LM; None for replay
+    adapter: Any
+    chooser: Any = None
+    serial: bool = False  # one request at a time
+    grammar: bool = False  # patterns in a response schema are obeyed
+    price: Price | None = None
+    free: bool = False
+    replay: Path | None = None
+    meter: Meter = field(default_factory=Meter)
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def usage(self, entry: dict) -> Usage:
+        """Counts and cost of DSPy's usage entry of one or more requests."""
+        prompt, completion = entry.get("prompt_tokens") or 0, entry.get("completion_tokens") or 0
+        cached = (entry.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+        usd = 0.0 if self.free else None
+        if self.price:
+            at = self.price
+            cached_rate = at.input if at.cached_input is None else at.cached_input
+            usd = ((prompt - cached) * at.input + cached * cached_rate + completion * at.output) / 1e6
+        return Usage(entry.get("calls") or 1, prompt, completion, usd)
+
+
+def open_writer(project: LoadedProject, name: str, meter: Meter | None = None) -> Writer:
+    """Open the model that a recipe's `lm:` names. Raises InputError when it can't be used."""
+    config = resolve_model(project, name)
+    meter = meter or Meter()
+    if isinstance(config, Embedded):
+        return _embedded(name, config, meter)
+    if isinstance(config, Replay):
+        path = Path(config.path)
+        from tokenrec.lm.replay import replay_id
+
+        return Writer(name, replay_id(path), None, None, replay=path, free=True, meter=meter)
+    if isinstance(config, Api):
+        return _api(name, config, meter)
+    raise InputError(f'"{name}" is an encoder and can\'t write. name a model of kind embedded, api or replay')
+
+
+def _embedded(name: str, config: Embedded, meter: Meter) -> Writer:
+    import dspy
+
+    from tokenrec.lm import plain
+    from tokenrec.lm.embedded import AsyncEmbeddedEngine, EmbeddedChooser, EmbeddedEngine
+    from tokenrec.lm.llama import bundled_weights, load
+
+    path = Path(config.path) if config.path else bundled_weights()
+    llama = load(str(path), config.context, config.threads)
+    lm_id = f"embedded/{path.stem}@{path.stat().st_size}"
+    engine = EmbeddedEngine(llama, lm_id)
+    lm = dspy.LM(lm_id, engine=engine, async_engine=AsyncEmbeddedEngine(engine), cache=False, temperature=0.0)
+    return Writer(
+        name, lm_id, lm, plain.make_adapter(), chooser=EmbeddedChooser(llama, lm_id),
+        serial=True, grammar=True, free=True, meter=meter,
+    )  # fmt: skip
+
+
+def _api(name: str, config: Api, meter: Meter) -> Writer:
+    import dspy
+
+    settings: dict[str, Any] = {"timeout": config.timeout, "num_retries": 5, "cache": False}
+    if config.max_tokens:
+        settings["max_tokens"] = config.max_tokens
+    if config.api_base:
+        settings["api_base"] = config.api_base
+    if config.api_key_env:
+        key = os.environ.get(config.api_key_env)
+        if not key:
+            raise InputError(f"{name} needs a key: set the environment variable {config.api_key_env}, or use `embedded`")
+        settings["api_key"] = key
+    elif config.api_base:
+        settings["api_key"] = "none"
+    lm = dspy.LM(config.model, **settings)
+    return Writer(
+        name, config.model, lm, dspy.JSONAdapter(), price=config.price,
+        free=config.model.startswith("ollama"), meter=meter,
+    )  # fmt: skip

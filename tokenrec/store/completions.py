@@ -1,0 +1,168 @@
+"""Reading and writing completions, verdicts and tokens. All SQL about them is here."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tokenrec.gates.base import Verdict
+from tokenrec.ids import canonical_json, content_id
+from tokenrec.store.store import now, transaction
+
+
+@dataclass(frozen=True)
+class Key:
+    """What a completion is identified by (CONTRACT): program, LM with decode parameters, input, sample."""
+
+    program_id: str
+    lm_id: str
+    input_hash: str
+    sample: int
+
+    @property
+    def id(self) -> str:
+        return content_id([self.program_id, self.lm_id, self.input_hash, self.sample])
+
+
+@dataclass
+class Stored:
+    """A completion as the store has it."""
+
+    key: Key
+    subject: str
+    name: str
+    inputs: dict[str, Any]
+    raw: str
+    probabilities: dict[str, dict[str, float]] | None = None
+    state: str | None = None
+    output: dict[str, Any] | None = None
+    gate_id: str | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def save_program(db, recipe: str, task: str, program_id: str, lm_id: str, instructions: str, state: dict) -> None:
+    with transaction(db) as sql:
+        sql.execute(
+            "insert into programs values (?, ?, ?, ?, ?, ?, ?) on conflict (program_id) do update set state = excluded.state",
+            [program_id, recipe, task, lm_id, instructions, canonical_json(state), now()],
+        )
+
+
+def load_program(db, program_id: str) -> dict | None:
+    row = db.execute("select state from programs where program_id = ?", [program_id]).fetchone()
+    return json.loads(row[0]) if row else None
+
+
+def save_subjects(db, recipe: str, task: str, kind: str, program_id: str, lm_id: str, prompts: Iterable) -> int:
+    """Replace what this program writes about (prompts: tasks.inputs.Prompt); returns how many subjects."""
+    with transaction(db) as sql:
+        key = [recipe, task, program_id, lm_id]
+        sql.execute("delete from subjects where recipe = ? and task = ? and program_id = ? and lm_id = ?", key)
+        rows = ([recipe, task, p.subject, kind, program_id, lm_id, p.hash, p.name, p.newest] for p in prompts)
+        return sql.executemany("insert into subjects values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows).rowcount
+
+
+def set_current(db, recipe: str, task: str, program_id: str, lm_id: str, gate_id: str) -> None:
+    """Make this program's accepted completions the task's tokens."""
+    with transaction(db) as sql:
+        sql.execute("insert or replace into current values (?, ?, ?, ?, ?)", [recipe, task, program_id, lm_id, gate_id])
+
+
+def current(db, recipe: str, task: str) -> dict[str, str] | None:
+    rows = list(db.query("select * from current where recipe = ? and task = ?", [recipe, task]))
+    return rows[0] if rows else None
+
+
+def insert_answers(db, task: str, run: str | None, rows: Sequence[tuple[Key, dict, Any]]) -> None:
+    """Store answers ((key, inputs, Answer)) in one transaction; an answer that exists already stays."""
+    with transaction(db) as sql:
+        for key, inputs, a in rows:
+            sql.execute(
+                "insert or ignore into completions values (?,?,?,?,?,?,?,?,?,?,?,null,null,null,?,?,?,?,?,?)",
+                [key.id, key.program_id, key.lm_id, key.input_hash, key.sample, task, run, canonical_json(inputs), a.raw,
+                 a.first_raw, a.probabilities and canonical_json(a.probabilities), a.usage.prompt_tokens,
+                 a.usage.completion_tokens, a.usage.calls, a.usage.usd, round(a.seconds, 4), now()],
+            )  # fmt: skip
+
+
+def insert_failure(db, task: str, run: str | None, subject: str, key: Key, error: str) -> None:
+    with transaction(db) as sql:
+        sql.execute(
+            "insert into failures (run, task, subject, program_id, lm_id, input_hash, sample, error, created)"
+            " values (?,?,?,?,?,?,?,?,?)",
+            [run, task, subject, key.program_id, key.lm_id, key.input_hash, key.sample, error, now()],
+        )
+
+
+def completions_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> Iterator[Stored]:
+    """Every completion of the task's present subjects, by subject, then sample."""
+    rows = db.execute(
+        "select s.subject, s.name, c.input_hash, c.sample, c.inputs, c.raw, c.probabilities, c.state, c.output, c.gate_id"
+        " from subjects s join completions c on c.program_id = s.program_id and c.lm_id = s.lm_id"
+        " and c.input_hash = s.input_hash where s.recipe = ? and s.task = ? and s.program_id = ? and s.lm_id = ?"
+        " order by s.subject, c.sample",
+        [recipe, task, program_id, lm_id],
+    )
+    for subject, name, input_hash, sample, inputs, raw, probabilities, state, output, gate_id in rows:
+        yield Stored(
+            Key(program_id, lm_id, input_hash, sample), subject, name or "", json.loads(inputs), raw,
+            json.loads(probabilities) if probabilities else None, state, json.loads(output) if output else None, gate_id,
+        )  # fmt: skip
+
+
+def samples_of(db, program_id: str, lm_id: str, hashes: Sequence[str]) -> dict[str, dict[int, str]]:
+    """input hash → sample → raw answer, for the hashes that have any."""
+    found: dict[str, dict[int, str]] = {}
+    for start in range(0, len(hashes), 500):
+        part = hashes[start : start + 500]
+        marks = ",".join("?" * len(part))
+        for input_hash, sample, raw in db.execute(
+            f"select input_hash, sample, raw from completions where program_id = ? and lm_id = ? and input_hash in ({marks})",
+            [program_id, lm_id, *part],
+        ):
+            found.setdefault(input_hash, {})[sample] = raw
+    return found
+
+
+def save_verdicts(db, gate_id: str, rows: Iterable[tuple[Stored, Verdict, dict | None]]) -> None:
+    """Store verdicts with typed outputs; replaces those of an earlier gate_id."""
+    with transaction(db) as sql:
+        for stored, verdict, output in rows:
+            key = stored.key.id
+            sql.execute(
+                "update completions set state = ?, output = ?, gate_id = ?, probabilities = coalesce(?, probabilities)"
+                " where completion_id = ?",
+                [verdict.state, output and canonical_json(output), gate_id, None, key],
+            )
+            sql.execute("delete from verdicts where completion_id = ?", [key])
+            kept: dict[str, list] = {}
+            for f in verdict.findings:  # one row a gate: a failure wins over a soft score
+                if f.gate not in kept or (not f.passed and kept[f.gate][3]):
+                    kept[f.gate] = [key, gate_id, f.gate, int(f.passed), f.score, f.reason, f.quote]
+            sql.executemany("insert into verdicts values (?,?,?,?,?,?,?)", kept.values())
+
+
+def tokens(db, recipe: str, task: str) -> dict[str, dict[str, Any]]:
+    """subject → accepted output of the task's current program."""
+    return {
+        r["subject"]: json.loads(r["output"])
+        for r in db.query("select subject, output from tokens where recipe = ? and task = ?", [recipe, task])
+    }
+
+
+def token_rows(db, recipe: str, task: str) -> Iterator[tuple[str, dict, dict | None]]:
+    """(subject, output, raw probabilities) of the task's tokens."""
+    for r in db.query("select subject, output, probabilities from tokens where recipe = ? and task = ?", [recipe, task]):
+        yield r["subject"], json.loads(r["output"]), json.loads(r["probabilities"]) if r["probabilities"] else None
+
+
+def add_spend(db, run: str, task: str | None, purpose: str, lm_id: str, usage) -> None:
+    if usage.calls:
+        with transaction(db) as sql:
+            sql.execute(
+                "insert into spend (run, task, purpose, lm_id, calls, prompt_tokens, completion_tokens, cost_usd)"
+                " values (?,?,?,?,?,?,?,?)",
+                [run, task, purpose, lm_id, usage.calls, usage.prompt_tokens, usage.completion_tokens, usage.usd],
+            )
+
+

@@ -1,0 +1,90 @@
+"""The store's tables, as numbered migrations. Column docs live in the README of this folder's tables: `TABLES`."""
+
+import sqlite3
+from collections.abc import Callable
+
+TABLES = {
+    "runs": "one row a command that wrote here",
+    "programs": "every program that ever wrote: its DSPy state as JSON",
+    "subjects": "what each task writes about now: subject → input_hash, program",
+    "completions": "every LM answer with usage, cost, state and typed output; keyed by program, LM, input, sample",
+    "verdicts": "one row a gate's finding on a completion, under one gate_id",
+    "vectors": "encoder vectors of texts, float32 bytes, keyed by encoder and text hash",
+    "audits": "human labels of outputs (CONTRACT: sound, noise, hallucination)",
+    "spend": "LM calls by run, task and purpose (generate, search, finalist)",
+    "looks": "every look at tune-B and every read of test",
+    "promotions": "each promotion test: incumbent, challenger, delta, p, decision",
+    "windows": "every event of the last run's data with its window",
+    "lists": "the ranking lists of each run: list → window, user",
+    "metrics": "metric of every (run, arm, slice, list)",
+    "evidence": "arms and leaderboard rows of a run, as the report prints them",
+    "files": "Parquet files beside the store: scores of every arm on the test candidates",
+}
+
+MIGRATIONS: list[Callable[[sqlite3.Connection], None]] = []
+
+
+def migration(function):
+    MIGRATIONS.append(function)
+    return function
+
+
+@migration
+def m001_first(db: sqlite3.Connection) -> None:
+    for statement in _FIRST.split(";"):
+        if statement.strip():
+            db.execute(statement)
+
+
+_FIRST = """
+create table runs (run text primary key, recipe text not null, recipe_hash text, data_hash text, command text,
+    started text not null, finished text, status text not null, seconds real, document text);
+create table programs (program_id text primary key, recipe text not null, task text not null, lm_id text not null,
+    instructions text, state text not null, created text not null);
+create table subjects (recipe text not null, task text not null, subject text not null, kind text not null,
+    program_id text not null references programs, lm_id text not null, input_hash text not null, name text,
+    newest_event_time real, primary key (recipe, task, program_id, lm_id, subject));
+create table current (recipe text not null, task text not null, program_id text not null references programs,
+    lm_id text not null, gate_id text, primary key (recipe, task));
+create table completions (completion_id text primary key, program_id text not null references programs,
+    lm_id text not null, input_hash text not null, sample integer not null, task text not null, run text,
+    inputs text not null, raw text not null, first_raw text, probabilities text, output text, state text, gate_id text,
+    prompt_tokens integer not null, completion_tokens integer not null, calls integer not null, cost_usd real,
+    seconds real, created text not null, check (state in ('malformed', 'rejected', 'accepted')));
+create index completions_by_input on completions (program_id, lm_id, input_hash, sample);
+create table failures (id integer primary key, run text, task text not null, subject text not null, program_id text,
+    lm_id text, input_hash text, sample integer, error text not null, created text not null);
+create table verdicts (completion_id text not null references completions, gate_id text not null, gate text not null,
+    passed integer not null, score real, reason text, quote text, primary key (completion_id, gate));
+create table vectors (encoder_id text not null, text_hash text not null, dims integer not null, vector blob not null,
+    primary key (encoder_id, text_hash));
+create table audits (audit_id text primary key, recipe text not null, task text not null, completion_id text,
+    subject text, output text, label text not null, reason text, who text, at text,
+    check (label in ('sound', 'noise', 'hallucination')));
+create table spend (id integer primary key, run text, task text, purpose text not null, lm_id text, calls integer not null,
+    prompt_tokens integer not null, completion_tokens integer not null, cost_usd real);
+create table looks (id integer primary key, recipe text not null, data_hash text not null, window text not null,
+    task text, run text, at text not null);
+create table promotions (id integer primary key, run text, recipe text, task text, incumbent text, challenger text,
+    delta real, low real, p real, challengers integer, look integer, alpha real, promoted integer not null, at text);
+create table windows (recipe text not null, user text not null, item text not null, at real not null, value real,
+    positive integer not null, window text not null);
+create index windows_by_recipe on windows (recipe, window);
+create table lists (run text not null, list integer not null, window text not null, user text not null,
+    primary key (run, window, list));
+create table metrics (run text not null, arm text not null, slice text not null, list integer not null,
+    metric text not null, value real not null);
+create index metrics_by_run on metrics (run, arm);
+create table evidence (run text not null, kind text not null, name text not null, document text not null);
+create table files (run text not null, kind text not null, path text not null, sha256 text not null,
+    primary key (run, kind));
+create view tokens as
+    select s.recipe, s.task, s.subject, s.kind, c.completion_id, c.program_id, c.lm_id, c.sample, c.output,
+        c.probabilities, s.newest_event_time, c.created
+    from current r
+    join subjects s on s.recipe = r.recipe and s.task = r.task and s.program_id = r.program_id and s.lm_id = r.lm_id
+    join completions c on c.program_id = s.program_id and c.lm_id = s.lm_id and c.input_hash = s.input_hash
+    where c.state = 'accepted' and c.gate_id = r.gate_id and c.sample = (
+        select min(d.sample) from completions d where d.program_id = c.program_id and d.lm_id = c.lm_id
+            and d.input_hash = c.input_hash and d.state = 'accepted' and d.gate_id = r.gate_id)
+"""

@@ -1,0 +1,70 @@
+"""Open the store: one SQLite file in WAL mode, migrated, readable by Datasette as it is."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+import sqlite_utils
+
+from tokenrec.errors import InputError, ServiceError
+from tokenrec.store.schema import MIGRATIONS
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def open_store(path: Path | str) -> sqlite_utils.Database:
+    """The store at `path` (":memory:" for tests), made and migrated where needed.
+
+    Raises InputError when the file is no store, ServiceError when it can't be written.
+    """
+    try:
+        if str(path) != ":memory:":
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+        connection = sqlite3.connect(str(path), timeout=30, isolation_level=None)
+        for pragma in ("journal_mode = wal", "synchronous = normal", "foreign_keys = on"):
+            connection.execute(f"pragma {pragma}")
+        db = sqlite_utils.Database(connection)
+        _migrate(db)
+        return db
+    except sqlite3.DatabaseError as error:
+        if "not a database" in str(error) or "malformed" in str(error):
+            raise InputError(f"{path} is no tokenrec store ({error}). Move it away, or change store: in tokenrec.yaml") from error
+        raise ServiceError(f"{path}: {error}. Is the disk full, the folder read-only or another run writing?") from error
+    except OSError as error:
+        raise ServiceError(f"{path}: {error}. Choose another place for store: in tokenrec.yaml") from error
+
+
+def _migrate(db: sqlite_utils.Database) -> None:
+    db.execute("create table if not exists migrations (number integer primary key, name text, at text)")
+    done = {row[0] for row in db.execute("select number from migrations")}
+    if done and max(done) > len(MIGRATIONS):
+        raise InputError("the store was written by a newer tokenrec. Upgrade tokenrec, or use another store")
+    for number, step in enumerate(MIGRATIONS, 1):
+        if number not in done:
+            with transaction(db) as connection:
+                if connection.execute("select 1 from migrations where number = ?", [number]).fetchone():
+                    continue  # another process was faster
+                step(connection)
+                connection.execute("insert into migrations values (?, ?, ?)", [number, step.__name__, now()])
+
+
+@contextmanager
+def transaction(db: sqlite_utils.Database) -> Iterator[sqlite3.Connection]:
+    """All or nothing. Raises ServiceError when SQLite can't write."""
+    connection = db.conn
+    try:
+        connection.execute("begin immediate")
+        try:
+            yield connection
+        except BaseException:
+            connection.execute("rollback")
+            raise
+        connection.execute("commit")
+    except sqlite3.OperationalError as error:
+        if connection.in_transaction:
+            connection.execute("rollback")
+        raise ServiceError(f"the store can't be written: {error}. What was stored before is safe; run again to go on") from error

@@ -1,0 +1,121 @@
+"""The DSPy module of an inline task (`write:` + `outputs:`), and the loading of `use:` modules."""
+
+import importlib
+import importlib.util
+from pathlib import Path
+from typing import Any, Literal
+
+import dspy
+from dspy.experimental import Choice
+
+from tokenrec.errors import InputError
+from tokenrec.lm.writer import Writer
+from tokenrec.tasks.program import examples, lexicon_schema
+from tokenrec.tasks.spec import TaskSpec
+
+
+class TaskModule(dspy.Module):
+    """One or two predictors: `choose` for closed outputs that the writer scores, `write` for the rest."""
+
+    def __init__(self, spec: TaskSpec, writer: Writer):
+        super().__init__()
+        self.spec, self.writer = spec, writer
+        scored = [o for o in spec.outputs if o in spec.choices and writer.chooser]
+        written = [o for o in spec.outputs if o not in scored]
+        if scored:
+            self.choose = dspy.Predict(signature(spec, scored, decisions=True))
+            self.choose.demos = _demos(spec, scored)
+        if written:
+            self.write = dspy.Predict(signature(spec, written, decisions=False))
+            self.write.demos = _demos(spec, written)
+
+    def forward(self, sample: int = 0, **inputs):
+        self.writer.meter.check()
+        fields: dict[str, Any] = {}
+        if hasattr(self, "choose"):
+            fields |= self.choose(lm=self.writer.chooser, **inputs).toDict()
+        if hasattr(self, "write"):
+            fields |= self.write(config=self._config(sample, inputs), **inputs).toDict()
+        return dspy.Prediction(**fields)
+
+    async def aforward(self, sample: int = 0, **inputs):
+        fields: dict[str, Any] = {}
+        if hasattr(self, "choose"):
+            fields |= (await self.choose.acall(lm=self.writer.chooser, **inputs)).toDict()
+        if hasattr(self, "write"):
+            fields |= (await self.write.acall(config=self._config(sample, inputs), **inputs)).toDict()
+        return dspy.Prediction(**fields)
+
+    def _config(self, sample: int, inputs: dict) -> dict[str, Any]:
+        """Decode parameters; a further sample is hotter, so that it differs."""
+        task = self.spec.task
+        config: dict[str, Any] = {"temperature": task.temperature if sample == 0 else max(task.temperature, 0.7)}
+        if task.max_tokens:
+            config["max_tokens"] = task.max_tokens
+        if self.writer.grammar:
+            config["seed"] = sample
+            if schema := lexicon_schema(self.spec, inputs):
+                config["response_format"] = schema
+        return config
+
+
+def signature(spec: TaskSpec, outputs: list[str], decisions: bool) -> type[dspy.Signature]:
+    """The DSPy signature of the task's inputs and the given outputs."""
+    fields: dict[str, tuple] = {r.name: (Any, dspy.InputField()) for r in spec.inputs}
+    for name in outputs:
+        output = spec.outputs[name]
+        choices = spec.choices.get(name)
+        what = output.describe or name.replace("_", " ")
+        kind: Any = {"number": float, "text": str}.get(output.type)
+        if choices and decisions:
+            kind = Choice[tuple((c, None) for c in choices)]
+        elif choices:
+            kind = list[Literal[tuple(choices)]] if output.type == "tags" else Literal[tuple(choices)]
+        if not decisions:
+            what += _limits(output)
+        fields[name] = (kind, dspy.OutputField(desc=what))
+    return dspy.make_signature(fields, spec.task.write)
+
+
+def _limits(output) -> str:
+    said = []
+    if output.type == "tags" and output.max:
+        said.append(f"at most {output.max:g}" + (", or none" if output.or_none else ""))
+    if output.type == "number" and output.min is not None and output.max is not None:
+        said.append(f"from {output.min:g} to {output.max:g}")
+    if output.max_words:
+        said.append(f"at most {output.max_words} words")
+    if output.type == "text" and output.ground == "closed":
+        said.append("only what the inputs say")
+    if output.lexicon:
+        said.append(f"put together from entries of {', '.join(output.lexicon.from_)} and: {', '.join(output.lexicon.words)}")
+    return f" ({'; '.join(said)})" if said else ""
+
+
+def _demos(spec: TaskSpec, outputs: list[str]) -> list[dspy.Example]:
+    names = [r.name for r in spec.inputs] + outputs
+    found = []
+    for example in examples(spec):
+        demo = {k: example[k] for k in names if k in example}
+        if any(o in demo for o in outputs):
+            found.append(dspy.Example(**demo).with_inputs(*[r.name for r in spec.inputs if r.name in demo]))
+    return found
+
+
+def load_used(spec: TaskSpec, writer: Writer, root: Path | None):
+    """The user's or a built-in DSPy module of `use:`; its class takes (spec, writer)."""
+    where, _, name = spec.task.use.rpartition(":" if ":" in spec.task.use else ".")
+    try:
+        if where.endswith(".py"):
+            path = (Path(root or ".") / where).resolve()
+            loader = importlib.util.spec_from_file_location(f"tokenrec_user_{path.stem}", path)
+            module = importlib.util.module_from_spec(loader)
+            loader.loader.exec_module(module)
+        else:
+            module = importlib.import_module(f"tokenrec.programs.{where}")
+        kind = getattr(module, name)
+    except (ImportError, AttributeError, FileNotFoundError, SyntaxError) as error:
+        raise InputError(f"use: {spec.task.use} can't be loaded: {error}") from error
+    if not (isinstance(kind, type) and issubclass(kind, dspy.Module)):
+        raise InputError(f"use: {spec.task.use} is no dspy.Module. Write a class that takes (spec, writer)")
+    return kind(spec, writer)
