@@ -28,10 +28,23 @@ def candidates(data: Path, folder: str) -> tuple[Judge, list[Candidate]]:
     """The task that a folder's texts answer, and the texts as candidates; key = the defect list's id."""
     open_text = {"type": "text", "grounding": "open"}
     if folder == "once_goodreads/llm_descriptions":
-        task = {"for": "item", "inputs": ["title"], "write": "Describe the book.", "outputs": {"description": open_text}}
-        found = [(r["bid"], {"description": r["description"]}, {"title": r["title"]}, r["title"]) for r in rows(data / f"{folder}.jsonl.gz")]
+        task = {
+            "for": "item",
+            "inputs": ["title"],
+            "write": "Describe the book.",
+            "outputs": {"description": open_text},
+        }
+        found = [
+            (r["bid"], {"description": r["description"]}, {"title": r["title"]}, r["title"])
+            for r in rows(data / f"{folder}.jsonl.gz")
+        ]
     elif folder == "colakg_lastfm/llm_items":
-        task = {"for": "item", "inputs": ["name", "tags"], "write": "Describe the artist.", "outputs": {"llm_text": open_text}}
+        task = {
+            "for": "item",
+            "inputs": ["name", "tags"],
+            "write": "Describe the artist.",
+            "outputs": {"llm_text": open_text},
+        }
         found = [
             (str(r["item"]), {"llm_text": r["llm_text"]}, {"name": r["name"], "tags": r["tags"]}, r["name"])
             for r in rows(data / f"{folder}.jsonl.gz")
@@ -39,10 +52,14 @@ def candidates(data: Path, folder: str) -> tuple[Judge, list[Candidate]]:
     else:
         open_text["grounding"] = "none"
         task = {"for": "item", "inputs": ["id"], "write": "Write the option.", "outputs": {"answer": open_text}}
-        found = [(r["qid"], {"answer": r["options"][r["answer"]]}, {"id": ""}, "") for r in rows(data / folder / "queries.jsonl.gz")]
+        found = [
+            (r["qid"], {"answer": r["options"][r["answer"]]}, {"id": ""}, "")
+            for r in rows(data / folder / "queries.jsonl.gz")
+        ]
     judge = Judge(folder, Task.model_validate(task), {})
     return judge, [
-        Candidate(key, folder, key, json.dumps(output, ensure_ascii=False), None, record, name) for key, output, record, name in found
+        Candidate(key, folder, key, json.dumps(output, ensure_ascii=False), None, record, name)
+        for key, output, record, name in found
     ]
 
 
@@ -60,11 +77,17 @@ def main(data: Path) -> None:
         end = time.process_time()
         first, whole = defaultdict(Counter), defaultdict(Counter)
         for row in listed[folder]:
-            for rejected, table in ((findings[row["id"]], first), (findings[row["id"]] + batch.get(row["id"], []), whole)):
+            for rejected, table in (
+                (findings[row["id"]], first),
+                (findings[row["id"]] + batch.get(row["id"], []), whole),
+            ):
                 failed = [f.gate for f in rejected if not f.passed]
                 table[row["expect"], row["kind"]]["rejected" if failed else "accepted"] += 1
                 table[row["expect"], row["kind"]].update(f"  {gate}" for gate in failed[:1])
-        print(f"\n{folder}: {len(found)} texts, per record {len(found) / (middle - start):,.0f}/s, batch {end - middle:.1f} s")
+        print(
+            f"\n{folder}: {len(found)} texts, per record {len(found) / (middle - start):,.0f}/s, "
+            f"batch {end - middle:.1f} s"
+        )
         for title, table in (("per record", first), ("with batch", whole)):
             for (expect, kind), counts in sorted(table.items()):
                 n = counts["rejected"] + counts["accepted"]

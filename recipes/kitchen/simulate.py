@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 HERE = Path(__file__).resolve().parent
+DISHES, LABELS = HERE / "dishes.jsonl", HERE / "labels.jsonl"
 SEED = 7
 USERS = 2000
 START = datetime.date(2023, 1, 1)
@@ -32,9 +33,9 @@ class World:
     """The rule of the world. Strengths are in units of the choice noise (a standard Gumbel)."""
 
     mean_events: float = 18.0  # events a user, heavy tailed, at least 3
-    zipf: float = 0.8  # appeal of a dish ~ (1 + rank / 8)^-zipf, in random order: how often it is seen
+    zipf: float = 1.2  # appeal of a dish ~ (1 + rank / 8)^-zipf, in random order: how often it is seen
     slate: int = 30  # dishes that a user sees before choosing one
-    taste: float = 1.3  # sd of a user's liking over dishes that comes from taste labels
+    taste: float = 2.0  # sd of a user's liking over dishes that comes from taste labels
     texture: float = 0.4
     occasion: float = 0.5
     cuisine: float = 0.8  # half from the region of the world, half from the cuisine itself
@@ -43,9 +44,9 @@ class World:
     drift: float = 0.5  # share of a user's taste (by variance) that is new at the end of the time line
     repeat: float = 0.02  # chance that dishes cooked before are back on the slate
     late: float = 0.24  # share of dishes that arrive in the last 35% of the time line
-    growing: float = 0.14  # share that arrives before that, but not at the start
-    shelf: float = 0.5  # a new dish is shown on a shelf of news: like a dish of this share of the top appeal
-    shelf_time: float = 0.08  # for this share of the time line; then it lives by its own appeal
+    growing: float = 0.36  # share that arrives before that, but not at the start
+    shelf: float = 1.0  # a new dish is shown on a shelf of news: this share of the top appeal is added to its own
+    shelf_time: float = 0.1  # for this share of the time line; then it lives by its own appeal
     rating_noise: float = 1.0
     rating_shares: tuple[float, ...] = (0.01, 0.015, 0.045, 0.18, 0.75)  # 1..5, about Food.com's
 
@@ -111,12 +112,11 @@ def liking(draws: Draws, features: np.ndarray, users: int) -> np.ndarray:
 
 
 def arrivals(draws: Draws, n: int, world: World) -> np.ndarray:
-    """float64[n] in [0, 1): when each dish joins the catalogue; 0 for most."""
-    arrive = np.zeros(n)
-    order, u = draws.order(n), draws.uniform(n)
+    """float64[n] in [0, 1): when each dish joins the catalogue; 0 for those that were always there."""
+    arrive, order = np.zeros(n), draws.order(n)
     late, growing = round(n * world.late), round(n * world.growing)
-    arrive[order[:late]] = 0.65 + 0.33 * u[:late]
-    arrive[order[late : late + growing]] = 0.65 * u[late : late + growing]
+    arrive[order[:late]] = 0.65 + 0.33 * (np.arange(late) + 0.5) / late
+    arrive[order[late : late + growing]] = 0.65 * (np.arange(growing) + 0.5) / growing
     return arrive
 
 
@@ -142,8 +142,8 @@ def simulate(seed: int = SEED, twin: bool = False, users: int = USERS, world: Wo
     In the twin world the strengths of taste, texture, occasion, cuisine and session are 0; appeal,
     quality, arrivals, diaries and chance stay.
     """
-    dishes = read_jsonl(HERE / "dishes.jsonl")
-    labels = {row["dish_id"]: row for row in read_jsonl(HERE / "labels.jsonl")}
+    dishes = read_jsonl(DISHES)
+    labels = {row["dish_id"]: row for row in read_jsonl(LABELS)}
     truth = [labels[d["dish_id"]] for d in dishes]
     n, draws, on = len(dishes), Draws(seed), 0.0 if twin else 1.0
 
@@ -194,3 +194,103 @@ def simulate(seed: int = SEED, twin: bool = False, users: int = USERS, world: Wo
         (f"u{user[i] + 1:0{width}d}", dishes[dish[i]]["dish_id"], dates[day[i]], int(rating[i]))
         for i in np.lexsort((np.arange(len(day)), user, day))
     ]
+
+
+def write_events(rows: list[tuple], path: Path) -> None:
+    """CSV with the header user_id,dish_id,at,rating; the same bytes on every system."""
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["user_id", "dish_id", "at", "rating"])
+        writer.writerows(rows)
+
+
+def statistics(rows: list[tuple], dishes: int | None = None) -> dict[str, str]:
+    """Summary statistics of (user, item, sortable time, rating) rows, as text by name.
+
+    `dishes` counts the whole catalogue; the dishes seen in the rows unless said. Ratings of 0 mean that
+    none was given. "Before test" is before the last 15% of the events, "cold" is at most 2 ratings >= 4 there.
+    """
+    rows = sorted(rows, key=lambda row: row[2])
+    _, user = np.unique([row[0] for row in rows], return_inverse=True)
+    item_ids, item = np.unique([row[1] for row in rows], return_inverse=True)
+    rating = np.array([row[3] for row in rows])
+    n = dishes or len(item_ids)
+    per_item = np.sort(np.bincount(item, minlength=n))
+    gini = ((2 * np.arange(1, n + 1) - n - 1) * per_item).sum() / (n * len(rows))
+    test, liked = np.arange(len(rows)) >= int(0.85 * len(rows)), rating >= 4
+    cold = np.bincount(item[~test & liked], minlength=n) <= 2
+    given = rating[rating > 0]
+
+    def quartiles(counts):
+        return " / ".join(f"{q:.0f}" for q in np.quantile(counts, (0.25, 0.5, 0.75, 0.9)))
+
+    return {
+        "users": f"{user.max() + 1:,}",
+        "dishes": f"{n:,}",
+        "events": f"{len(rows):,}",
+        "events a user, quartiles and 90%": quartiles(np.bincount(user)),
+        "events a dish, quartiles and 90%": quartiles(per_item),
+        "Gini of dish popularity": f"{gini:.2f}",
+        "events on the top 10% of dishes": f"{per_item[-round(n / 10):].sum() / len(rows):.0%}",
+        "ratings >= 4": f"{(given >= 4).mean():.1%}",
+        "ratings of 5": f"{(given == 5).mean():.1%}",
+        "no rating given": f"{(rating == 0).mean():.1%}",
+        "events that repeat a user's dish": f"{1 - len(np.unique(user * n + item)) / len(rows):.1%}",
+        "dishes cold before test": f"{cold.sum()} ({cold.mean():.0%})",
+        "likes in test that fall on cold dishes": f"{cold[item[test & liked]].mean():.1%}",
+    }
+
+
+def foodcom(shared: Path) -> dict[str, list[tuple]]:
+    """Rows of the Food.com excerpts at hand, by name; none where they (or pyarrow) are absent."""
+    found: dict[str, list[tuple]] = {}
+    dense, small = shared / "foodcom_dense" / "ratings.parquet", shared / "recipes_demo" / "ratings.csv"
+    if dense.is_file():
+        try:
+            import pyarrow.parquet
+        except ImportError:
+            pass
+        else:
+            table = pyarrow.parquet.read_table(dense).to_pydict()
+            found["Food.com, dense"] = list(zip(table["user"], table["item"], table["order"], table["rating"]))
+    if small.is_file():
+        with open(small, encoding="utf-8", newline="") as file:
+            found["Food.com, latest 20"] = [
+                (r["user"], r["item"], r["date"], int(float(r["rating"]))) for r in csv.DictReader(file)
+            ]
+    return found
+
+
+def table(columns: dict[str, dict[str, str]]) -> str:
+    """A Markdown table: statistics down, worlds across."""
+    names = list(columns)
+    lines = ["| | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
+    for key in next(iter(columns.values())):
+        lines.append(f"| {key} | " + " | ".join(columns[n][key] for n in names) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """The command line; see the top of the file."""
+    parser = argparse.ArgumentParser(description="Write the events of the kitchen's SIMULATED users.")
+    parser.add_argument("--seed", type=int, default=SEED, help=f"another seed is another world (default {SEED})")
+    parser.add_argument("--users", type=int, default=USERS, help=f"how many users (default {USERS})")
+    parser.add_argument("--twin", action="store_true", help="the twin world: neither taste nor cuisine counts")
+    parser.add_argument("--out", type=Path, help="where to write (default events.csv or twin.csv beside this file)")
+    parser.add_argument("--stats", action="store_true", help="print summary statistics and write nothing")
+    args = parser.parse_args()
+    if args.users < 1 or args.seed < 0:
+        parser.error("--users wants 1 or more, --seed 0 or more")
+    rows = simulate(args.seed, args.twin, args.users)
+    if args.stats:
+        shared = HERE.parents[2] / "shared" / "data"
+        both = {("twin (SIMULATED)" if args.twin else "kitchen (SIMULATED)"): statistics(rows, len(read_jsonl(DISHES)))}
+        print(table(both | {name: statistics(r) for name, r in foodcom(shared).items()}))
+        return
+    out = args.out or HERE / ("twin.csv" if args.twin else "events.csv")
+    write_events(rows, out)
+    print(f"{len(rows):,} events of {args.users:,} SIMULATED users: {out}")
+
+
+if __name__ == "__main__":
+    main()

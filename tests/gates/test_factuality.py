@@ -38,7 +38,12 @@ def test_quantities(text, expected):
     assert values(text) == expected
 
 
-RECORD = {"name": "Braise", "minutes": 90, "method": "Sear 10 minutes, braise 60-75 minutes at 160 C with 250 ml wine.", "ingredients": ["beef", "wine", "thyme", "salt"]}
+RECORD = {
+    "name": "Braise",
+    "minutes": 90,
+    "method": "Sear 10 minutes, braise 60-75 minutes at 160 C with 250 ml wine.",
+    "ingredients": ["beef", "wine", "thyme", "salt"],
+}
 
 
 @pytest.mark.parametrize(
@@ -93,7 +98,12 @@ def dish(name, ingredients, method, diet):
 
 
 ITEMS = [
-    dish("Mapo Tofu", ["soft tofu", "minced beef", "scallions"], "Fry the beef, add tofu and a piece of ginger.", "omnivore"),
+    dish(
+        "Mapo Tofu",
+        ["soft tofu", "minced beef", "scallions"],
+        "Fry the beef, add tofu and a piece of ginger.",
+        "omnivore",
+    ),
     dish("Chicken Soup", ["chicken", "carrots", "feta"], "Simmer the chicken with a piece of carrot.", "omnivore"),
     dish("Minced Pork Buns", ["minced pork", "flour"], "Mix pork; shape each piece.", "omnivore"),
     dish("Greek Salad", ["feta cheese", "tomatoes", "olive oil"], "Slice tomatoes into a piece each.", "vegetarian"),

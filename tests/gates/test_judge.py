@@ -10,28 +10,74 @@ from tokenrec.gates.factuality.catalogue import catalogue_terms
 from tokenrec.gates.judge import Judge
 from tokenrec.recipe.models import Task
 
-THINGS = ["tofu", "beef", "leek", "squid", "carrot", "okra", "plum", "duck", "rice", "lamb", "kale", "cod", "feta", "corn", "egg", "pea", "yam", "fig", "trout", "mint", "lime", "beet", "oat", "clam", "veal"]
+THINGS = [
+    "tofu",
+    "beef",
+    "leek",
+    "squid",
+    "carrot",
+    "okra",
+    "plum",
+    "duck",
+    "rice",
+    "lamb",
+    "kale",
+    "cod",
+    "feta",
+    "corn",
+    "egg",
+    "pea",
+    "yam",
+    "fig",
+    "trout",
+    "mint",
+    "lime",
+    "beet",
+    "oat",
+    "clam",
+    "veal",
+]
 ITEMS = [
-    {"name": f"Dish {a} {b}", "ingredients": [a, b], "method": f"Fry the {a}, then fold in {b} and rest {i + 5} minutes."}
+    {
+        "name": f"Dish {a} {b}",
+        "ingredients": [a, b],
+        "method": f"Fry the {a}, then fold in {b} and rest {i + 5} minutes.",
+    }
     for i, (a, b) in enumerate(zip(THINGS, THINGS[7:] + THINGS[:7]))
 ]
 
 
 def line_task(**output) -> Task:
     line = {"type": "text", "max_words": 25, **output}
-    return Task.model_validate({"for": "item", "inputs": ["name"], "write": "Tempt the diner in one line.", "outputs": {"line": line}})
+    return Task.model_validate(
+        {"for": "item", "inputs": ["name"], "write": "Tempt the diner in one line.", "outputs": {"line": line}}
+    )
 
 
 def candidate(i: int, text: str, key: str = "", **more) -> Candidate:
-    return Candidate(key or f"k{i}", "line", f"s{i}", json.dumps({"line": text}), None, ITEMS[i], ITEMS[i]["name"], **more)
+    return Candidate(
+        key or f"k{i}", "line", f"s{i}", json.dumps({"line": text}), None, ITEMS[i], ITEMS[i]["name"], **more
+    )
 
 
-ENDINGS = ["crisp at the edge", "slow and mellow", "for rainy days", "bright as morning", "with a long smoky finish", "cool in summer heat"]
+ENDINGS = [
+    "crisp at the edge",
+    "slow and mellow",
+    "for rainy days",
+    "bright as morning",
+    "with a long smoky finish",
+    "cool in summer heat",
+]
 
 
 def sound(i: int) -> str:
     a, b = ITEMS[i]["ingredients"]
-    openings = [f"Pan-fried {a} folded around {b}", f"{b.title()} meets {a}", f"Golden {a}, gentle {b}", f"We fry {a} and add {b}"]
+    openings = [
+        f"Pan-fried {a} folded around {b}",
+        f"{b.title()} meets {a}",
+        f"Golden {a}, gentle {b}",
+        f"We fry {a} and add {b}",
+    ]
     return f"{openings[i % 4]}, {ENDINGS[i % 6]}."
 
 
@@ -68,7 +114,9 @@ def test_malformed_is_a_state_of_its_own():
 
 
 def test_cut_off_uses_the_finish_reason():
-    assert [f.gate for f in JUDGE.check(candidate(0, "Fried tofu and duck", finish_reason="length")) if not f.passed] == ["noise/cut_off"]
+    assert [
+        f.gate for f in JUDGE.check(candidate(0, "Fried tofu and duck", finish_reason="length")) if not f.passed
+    ] == ["noise/cut_off"]
 
 
 def test_soft_scores_are_kept_beside_the_failure():
@@ -79,9 +127,15 @@ def test_soft_scores_are_kept_beside_the_failure():
 
 def test_grounding_decides_what_is_checked():
     text = "Fried tofu with squid, ready in 90 minutes"
-    soft = [f for f in Judge("line", line_task(grounding="open"), terms=JUDGE.terms).check(candidate(0, text)) if "factuality" in f.gate]
+    soft = [
+        f
+        for f in Judge("line", line_task(grounding="open"), terms=JUDGE.terms).check(candidate(0, text))
+        if "factuality" in f.gate
+    ]
     assert len(soft) == 1 and soft[0].passed and soft[0].quote == "90 minutes"
-    assert not [f for f in Judge("line", line_task(grounding="none")).check(candidate(0, text)) if "factuality" in f.gate]
+    assert not [
+        f for f in Judge("line", line_task(grounding="none")).check(candidate(0, text)) if "factuality" in f.gate
+    ]
 
 
 def test_near_duplicates_of_another_subject_but_not_of_another_sample():
@@ -101,7 +155,7 @@ def test_collapse_boilerplate_and_not_telling():
         texts[i] = f"Come and taste the very best that we have: {ITEMS[i]['ingredients'][0]}."
     texts[20] = sound(21)
     findings = {f"k{i}": JUDGE.check(candidate(i, t)) for i, t in enumerate(texts)}
-    batch = JUDGE.check_batch([candidate(i, t) for i, t in enumerate(texts)], dict.fromkeys(findings, []))
+    batch = JUDGE.check_batch([candidate(i, t) for i, t in enumerate(texts)], {key: [] for key in findings})
     failed = {k: {f.gate for f in found if not f.passed} for k, found in batch.items()}
     assert "noise/collapse" in failed["k0"]
     assert "noise/boilerplate" in failed["k8"]
@@ -116,7 +170,12 @@ def test_rejected_ones_get_no_further_findings():
 
 
 TAGS = Task.model_validate(
-    {"for": "item", "inputs": ["name"], "write": "Tag it.", "outputs": {"taste": {"type": "tags", "choices": ["hot", "sour"], "or_none": True}}}
+    {
+        "for": "item",
+        "inputs": ["name"],
+        "write": "Tag it.",
+        "outputs": {"taste": {"type": "tags", "choices": ["hot", "sour"], "or_none": True}},
+    }
 )
 
 
@@ -124,7 +183,10 @@ def test_equal_tags_are_fine_and_only_noted_when_nearly_all_are_equal():
     judge = Judge("taste", TAGS)
 
     def tagged(tags, n):
-        return [Candidate(f"k{i}", "taste", f"s{i}", json.dumps({"taste": tags}), None, {"name": "x"}, "x") for i in range(n)]
+        return [
+            Candidate(f"k{i}", "taste", f"s{i}", json.dumps({"taste": tags}), None, {"name": "x"}, "x")
+            for i in range(n)
+        ]
 
     verdicts = judge.judge(tagged(["hot"], 40))
     assert {v.state for v in verdicts.values()} == {"accepted"}
@@ -149,7 +211,9 @@ def test_gate_id_changes_with_every_setting_and_only_then():
 
 def test_a_big_batch_stays_linear():
     record = {"name": "x", "ingredients": ["tofu"]}
-    texts = [f"A {THINGS[i % 25]} and {THINGS[i // 25 % 25]} plate number {i}" for i in range(2000)] + ["one text for all of them"] * 2000
+    texts = [f"A {THINGS[i % 25]} and {THINGS[i // 25 % 25]} plate number {i}" for i in range(2000)] + [
+        "one text for all of them"
+    ] * 2000
     found = [Candidate(str(i), "line", str(i), json.dumps({"line": t}), None, record, "") for i, t in enumerate(texts)]
     start = time.process_time()
     JUDGE.check_batch(found, {})

@@ -56,7 +56,15 @@ def test_refusals_are_caught_and_quoted(text):
 @pytest.mark.parametrize("text", SOUND)
 def test_sound_texts_pass_every_text_check(text):
     code = "zh" if "豆" in text else "de" if "Klöße" in text else "en"
-    found = [refusal(text), markup(text), loops(text), cut_off(text), language(text, code), telling(text), copied(text, {})]
+    found = [
+        refusal(text),
+        markup(text),
+        loops(text),
+        cut_off(text),
+        language(text, code),
+        telling(text),
+        copied(text, {}),
+    ]
     assert [f for f in found if not f.passed] == []
 
 
@@ -144,9 +152,16 @@ def test_copy_of_the_source():
 
 def test_echo_of_instruction_and_examples():
     instruction = "Write one line that tempts a diner without inventing anything about the dish."
-    examples = [{"name": "Borscht", "method": "Simmer beets.", "line": "Ruby beet broth under a cool cloud of sour cream."}]
-    assert not echo("One line that tempts a diner without inventing anything about the dish.", RECORD, instruction).passed
-    for copy in ("Ruby beet broth under a cool cloud of sour cream.", "Ruby beet broth beneath a cool cloud of sour cream"):
+    examples = [
+        {"name": "Borscht", "method": "Simmer beets.", "line": "Ruby beet broth under a cool cloud of sour cream."}
+    ]
+    assert not echo(
+        "One line that tempts a diner without inventing anything about the dish.", RECORD, instruction
+    ).passed
+    for copy in (
+        "Ruby beet broth under a cool cloud of sour cream.",
+        "Ruby beet broth beneath a cool cloud of sour cream",
+    ):
         found = echo(copy, RECORD, instruction, examples)
         assert not found.passed and found.quote in copy
     assert echo("Silky tofu under a numbing cloud of pepper.", RECORD, instruction, examples).passed

@@ -31,8 +31,10 @@ task = Task.model_validate({"for": "item", "inputs": ["name"], "write": "Tempt t
 judge = Judge("line", task)
 guard = guard_for(judge)
 record, name = {"name": "Mapo Tofu", "method": "Fry for 5 minutes."}, "Mapo Tofu"
-lines = ["Silky tofu in a numbing bean sauce", "I'm sorry, but I cannot write this.", "Silky tofu **now**", "hot hot hot hot hot hot",
-    "Mapo Tofu is a dish", "Silky tofu in 20 minutes flat", "Silky tofu in a", "Silky tofu straight from Chengdu, they say",
+lines = ["Silky tofu in a numbing bean sauce", "I'm sorry, but I cannot write this.",
+    "Silky tofu **now**", "hot hot hot hot hot hot",
+    "Mapo Tofu is a dish", "Silky tofu in 20 minutes flat", "Silky tofu in a",
+    "Silky tofu straight from Chengdu, they say",
     "one two three four five six seven eight nine ten eleven twelve thirteen", "这道菜又麻又辣，非常下饭"]
 cases = [json.dumps({"line": l, "taste": ["hot"], "heat": 2}) for l in lines]
 cases += [json.dumps({"line": lines[0], "taste": t, "heat": 2}) for t in (["salty"], ["hot", "sour"], [])]
@@ -55,8 +57,16 @@ print("agreed on", len(cases))
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")  # no rc file: Guardrails would report home by default
-    env = {"HOME": str(home), "USERPROFILE": str(home), "PYTHONPATH": str(ROOT), "PATH": "", "SYSTEMROOT": "C:\\\\Windows"}
-    return subprocess.run([sys.executable, "-c", AGREE], capture_output=True, text=True, env=env, cwd=ROOT, timeout=120), home
+    env = {
+        "HOME": str(home),
+        "USERPROFILE": str(home),
+        "PYTHONPATH": str(ROOT),
+        "PATH": "",
+        "SYSTEMROOT": "C:\\\\Windows",
+    }
+    return subprocess.run(
+        [sys.executable, "-c", AGREE], check=False, capture_output=True, text=True, env=env, cwd=ROOT, timeout=120
+    ), home
 
 
 def test_guard_and_judge_agree_and_no_socket_is_opened(run):
@@ -70,5 +80,7 @@ def test_the_users_home_is_left_alone(run):
 
 
 def test_judging_does_not_import_guardrails():
-    code = "import sys, tokenrec.gates.judge; sys.exit(any(m in sys.modules for m in ('guardrails', 'sklearn', 'torch')))"
-    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0
+    code = (
+        "import sys, tokenrec.gates.judge; sys.exit(any(m in sys.modules for m in ('guardrails', 'sklearn', 'torch')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT, timeout=60).returncode == 0

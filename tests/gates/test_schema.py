@@ -83,7 +83,13 @@ def test_no_text_breaks_the_parser(text):
     assert found.output is None and found.quote in text
 
 
-@given(st.recursive(st.none() | st.booleans() | st.floats() | st.text(max_size=9), lambda x: st.lists(x) | st.dictionaries(st.text(max_size=5), x), max_leaves=9))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(max_size=9),
+        lambda x: st.lists(x) | st.dictionaries(st.text(max_size=5), x),
+        max_leaves=9,
+    )
+)
 def test_only_the_declared_shape_passes(value):
     assert parse(SHAPE, json.dumps(value)).output is None
 

@@ -10,12 +10,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from rapidfuzz import fuzz
+from rapidfuzz.distance import Indel
 
 from .base import Finding
-from .text import clip, covered, is_cjk, longest_run, stem, strings, tokens, words
+from .text import clip, covered, is_cjk, longest_run, nameless, stem, strings, tokens, words
 
-NEAR, COLLAPSE, BOILERPLATE, TELLING = "noise/near_duplicate", "noise/collapse", "noise/boilerplate", "noise/not_telling"
+NEAR, COLLAPSE, BOILERPLATE, TELLING = (
+    "noise/near_duplicate",
+    "noise/collapse",
+    "noise/boilerplate",
+    "noise/not_telling",
+)
 FEW = 20  # below this many subjects, "over-used" and "among its neighbours" mean nothing
 _PERMUTATIONS, _BAND = 32, 2  # MinHash: 16 bands of 2 find pairs at Jaccard .6 with probability .999, at .2 .48
 _BUCKET = 12  # neighbours compared per bucket: bounds the cost when thousands of texts share one
@@ -41,11 +46,14 @@ def collapse(texts: Sequence[str], subjects: Sequence[str], soft: bool = False) 
     return found
 
 
-def near_duplicates(texts: Sequence[str], subjects: Sequence[str], names: Sequence[str], limit: float = 90.0) -> dict[int, Finding]:
-    """Texts nearly equal to another subject's (rapidfuzz ratio >= `limit` without the subjects' names).
+def near_duplicates(
+    texts: Sequence[str], subjects: Sequence[str], names: Sequence[str], limit: float = 0.85
+) -> dict[int, Finding]:
+    """Texts nearly equal to another subject's: word by word (Indel similarity >= `limit`), without the subjects' names.
 
-    Both are named: nothing in the texts tells which was first. Candidates come from MinHash over word pairs, at most
-    12 a bucket. Texts with fewer than 4 words left are compared whole. Score: ratio / 100.
+    Both are named: nothing in the texts tells which was first. Words, not letters: two lines that differ in what they
+    serve are no duplicates. Candidates come from MinHash over word pairs, at most 12 a bucket. Texts with fewer than 4
+    words left are compared whole. Score: the similarity.
     """
     flat = [_without_name(text, name) for text, name in zip(texts, names)]
     best: dict[int, tuple[float, int]] = {}
@@ -55,33 +63,31 @@ def near_duplicates(texts: Sequence[str], subjects: Sequence[str], names: Sequen
             for j in bucket[place + 1 : place + 1 + _BUCKET]:
                 if subjects[i] == subjects[j]:
                     continue
-                if min(best.get(i, (0, 0))[0], best.get(j, (0, 0))[0]) == 100:
+                if min(best.get(i, (0, 0))[0], best.get(j, (0, 0))[0]) == 1:
                     continue
-                ratio = fuzz.ratio(flat[i], flat[j], score_cutoff=limit)
+                ratio = Indel.normalized_similarity(flat[i], flat[j], score_cutoff=limit)
                 if ratio:
                     best[i] = max(best.get(i, (0, 0)), (ratio, j))
                     best[j] = max(best.get(j, (0, 0)), (ratio, i))
     return {
-        i: Finding(NEAR, False, round(ratio / 100, 4), f"nearly the text of {names[j] or subjects[j]}", clip(texts[i]))
+        i: Finding(NEAR, False, round(ratio, 4), f"nearly the text of {names[j] or subjects[j]}", clip(texts[i]))
         for i, (ratio, j) in sorted(best.items())
     }
 
 
-def _without_name(text: str, name: str) -> str:
+def _without_name(text: str, name: str) -> list[str]:
     seq = words(text)
-    own = set(words(name))
-    rest = [w for w in seq if w not in own]
-    return " ".join(rest if len(rest) >= 4 else seq)
+    rest = [w for w, kept in zip(seq, nameless(seq, name)) if kept]
+    return rest if len(rest) >= 4 else list(seq)
 
 
-def _buckets(flat: Sequence[str]) -> list[list[int]]:
+def _buckets(flat: Sequence[list[str]]) -> list[list[int]]:
     """Positions that share a MinHash band over word pairs; buckets of two and more."""
     rng = np.random.default_rng(0)
     a = rng.integers(1, 2**31, _PERMUTATIONS, dtype=np.uint64)
     b = rng.integers(0, 2**31, _PERMUTATIONS, dtype=np.uint64)
     groups: dict[tuple[int, bytes], list[int]] = defaultdict(list)
-    for i, text in enumerate(flat):
-        seq = text.split()
+    for i, seq in enumerate(flat):
         pairs = {f"{x} {y}" for x, y in itertools.pairwise(seq)} or set(seq)
         if not pairs:
             continue
@@ -92,7 +98,9 @@ def _buckets(flat: Sequence[str]) -> list[list[int]]:
     return [g for g in groups.values() if len(g) > 1]
 
 
-def boilerplate(texts: Sequence[str], subjects: Sequence[str], names: Sequence[str], limit: float = 0.6) -> dict[int, Finding]:
+def boilerplate(
+    texts: Sequence[str], subjects: Sequence[str], names: Sequence[str], limit: float = 0.6
+) -> dict[int, Finding]:
     """Texts mostly made of runs of 4 words (Han: 6) that the batch over-uses: in over 3% of the subjects, at least 5.
 
     The subject's name does not count. Fails above `limit`; otherwise the share is a soft score.
@@ -103,8 +111,8 @@ def boilerplate(texts: Sequence[str], subjects: Sequence[str], names: Sequence[s
     counts: Counter[tuple[str, ...]] = Counter()
     done: set[tuple[str, tuple[str, ...]]] = set()
     for text, subject, name in zip(texts, subjects, names):
-        own = set(words(name))
-        seq = [t for t in tokens(text) if t[0] not in own]
+        seq = tokens(text)
+        seq = [t for t, rest in zip(seq, nameless([t[0] for t in seq], name)) if rest]
         kept.append(seq)
         for gram in set(_runs(seq)):
             if (subject, gram) not in done:
@@ -121,7 +129,9 @@ def boilerplate(texts: Sequence[str], subjects: Sequence[str], names: Sequence[s
         share = round(sum(mask) / len(mask), 4)
         start, end = longest_run(mask)
         quote = clip(texts[i][seq[start][1] : seq[end - 1][2]])
-        found[i] = Finding(BOILERPLATE, share <= limit, share, f"{share:.0%} made of phrases that the batch over-uses", quote)
+        found[i] = Finding(
+            BOILERPLATE, share <= limit, share, f"{share:.0%} made of phrases that the batch over-uses", quote
+        )
     return found
 
 
@@ -158,8 +168,8 @@ def not_telling(
     from sklearn.feature_extraction.text import TfidfVectorizer
 
     def plain(text: str, without: str = "") -> list[str]:
-        own = {stem(w) for w in words(without)}
-        return [s for w in words(text) if (s := stem(w)) not in own]
+        seq = words(text)
+        return [stem(w) for w, kept in zip(seq, nameless(seq, without)) if kept]
 
     sources = [plain(" ".join(strings(dict(records[i]))), names[i]) for i in first.values()]
     if sum(map(bool, sources)) < FEW:
@@ -184,5 +194,7 @@ def not_telling(
                 continue
             bad = value > limit
             reason = f"{value:.0%} of the other records fit it better than its own" if bad else ""
-            found[i] = Finding(TELLING, not (bad and hard), round(float(value), 4), reason, clip(texts[i]) if bad else "")
+            found[i] = Finding(
+                TELLING, not (bad and hard), round(float(value), 4), reason, clip(texts[i]) if bad else ""
+            )
     return found

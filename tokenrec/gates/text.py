@@ -3,7 +3,7 @@
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -105,13 +105,20 @@ def shingles(source: Iterable[str], k: int) -> set[tuple[str, ...]]:
     return {tuple(seq[i : i + k]) for i in range(len(seq) - k + 1)}
 
 
-def covered(seq: list[str], known: set[tuple[str, ...]], k: int) -> list[bool]:
+def covered(seq: Sequence[str], known: set[tuple[str, ...]], k: int) -> list[bool]:
     """Which words of `seq` lie in a run of k that is `known`."""
     mask = [False] * len(seq)
     for i in range(len(seq) - k + 1):
         if tuple(seq[i : i + k]) in known:
             mask[i : i + k] = [True] * k
     return mask
+
+
+def nameless(seq: Sequence[str], name: str) -> list[bool]:
+    """Which words of `seq` are not the name: a run of two of its words in order, or all of a name of one word."""
+    own = words(name)
+    k = min(2, len(own))
+    return [not m for m in covered(seq, shingles(own, k), k)] if k else [True] * len(seq)
 
 
 def longest_run(mask: list[bool]) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from tokenrec.features.types import Columns
 TIMED = ("time", "item_holdout")  # splits whose event order means something
 NEIGHBOURS = 50  # kept an item
 SHRINK = 10.0  # added to the cosine's denominator: two shared users are weak evidence
-EASE_PENALTY = 200.0
+EASE_PENALTY = 500.0
 EASE_MOST = 6000  # the smaller of users and items that EASE still solves for
 HALF_LIFE = 0.1  # of all events before the window, for recent popularity
 

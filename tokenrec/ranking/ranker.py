@@ -10,6 +10,7 @@ from tokenrec.features.types import Columns
 from tokenrec.ranking.metrics import mean, per_list, relevant_ranks
 
 ROWS = 200_000  # scored at a time
+THREADS_FROM = 2_000_000  # cells of a fit below which threads only wait for one another
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,6 @@ class Settings:
             "lambda": self.penalty,
             "max_bin": self.max_bin,
             "tree_method": "hist",
-            "nthread": os.cpu_count() or 1,
             "seed": seed,
             "verbosity": 0,
         } | (ranking if self.objective.startswith("rank:") else {})
@@ -50,26 +50,15 @@ class Settings:
 
 GRID = (
     Settings(),
-    Settings(pair_method="topk", pairs=20),
     Settings(objective="rank:pairwise"),
+    Settings(pair_method="topk", pairs=20),
     Settings(objective="binary:logistic", min_child_weight=1.0),
     Settings(depth=3, eta=0.05),
-    Settings(objective="rank:pairwise", depth=3, eta=0.05),
     Settings(objective="binary:logistic", depth=3, eta=0.05, min_child_weight=1.0),
-    Settings(depth=6, eta=0.05, min_child_weight=20.0),
 )
-ROUNDS = (30, 60, 100, 200)
+ROUNDS = (30, 60, 120)
 
 LITE = Settings(rounds=15, depth=3, eta=0.3, subsample=1.0, colsample=1.0, min_child_weight=1.0, penalty=1.0)
-
-
-def _xgboost():
-    """xgboost, told before its first import to let waiting threads sleep: spinning ones cost six times the CPU
-    of the work itself on a machine that has anything else to do (measured: 19 s against 3 s)."""
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    import xgboost
-
-    return xgboost
 
 
 def sample_rows(lists: Lists, negatives: int, seed: int) -> np.ndarray:
@@ -88,17 +77,20 @@ def train(blocks: list[Columns], lists: Lists, settings: Settings, seed: int, ma
 
     `blocks` are Columns of the same lists, side by side. `margin` (float[n_rows]) is what the trees add to.
     """
-    xgboost = _xgboost()
+    import xgboost
+
     rows = sample_rows(lists, settings.negatives, seed) if rows is None else rows
+    width = sum(len(b.names) for b in blocks)
+    threads = (os.cpu_count() or 1) if len(rows) * width > THREADS_FROM else 1
     data = xgboost.QuantileDMatrix(
         np.concatenate([b.matrix[rows] for b in blocks], axis=1),
         label=lists.label[rows],
         qid=lists.list_of_row[rows] if settings.objective.startswith("rank:") else None,
         base_margin=None if margin is None else margin[rows],
         max_bin=settings.max_bin,
-        nthread=os.cpu_count() or 1,
+        nthread=threads,
     )
-    return xgboost.train(settings.parameters(seed), data, settings.rounds)
+    return xgboost.train(settings.parameters(seed) | {"nthread": threads}, data, settings.rounds)
 
 
 def score(booster, blocks: list[Columns], rounds: int = 0, margin: np.ndarray | None = None) -> np.ndarray:

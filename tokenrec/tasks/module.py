@@ -1,6 +1,5 @@
 """The DSPy module of an inline task (`write:` + `outputs:`), and the loading of `use:` modules."""
 
-import importlib
 import importlib.util
 from pathlib import Path
 from typing import Any, Literal
@@ -106,13 +105,15 @@ def load_used(spec: TaskSpec, writer: Writer, root: Path | None):
     """The user's or a built-in DSPy module of `use:`; its class takes (spec, writer)."""
     where, _, name = spec.task.use.rpartition(":" if ":" in spec.task.use else ".")
     try:
-        if where.endswith(".py"):
-            path = (Path(root or ".") / where).resolve()
-            loader = importlib.util.spec_from_file_location(f"tokenrec_user_{path.stem}", path)
+        built_in = Path(__file__).parents[1] / "programs"
+        built_in = built_in if built_in.is_dir() else Path(__file__).parents[2] / "programs"  # a checkout
+        if where.endswith(".py") or (built_in / f"{where}.py").is_file():
+            path = (Path(root or ".") / where).resolve() if where.endswith(".py") else built_in / f"{where}.py"
+            loader = importlib.util.spec_from_file_location(f"tokenrec_program_{path.stem}", path)
             module = importlib.util.module_from_spec(loader)
             loader.loader.exec_module(module)
         else:
-            module = importlib.import_module(f"tokenrec.programs.{where}")
+            raise ImportError(f"there is no built-in program {where}")
         kind = getattr(module, name)
     except (ImportError, AttributeError, FileNotFoundError, SyntaxError) as error:
         raise InputError(f"use: {spec.task.use} can't be loaded: {error}") from error

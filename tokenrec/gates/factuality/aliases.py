@@ -3,8 +3,10 @@
 from ..text import stem, words
 
 _SAME = [
-    "scallion|green onion|spring onion", "cilantro|coriander", "prawn|shrimp", "aubergine|eggplant", "courgette|zucchini",
-    "chickpea|garbanzo", "chile|chili|chilli", "yogurt|yoghurt", "cornstarch|cornflour", "rocket|arugula", "beet|beetroot",
+    "scallion|green onion|spring onion", "cilantro|coriander", "prawn|shrimp", "aubergine|eggplant",
+    "courgette|zucchini",
+    "chickpea|garbanzo", "chile|chili|chilli", "yogurt|yoghurt", "cornstarch|cornflour", "rocket|arugula",
+    "beet|beetroot",
     "ketchup|catsup", "doughnut|donut", "grey|gray", "flavor|flavour", "capsicum|bell pepper", "bean curd|tofu",
     "minced beef|ground beef", "confectioner sugar|powdered sugar|icing sugar", "film|movie", "hip hop|hiphop",
 ]  # fmt: skip

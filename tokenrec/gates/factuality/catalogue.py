@@ -108,7 +108,12 @@ def _values(items: Sequence[Mapping[str, Any]], fields: list[str]) -> dict[str, 
     columns: dict[str, Counter[str]] = defaultdict(Counter)
     for item in items:
         for name, value in item.items():
-            if name not in fields and isinstance(value, str) and 0 < len(value) <= 24 and not any(c.isdigit() for c in value):
+            if (
+                name not in fields
+                and isinstance(value, str)
+                and 0 < len(value) <= 24
+                and not any(c.isdigit() for c in value)
+            ):
                 columns[name][value] += 1
     kept = {}
     for name, counts in columns.items():

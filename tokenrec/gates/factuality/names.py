@@ -16,8 +16,8 @@ _LENGTHS = range(MOST_WORDS, 0, -1)  # the longest name first
 # What follows from what, among categories.
 _FOLLOWS = {"vegetarian": {"vegan"}, "meatless": {"vegan", "vegetarian"}, "dairy-free": {"vegan"}}
 _DENIED = re.compile(
-    r"(?:\b(?:no|not|without|never|nor|isn['’]t|free of|free from|instead of|rather than|minus|skip(?:s|ping)?|hold the|unlike|"
-    r"like|as|reminiscent of|less)\s+(?:an?\s+|any\s+|the\s+)?(?:[\w-]+\s+(?:or\s+|and\s+)?)?)$",
+    r"(?:\b(?:no|not|without|never|nor|isn['’]t|free of|free from|instead of|rather than|minus|skip(?:s|ping)?|"
+    r"hold the|unlike|like|as|reminiscent of|less)\s+(?:an?\s+|any\s+|the\s+)?(?:[\w-]+\s+(?:or\s+|and\s+)?)?)$",
     re.IGNORECASE,
 )
 _FREE = re.compile(r"^\s?-?\s?(?:free\b|less\b|-like\b|-style\b|-inspired\b)", re.IGNORECASE)

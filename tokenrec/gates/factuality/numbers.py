@@ -30,7 +30,8 @@ _UNITS: dict[str, tuple[str, float, str]] = {  # dimension, factor to the base u
     "hour": ("time", 60, "hours?|hrs?|h|个?小时|個?小時"), "day": ("time", 1440, "days?|天"),
     "week": ("time", 10080, "weeks?|周|週"), "month": ("time", 43800, "months?"), "year": ("time", 525600, "years?"),
     "mg": ("mass", 0.001, "mg|milligrams?"), "kg": ("mass", 1000, "kgs?|kilos?|kilograms?|公斤|千克"),
-    "g": ("mass", 1, "g|grams?|grammes?|克"), "ounce": ("mass", 28.35, "oz|ounces?"), "pound": ("mass", 453.6, "lbs?|pounds?"),
+    "g": ("mass", 1, "g|grams?|grammes?|克"),
+    "ounce": ("mass", 28.35, "oz|ounces?"), "pound": ("mass", 453.6, "lbs?|pounds?"),
     "ml": ("volume", 1, "ml|millilit(?:re|er)s?|毫升"), "litre": ("volume", 1000, "l|lit(?:re|er)s?|升"),
     "cl": ("volume", 10, "cl"), "dl": ("volume", 100, "dl"), "cup": ("volume", 240, "cups?"),
     "tbsp": ("volume", 15, "tbsps?|tablespoons?|汤匙"), "tsp": ("volume", 5, "tsps?|teaspoons?|茶匙"),
@@ -40,22 +41,52 @@ _UNITS: dict[str, tuple[str, float, str]] = {  # dimension, factor to the base u
     "percent": ("percent", 1, "%|percent|per\\scent"), "kcal": ("energy", 1, "kcal|calories|cal"),
     "mm": ("length", 0.1, "mm|millimet(?:re|er)s?"), "cm": ("length", 1, "cm|centimet(?:re|er)s?"),
     "inch": ("length", 2.54, "inch(?:es)?|[\"″]"), "metre": ("length", 100, "m|met(?:re|er)s?"),
-    "km": ("length", 100000, "km|kilomet(?:re|er)s?"), "mile": ("length", 160934, "miles?"), "foot": ("length", 30.48, "feet|ft"),
+    "km": ("length", 100000, "km|kilomet(?:re|er)s?"), "mile": ("length", 160934, "miles?"),
+    "foot": ("length", 30.48, "feet|ft"),
 }  # fmt: skip
-_SMALL = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_SMALL = [
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
 _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-_WORDS = {w: i + 1 for i, w in enumerate(_SMALL)} | {w: 10 * i + 20 for i, w in enumerate(_TENS)} | {"dozen": 12, "hundred": 100}
+_WORDS = (
+    {w: i + 1 for i, w in enumerate(_SMALL)}
+    | {w: 10 * i + 20 for i, w in enumerate(_TENS)}
+    | {"dozen": 12, "hundred": 100}
+)
 _VULGAR = {"½": 0.5, "⅓": 1 / 3, "⅔": 2 / 3, "¼": 0.25, "¾": 0.75, "⅛": 0.125, "⅜": 0.375, "⅝": 0.625, "⅞": 0.875}
 _V = "".join(_VULGAR)
 
-_WORD = rf"(?:{'|'.join(_TENS)})[- ](?:{'|'.join(_SMALL[:9])})\b|(?:{'|'.join(sorted(_WORDS, key=len, reverse=True))})\b"
+_WORD = (
+    rf"(?:{'|'.join(_TENS)})[- ](?:{'|'.join(_SMALL[:9])})\b|(?:{'|'.join(sorted(_WORDS, key=len, reverse=True))})\b"
+)
 _UNIT = "|".join(f"(?P<{key}>{spelling})" for key, (_, _, spelling) in _UNITS.items())
 _TIME = "seconds?|minutes?|hours?|days?|weeks?|months?|years?"
 _PLUS = r"(?:\s+and\s+(?:an?\s+)?(?:half|quarter|third))"
 _QUANTITY = re.compile(
     rf"""(?ix)
-    (?: (?: (?<![\w.]) | (?<=\d[x×]) ) (?P<number> \d+\s+\d+\s*[/⁄]\s*\d+ | \d+\s*[/⁄]\s*\d+ | \d*[{_V}] | \d{{1,3}}(?:,\d{{3}})+(?:\.\d+)? | \d+,\d{{1,2}}(?!\d) | \d+(?:\.\d+)? )
-      | \b(?P<part> half | three[- ]quarters | an?\s+quarter | quarter | an?\s+third ) \s+ (?:of\s+)? (?:an?\s+)? (?= (?:hour|minute|day|week|year|cup|pound|lit|dozen|kilo) )
+    (?: (?: (?<![\w.]) | (?<=\d[x×]) ) (?P<number>
+          \d+\s+\d+\s*[/⁄]\s*\d+ | \d+\s*[/⁄]\s*\d+ | \d*[{_V}]
+          | \d{{1,3}}(?:,\d{{3}})+(?:\.\d+)? | \d+,\d{{1,2}}(?!\d) | \d+(?:\.\d+)? )
+      | \b(?P<part> half | three[- ]quarters | an?\s+quarter | quarter | an?\s+third ) \s+ (?:of\s+)? (?:an?\s+)?
+          (?= (?:hour|minute|day|week|year|cup|pound|lit|dozen|kilo) )
       | \b(?P<single> an? ) \s+ (?= (?:hour|week|year|pound|kilo|lit(?:re|er))\b )
       | \b(?P<words> {_WORD} ) )
     (?P<plus>{_PLUS})?
@@ -67,8 +98,12 @@ _DIGIT = re.compile(rf"[\d{_V}]")
 _NUMERALS = frozenset(_WORDS) | {"half", "quarter", "quarters", "third"}
 _NUMERALS |= {"hour", "week", "year", "pound", "kilo", "litre", "liter"}  # after "a"
 _RANGE = re.compile(r"\s*(?:-|–|—|~|to|or|至|到|x|×|by)\s*", re.IGNORECASE)
-_ABOUT = re.compile(r"(?:about|around|roughly|nearly|almost|approximately|some|circa|just over|just under|~|大约|约)\s*$", re.IGNORECASE)
-_BELOW = re.compile(r"(?:under|less than|fewer than|within|up to|no more than|at most|below|不到|至多)\s*(?:an?\s*)?$", re.IGNORECASE)
+_ABOUT = re.compile(
+    r"(?:about|around|roughly|nearly|almost|approximately|some|circa|just over|just under|~|大约|约)\s*$", re.IGNORECASE
+)
+_BELOW = re.compile(
+    r"(?:under|less than|fewer than|within|up to|no more than|at most|below|不到|至多)\s*(?:an?\s*)?$", re.IGNORECASE
+)
 _ABOVE = re.compile(r"(?:over|more than|at least|no less than|above|from|minimum of|超过|至少)\s*$", re.IGNORECASE)
 
 
@@ -88,7 +123,12 @@ def quantities(text: str) -> tuple[Quantity, ...]:
     merged: list[Quantity] = []
     for q in found:
         last = merged[-1] if merged else None
-        joined = last and last.unit == q.unit == "time" and q.value < last.value and text[last.end : q.start].strip() in ("", "and", ",")
+        joined = (
+            last
+            and last.unit == q.unit == "time"
+            and q.value < last.value
+            and text[last.end : q.start].strip() in ("", "and", ",")
+        )
         if joined:
             merged[-1] = last._replace(value=last.value + q.value, end=q.end)
         else:
@@ -144,7 +184,7 @@ def _digits(written: str) -> float | None:
 
 
 def record_quantities(record: Mapping[str, Any]) -> tuple[list[Quantity], set[int]]:
-    """All quantities of a record (a number takes its unit from its key: `minutes: 30`), and the lengths of its lists."""
+    """All quantities of a record (`minutes: 30` takes its unit from the key), and the lengths of its lists."""
     found: list[Quantity] = []
     counts: set[int] = set()
     for key, value in _leaves(record, ""):
@@ -221,7 +261,11 @@ def _follows(claim: Quantity, text: str, known: list[Quantity], counts: set[int]
                 return True
             if above and mine <= theirs <= 2.5 * mine:
                 return True
-        if q.joins and i + 1 < len(known) and min(q.value, known[i + 1].value) <= claim.value <= max(q.value, known[i + 1].value):
+        if (
+            q.joins
+            and i + 1 < len(known)
+            and min(q.value, known[i + 1].value) <= claim.value <= max(q.value, known[i + 1].value)
+        ):
             return True
     return False
 

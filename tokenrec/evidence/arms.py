@@ -1,0 +1,69 @@
+"""Arms: the same ranker, lists, candidates and seeds on different blocks of columns, measured alike."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tokenrec.dataset.types import Dataset, Lists
+from tokenrec.features.types import Columns
+from tokenrec.ranking.metrics import Contributions, contributions, mean, per_list, relevant_ranks, tie_order
+from tokenrec.ranking.ranker import Settings, average, score, train
+
+
+@dataclass(frozen=True)
+class ArmScores:
+    """What every arm gave to the rows of one window's lists: scores, and ranks of the relevant items.
+
+    All metrics at all k and all slices follow from the ranks, so they are computed when asked for.
+    """
+
+    lists: Lists
+    scores: dict[str, np.ndarray] = field(default_factory=dict)  # arm -> float32[n_rows], mean over seeds
+    ranks: dict[str, np.ndarray] = field(default_factory=dict)  # arm -> int32[R], see metrics.relevant_ranks
+
+    def per_list(self, arm: str, metric: str, slice: str = "all") -> np.ndarray:
+        """float64[L], NaN outside the slice."""
+        return per_list(self.ranks[arm], self.lists, metric, slice)
+
+    def mean(self, arm: str, metric: str, slice: str = "all") -> float:
+        """The mean over the slice's lists, NaN when it has none."""
+        return mean(self.per_list(arm, metric, slice))
+
+    def contributions(self, arm: str, metric: str, slice: str = "all") -> Contributions:
+        """The (list, relevant item) parts of the metric, parallel for all arms."""
+        return contributions(self.ranks[arm], self.lists, metric, slice)
+
+
+def measure_arms(
+    dataset: Dataset,
+    lists_fit: Lists,
+    lists_test: Lists,
+    blocks: dict[str, tuple[Columns, Columns]],
+    arms: dict[str, list[str]],
+    settings: Settings,
+    seeds: list[int],
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> ArmScores:
+    """Train every arm once a seed on the fit lists and score every candidate of the test lists.
+
+    `blocks` holds each block's columns for the fit and the test lists; `arms` names the blocks of each arm.
+    Seed for seed, all arms see the same sampled negatives; the seeds' scores are averaged
+    (`ranker.average`). `on_progress(arm, done, total)` is called after each training. Blocks are shared
+    between arms: only the sampled fit rows of one arm are copied at a time.
+    """
+    tie = tie_order(dataset.item_ids)
+    result = ArmScores(lists_test)
+    done, total = 0, len(arms) * len(seeds)
+    for arm, names in arms.items():
+        used = [name for name in names if blocks[name][0].matrix.shape[1]]
+        fit, test = [blocks[name][0] for name in used], [blocks[name][1] for name in used]
+        each = []
+        for seed in seeds:
+            each.append(score(train(fit, lists_fit, settings, seed), test))
+            done += 1
+            if on_progress:
+                on_progress(arm, done, total)
+        result.scores[arm] = average(each, lists_test)
+        result.ranks[arm] = relevant_ranks(result.scores[arm], lists_test, tie)
+    return result

@@ -1,0 +1,100 @@
+"""Tokens → Vectors: one row of numbers a subject, from a task's output types."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from tokenrec.dataset.types import Dataset
+from tokenrec.encoders.encoder import Encoder
+from tokenrec.features.types import Vectors
+from tokenrec.lm.plain import value_text
+from tokenrec.recipe.models import Output, Recipe
+from tokenrec.tasks.program import decode
+from tokenrec.tasks.spec import TaskSpec
+
+Rows = Iterable[tuple[str, dict[str, Any], dict | None]]  # subject, output, raw probabilities
+
+
+def task_vectors(
+    db, dataset: Dataset, spec: TaskSpec, rows: Rows, encoder: Encoder, weights: dict[str, dict[str, float] | None]
+) -> list[Vectors]:
+    """One Vectors an output. Tags and choices are the choices' calibrated probabilities where the LM gave
+    them, else multi-hot; numbers stay as they are; text goes through the encoder.
+    """
+    ids = dataset.item_ids if spec.subject == "item" else dataset.user_ids
+    code = {subject: i for i, subject in enumerate(ids)}
+    rows = [r for r in rows if r[0] in code]
+    made = []
+    for name, output in spec.outputs.items():
+        if name in spec.choices:
+            matrix = _closed(rows, code, name, output, spec.choices[name], weights.get(name))
+            space = "choices:" + "|".join(spec.choices[name])
+            columns = list(spec.choices[name])
+        elif output.type == "number":
+            matrix = np.full((len(ids), 1), np.nan, np.float32)
+            for subject, out, _ in rows:
+                matrix[code[subject], 0] = out[name]
+            space, columns = f"number:{spec.name}.{name}", [name]
+        else:
+            vectors = encoder.encode(db, [out[name] for _, out, _ in rows])
+            matrix = np.full((len(ids), vectors.shape[1]), np.nan, np.float32)
+            for (subject, _, _), vector in zip(rows, vectors, strict=True):
+                matrix[code[subject]] = vector
+            space, columns = encoder.encoder_id, [f"e{i}" for i in range(vectors.shape[1])]
+        named = name in spec.choices or output.type == "number"
+        made.append(Vectors(spec.name, name, spec.subject, matrix, columns, named, space))
+    return made
+
+
+def _closed(rows: list, code: dict, name: str, output: Output, choices: list[str], weights: dict | None) -> np.ndarray:
+    matrix = np.full((len(code), len(choices)), np.nan, np.float32)
+    for subject, out, probabilities in rows:
+        if probabilities and name in probabilities:
+            likely = decode(output, choices, probabilities[name], weights)[1]
+            matrix[code[subject]] = [likely[c] for c in choices]
+        else:
+            said = out[name] if isinstance(out[name], list) else [out[name]]
+            matrix[code[subject]] = [float(c in said) for c in choices]
+    return matrix
+
+
+def raw_text(db, recipe: Recipe, dataset: Dataset, encoder: Encoder, progress=lambda done, total: None) -> Vectors:
+    """The raw_text arm: the encoder on the items' own text fields (the LLM-embedding paradigm)."""
+    fields = recipe.data.items.text
+    texts = [". ".join(t for f in fields if (t := value_text(item.get(f)))) for item in dataset.items]
+    matrix = encoder.encode(db, texts, progress)
+    return Vectors("raw_text", "text", "item", matrix, [f"e{i}" for i in range(matrix.shape[1])], False, encoder.encoder_id)
+
+
+def extractive(db, recipe: Recipe, dataset: Dataset, encoder: Encoder) -> Vectors:
+    """A text without an LM: each item's most distinctive words (TF-IDF over its text and facts), encoded."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    fields = [*recipe.data.items.text, *recipe.data.items.facts]
+    texts = [" ".join(value_text(item.get(f)) for f in fields) for item in dataset.items]
+    try:
+        tfidf = TfidfVectorizer(sublinear_tf=True, stop_words="english", token_pattern=r"(?u)\b[^\W\d]{2,}\b")
+        weights = tfidf.fit_transform(texts)
+    except ValueError:  # no words at all
+        return Vectors("extractive", "keywords", "item", np.full((len(texts), 1), np.nan, np.float32), ["e0"], False, "none")
+    words = tfidf.get_feature_names_out()
+    lines = []
+    for i in range(len(texts)):
+        row = weights.getrow(i)
+        top = sorted(zip(-row.data, row.indices, strict=True))[:8]
+        lines.append(" ".join(words[j] for _, j in top))
+    matrix = encoder.encode(db, lines)
+    return Vectors("extractive", "keywords", "item", matrix, [f"e{i}" for i in range(matrix.shape[1])], False, encoder.encoder_id)
+
+
+def oracle(recipe: Recipe, dataset: Dataset, labels: dict[str, dict[str, Any]]) -> list[Vectors]:
+    """Known labels as multi-hot vectors: the upper bound of what tags could say. Never a feature of other arms."""
+    made = []
+    for field in recipe.data.labels.fields if recipe.data.labels else []:
+        said = [labels.get(i, {}).get(field) for i in dataset.item_ids]
+        said = [v if isinstance(v, list) else [v] if v is not None else [] for v in said]
+        columns = sorted({str(v) for values in said for v in values})
+        matrix = np.array([[float(c in map(str, v)) if v else np.nan for c in columns] for v in said], np.float32)
+        made.append(Vectors("oracle", field, "item", matrix, columns, True, f"labels:{field}"))
+    return made
