@@ -1,0 +1,54 @@
+"""Compiled programs as JSON under programs/compiled/: reviewable, diffable, said to be stale when they are."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenrec.compiler.session import Session
+from tokenrec.errors import InputError
+from tokenrec.tasks.spec import TaskSpec
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A saved program. `source_id` is the id of the recipe's own, uncompiled program that it came from."""
+
+    path: Path
+    document: dict[str, Any]
+
+    @property
+    def source_id(self) -> str:
+        return self.document["source_id"]
+
+    @property
+    def state(self) -> dict[str, Any]:
+        return self.document["state"]
+
+
+def lock_path(session: Session, spec: TaskSpec) -> Path:
+    lm = session.open_writer().lm_id.replace("/", "-").split("@")[0]
+    return session.loaded.project.root / "programs" / "compiled" / spec.recipe / f"{spec.name}@{lm}.json"
+
+
+def read_lock(path: Path) -> Compiled | None:
+    """The compiled program at `path`, None where there is none. Raises InputError when it can't be read."""
+    if not path.is_file():
+        return None
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return Compiled(path, {"source_id": document["source_id"], "state": document["state"], **document})
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{path}: no compiled program ({error}). Delete it and compile again") from error
+
+
+def write_lock(path: Path, document: dict[str, Any]) -> None:
+    """Write atomically, in a stable order, so that git shows what changed and nothing else."""
+    text = json.dumps(document, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".tmp")
+    partial.write_text(text, encoding="utf-8")
+    os.replace(partial, path)

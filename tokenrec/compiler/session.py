@@ -1,0 +1,103 @@
+"""What a run holds: the recipe with its data, lists, models and store, and columns computed once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tokenrec.dataset.lists import make_lists
+from tokenrec.dataset.load import load_dataset
+from tokenrec.dataset.types import FIT, TEST, TUNE_A, TUNE_B, Dataset, Lists
+from tokenrec.encoders.encoder import Encoder, open_encoder
+from tokenrec.features.columns import join_columns, token_columns
+from tokenrec.features.types import Columns, Vectors
+from tokenrec.features.vectors import raw_text
+from tokenrec.lm.meter import Meter
+from tokenrec.lm.writer import Writer, open_writer
+from tokenrec.ranking.behaviour import behaviour_columns
+from tokenrec.ranking.candidates import candidates
+from tokenrec.ranking.ranker import Settings
+from tokenrec.recipe.load import LoadedRecipe
+from tokenrec.recipe.models import Budget, Recipe
+from tokenrec.store.store import open_store
+
+
+@dataclass
+class Session:
+    """One run on one recipe. Columns are kept by (source, window); sources are task names, raw_text, ..."""
+
+    loaded: LoadedRecipe
+    dataset: Dataset
+    db: Any
+    run: str
+    encoder: Encoder
+    meter: Meter
+    writer: Writer | None = None
+    raw: Vectors | None = None
+    settings: Settings = field(default_factory=Settings)
+    lists: dict[int, Lists] = field(default_factory=dict)
+    cache: dict[tuple[str, int], Columns] = field(default_factory=dict)
+
+    @property
+    def recipe(self) -> Recipe:
+        return self.loaded.recipe
+
+    def open_writer(self) -> Writer:
+        """The writing model, loaded when first needed."""
+        if self.writer is None:
+            self.writer = open_writer(self.loaded.project, self.recipe.lm.writer, self.meter)
+        return self.writer
+
+    def make_lists(self, windows: tuple[int, ...] = (FIT, TUNE_A, TUNE_B, TEST)) -> None:
+        """Ranking lists of the windows; candidates are computed here, once, and shared by every arm."""
+        for window in windows:
+            allowed = candidates(self.recipe, self.dataset, window, self.raw)
+            self.lists[window] = make_lists(self.dataset, window, allowed)
+
+    def behaviour(self, window: int) -> Columns:
+        return self._cached("behaviour", window, lambda: behaviour_columns(self.dataset, self.lists[window]))
+
+    def columns(self, source: str, window: int, vectors: list[Vectors], items: list[Vectors] = ()) -> Columns:
+        """All columns of one source on one window; `items` are item vectors that a user source may meet."""
+        return self._cached(source, window, lambda: make_columns(source, vectors, self.dataset, self.lists[window], items))
+
+    def forget(self, source: str) -> None:
+        for key in [k for k in self.cache if k[0] == source]:
+            del self.cache[key]
+
+    def _cached(self, source: str, window: int, make: Callable[[], Columns]) -> Columns:
+        if (source, window) not in self.cache:
+            self.cache[source, window] = make()
+        return self.cache[source, window]
+
+
+def make_columns(source: str, vectors: list[Vectors], dataset: Dataset, lists: Lists, items: list[Vectors] = ()) -> Columns:
+    """The columns of one source's vectors, side by side."""
+    by_space = {v.space: v for v in items if v.subject == "item"}
+    parts = []
+    for v in vectors:
+        met = by_space.get(v.space) if v.subject == "user" else None
+        parts.append(token_columns(v, dataset, lists, item_vectors=met))
+    if not parts:
+        return Columns(source, [], np.empty((len(lists.label), 0), np.float32))
+    return join_columns(source, parts)
+
+
+def open_session(loaded: LoadedRecipe, run: str, budget: Budget | None = None, most_users: int | None = None) -> Session:
+    """Load data and open the store and the encoder. Raises InputError for anything that can't be used."""
+    recipe = loaded.recipe
+    dataset = load_dataset(recipe, loaded.folder, most_users=most_users)
+    db = open_store(loaded.project.store)
+    project = loaded.project.project
+    limits = project.budget.model_dump() | {k: v for k, v in recipe.budget.model_dump().items() if v is not None}
+    limits |= {k: v for k, v in (budget or Budget()).model_dump().items() if v is not None}
+    encoder = open_encoder(loaded.project, recipe.lm.encoder)
+    return Session(loaded, dataset, db, run, encoder, Meter(budget=Budget(**limits)))
+
+
+def embed_items(session: Session, progress: Callable[[int, int], None]) -> None:
+    """The raw_text vectors, before any list is made: candidates may need them."""
+    session.raw = raw_text(session.db, session.recipe, session.dataset, session.encoder, progress)
+
+
