@@ -30,7 +30,7 @@ def column(columns, what):
 
 @pytest.fixture(scope="module")
 def world():
-    data, tastes = taste_world(seed=1, n_users=60, n_items=30, n_events=1500)
+    data, tastes = taste_world(seed=1, n_users=60, n_items=30, n_events=1500, d=4)
     return data, tastes, make_lists(data, TEST)
 
 

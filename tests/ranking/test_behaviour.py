@@ -44,7 +44,8 @@ def test_ease_equals_steck_whichever_side_is_solved(world):
     got = behaviour_columns(data, lists)
     ease = got.matrix[:, NAMES.index("ease")]
     known = ~np.isnan(ease)
-    assert known.any() and np.allclose(ease[known], standard(np.where(known, expected, np.nan), lists)[known], atol=1e-3)
+    expected = standard(np.where(known, expected, np.nan), lists)
+    assert known.any() and np.allclose(ease[known], expected[known], atol=1e-3)
     narrow = behaviour._ease(behaviour.liked_matrix(data, lists.before)[:20])  # fewer users than items
     few = np.linalg.inv(x[:20].T @ x[:20] + behaviour.EASE_PENALTY * np.eye(x.shape[1]))
     unseen = x[:20] == 0
@@ -88,7 +89,8 @@ def test_last_liked_item_age_and_popularity_of_a_world_small_enough_to_read():
 def test_the_window_itself_is_never_looked_at(world):
     data, lists = world
     e = data.events
-    other = replace(e, item=np.where(lists.before, e.item, 0).astype(np.int32), time=np.where(lists.before, e.time, 1e9))
+    item, time = np.where(lists.before, e.item, 0), np.where(lists.before, e.time, 1e9)
+    other = replace(e, item=item.astype(np.int32), time=time)
     a, b = behaviour_columns(data, lists), behaviour_columns(replace(data, events=other), lists)
     assert np.array_equal(a.matrix, b.matrix, equal_nan=True)
 

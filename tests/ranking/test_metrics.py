@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.ranking.worlds import flat_lists
 
+from tests.ranking.worlds import flat_lists
 from tokenrec.errors import InputError
 from tokenrec.ranking.metrics import SLICES, contributions, mean, parse_metric, per_list, relevant_ranks, tie_order
 
@@ -65,7 +65,9 @@ def test_sparse_users_keeps_their_lists_only():
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.integers(0, 10**6), st.sampled_from(["ndcg@3", "recall@3", "mrr@3"]), st.sampled_from(SLICES), st.integers(0, 2))
+@given(
+    st.integers(0, 10**6), st.sampled_from(["ndcg@3", "recall@3", "mrr@3"]), st.sampled_from(SLICES), st.integers(0, 2)
+)
 def test_contributions_sum_to_the_metric_and_stay_within_bounds(seed, metric, slice, missed):
     rng = np.random.default_rng(seed)
     lists = flat_lists(rng, n_lists=5, n_items=8, relevant=0.4, missed=missed)

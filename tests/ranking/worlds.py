@@ -55,8 +55,8 @@ def flat_lists(rng, n_lists=12, n_items=15, relevant=0.2, missed=0):
     )
 
 
-def taste_world(seed=0, n_users=300, n_items=80, n_events=9000, taste=2.5, d=4):
-    """Users who choose by popularity and by `taste` x what an item tastes like; returns (dataset, tastes[n_items, d])."""
+def taste_world(seed=0, n_users=400, n_items=150, n_events=4000, taste=3.0, d=6):
+    """Users who choose by popularity and `taste` x what an item tastes like; (dataset, tastes[n_items, d])."""
     rng = np.random.default_rng(seed)
     tastes = np.eye(d)[rng.integers(0, d, n_items)] + rng.normal(0, 0.1, (n_items, d))
     wants = np.eye(d)[rng.integers(0, d, n_users)]

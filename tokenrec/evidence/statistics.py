@@ -8,8 +8,10 @@ V_pair, the two-way cluster-robust variance (Cameron, Gelbach and Miller 2011), 
 the plain user-level variance. Neither covers a text's part as a distractor, regeneration, or retraining.
 
 Intervals are estimate ± t · se with min(users, items) - 1 degrees of freedom: means over hundreds of lists are
-close to normal, and after Holm a percentile would rest on a handful of draws. Measured coverage of 95% intervals
-(tests/evidence/test_statistics.py, 400 users x 60 items): see the tests' docstrings.
+close to normal, and after Holm a percentile would rest on a handful of draws. Measured over 400
+worlds of 400 users x 60 long-tailed items (tests/evidence/test_statistics.py), 95% intervals cover: noise of pairs
+.96, of users too .97, of items too .95 (users alone there: .75); plain pigeonhole 1.00, .98 and 1.00, and up to
+1.65 times as wide. Where items alone make all the noise it is .91 to .93.
 """
 
 from dataclasses import dataclass
@@ -17,7 +19,6 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse, stats
 
-from tokenrec.evidence.arms import ArmScores
 from tokenrec.evidence.arms import ArmScores
 from tokenrec.ranking.metrics import Contributions
 
@@ -36,7 +37,7 @@ class Difference:
         if not np.isfinite(self.se):
             return -np.inf, np.inf
         half = stats.t.ppf(0.5 + level / 2, self._freedom) * self.se if self.se else 0.0
-        return self.value - half, self.value + half
+        return float(self.value - half), float(self.value + half)
 
     @property
     def p_value(self) -> float:
@@ -89,7 +90,8 @@ def estimate(pairs: Contributions, by: str = "user_item") -> Difference:
     if by == "user_item":
         v_item = _squares(item, rest) * n_items / (n_items - 1)
         variance = max(v_user, v_user + v_item - (rest**2).sum())
-    return Difference(float(mean), float(np.sqrt(variance) / n), n, min(n, n_items) if by == "user_item" else n)
+    clusters = min(n, n_items) if by == "user_item" else n
+    return Difference(float(mean), float(np.sqrt(variance) / n), n, clusters)
 
 
 def pigeonhole_draws(pairs: Contributions, draws: int = 1000, seed: int = 0) -> np.ndarray:

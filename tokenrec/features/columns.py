@@ -10,8 +10,16 @@ from dataclasses import replace
 import numpy as np
 
 from tokenrec.dataset.types import Dataset, Lists
-from tokenrec.features.profiles import closest_like, factors, gather, liked_matrix, mapped_factors, profiles
-from tokenrec.features.profiles import standardise, unit
+from tokenrec.features.profiles import (
+    closest_like,
+    factors,
+    gather,
+    liked_matrix,
+    mapped_factors,
+    profiles,
+    standardise,
+    unit,
+)
 from tokenrec.features.types import Columns, Vectors
 
 MOST_NAMED = 16  # named columns that go to the ranker as they are; longer vocabularies are summed up
@@ -19,7 +27,11 @@ COMPONENTS = 4
 
 
 def token_columns(
-    vectors: Vectors, dataset: Dataset, lists: Lists, user_vectors: Vectors | None = None, item_vectors: Vectors | None = None
+    vectors: Vectors,
+    dataset: Dataset,
+    lists: Lists,
+    user_vectors: Vectors | None = None,
+    item_vectors: Vectors | None = None,
 ) -> Columns:
     """Columns of one source, float32[n_rows, k], named source.output.what.
 

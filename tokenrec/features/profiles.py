@@ -4,6 +4,7 @@ Everything here is linear algebra over whole matrices; `gather` turns user x ite
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 from scipy import sparse
@@ -54,14 +55,27 @@ def standardise(score: np.ndarray, lists: Lists) -> np.ndarray:
 
 
 def factors(liked: sparse.csr_matrix, rank: int = RANK) -> tuple[np.ndarray, np.ndarray]:
-    """PureSVD (Cremonesi et al. 2010): (float[users, r], float[items, r]) whose product is the score; r may be 0."""
-    from sklearn.utils.extmath import randomized_svd
+    """PureSVD (Cremonesi et al. 2010): (float[users, r], float[items, r]) whose product is the score; r may be 0.
 
+    `liked` is a matrix of ones (`liked_matrix`). The last few answers are kept, as every text source asks again.
+    """
     rank = min(rank, min(liked.shape) - 1)
     if rank < 1 or liked.nnz == 0:
         return np.zeros((liked.shape[0], 0)), np.zeros((liked.shape[1], 0))
-    left, size, right = randomized_svd(liked, rank, n_iter=4, random_state=0)
-    return left * size, right.T
+    return _svd(liked.indptr.tobytes(), liked.indices.tobytes(), liked.indptr.dtype.str, liked.shape, rank)
+
+
+@lru_cache(maxsize=4)
+def _svd(indptr: bytes, indices: bytes, kind: str, shape: tuple[int, int], rank: int) -> tuple[np.ndarray, np.ndarray]:
+    from scipy.sparse.linalg import svds
+
+    places = np.frombuffer(indices, kind)
+    matrix = sparse.csr_matrix((np.ones(len(places)), places, np.frombuffer(indptr, kind)), shape=shape)
+    start = np.random.default_rng(0).normal(size=min(shape))
+    left, size, right = svds(matrix, rank, v0=start)
+    left, right = left * size, right.T.copy()
+    left.flags.writeable = right.flags.writeable = False  # shared between callers
+    return left, right
 
 
 def unit(matrix: np.ndarray) -> np.ndarray:

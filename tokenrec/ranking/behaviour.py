@@ -18,7 +18,9 @@ EASE_PENALTY = 500.0
 EASE_MOST = 6000  # the smaller of users and items that EASE still solves for
 HALF_LIFE = 0.1  # of all events before the window, for recent popularity
 
-NAMES = ["popularity", "popularity_recent", "item_age", "user_activity", "item_knn", "last_item_knn", "ease", "pure_svd"]
+NAMES = [
+    "popularity", "popularity_recent", "item_age", "user_activity", "item_knn", "last_item_knn", "ease", "pure_svd",
+]
 
 
 def behaviour_columns(dataset: Dataset, lists: Lists) -> Columns:

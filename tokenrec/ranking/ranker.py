@@ -71,8 +71,14 @@ def sample_rows(lists: Lists, negatives: int, seed: int) -> np.ndarray:
     return np.sort(order[place < wanted[lists.list_of_row]])
 
 
-def train(blocks: list[Columns], lists: Lists, settings: Settings, seed: int, margin: np.ndarray | None = None,
-          rows: np.ndarray | None = None):
+def train(
+    blocks: list[Columns],
+    lists: Lists,
+    settings: Settings,
+    seed: int,
+    margin: np.ndarray | None = None,
+    rows: np.ndarray | None = None,
+):
     """An xgboost.Booster fitted on `lists`, on a seeded sample of their rows or on the `rows` given.
 
     `blocks` are Columns of the same lists, side by side. `margin` (float[n_rows]) is what the trees add to.
@@ -119,8 +125,17 @@ def average(scores: list[np.ndarray], lists: Lists) -> np.ndarray:
     return (total / len(scores)).astype(np.float32)
 
 
-def choose_settings(fit: list[Columns], lists_fit: Lists, tune: list[Columns], lists_tune: Lists, metric: str,
-                    slice: str = "all", negatives: int = 100, seed: int = 0, grid=GRID) -> tuple[Settings, list[dict]]:
+def choose_settings(
+    fit: list[Columns],
+    lists_fit: Lists,
+    tune: list[Columns],
+    lists_tune: Lists,
+    metric: str,
+    slice: str = "all",
+    negatives: int = 100,
+    seed: int = 0,
+    grid: tuple[Settings, ...] = GRID,
+) -> tuple[Settings, list[dict]]:
     """The best of `grid` x ROUNDS on tune-A, and the table it was chosen from (settings, rounds, value).
 
     One training a grid entry: fewer rounds are read off the same trees. Equal values keep the earlier entry.
@@ -137,7 +152,9 @@ def choose_settings(fit: list[Columns], lists_fit: Lists, tune: list[Columns], l
     return best["settings"], table
 
 
-def margins(fit: Columns, lists_fit: Lists, tune: Columns, settings: Settings, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def margins(
+    fit: Columns, lists_fit: Lists, tune: Columns, settings: Settings, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """(float32[fit rows], float32[tune rows]): the behaviour-only ranker's margin, which *lite* adds to.
 
     Each half of the fit lists is scored by the booster of the other half, so that what is left to explain there
@@ -155,8 +172,17 @@ def margins(fit: Columns, lists_fit: Lists, tune: Columns, settings: Settings, s
     return fit_margin, tune_margin.astype(np.float32)
 
 
-def lite(margin_fit: np.ndarray, fit: list[Columns], lists_fit: Lists, margin_tune: np.ndarray, tune: list[Columns],
-         lists_tune: Lists, metric: str, slice: str = "all", seed: int = 0) -> np.ndarray:
+def lite(
+    margin_fit: np.ndarray,
+    fit: list[Columns],
+    lists_fit: Lists,
+    margin_tune: np.ndarray,
+    tune: list[Columns],
+    lists_tune: Lists,
+    metric: str,
+    slice: str = "all",
+    seed: int = 0,
+) -> np.ndarray:
     """float64[tune lists]: metric(m + g) - metric(m), NaN outside the slice; its mean is the program's score.
 
     m is the margin (see `margins`); g is LITE's 15 rounds on top of it, fitted on half of the fit lists with the

@@ -14,6 +14,7 @@ TABLES = {
     "spend": "LM calls by run, task and purpose (generate, search, finalist)",
     "looks": "every look at tune-B and every read of test",
     "promotions": "each promotion test: incumbent, challenger, delta, p, decision",
+    "searches": "each finished search of a task's prompt, by what it was made from: it is not run twice",
     "windows": "every event of the last run's data with its window",
     "lists": "the ranking lists of each run: list → window, user",
     "metrics": "metric of every (run, arm, slice, list)",
@@ -67,6 +68,7 @@ create table looks (id integer primary key, recipe text not null, data_hash text
     task text, run text, at text not null);
 create table promotions (id integer primary key, run text, recipe text, task text, incumbent text, challenger text,
     delta real, low real, p real, challengers integer, look integer, alpha real, promoted integer not null, at text);
+create table searches (search_id text primary key, recipe text, task text, run text, document text not null, at text);
 create table windows (recipe text not null, user text not null, item text not null, at real not null, value real,
     positive integer not null, window text not null);
 create index windows_by_recipe on windows (recipe, window);

@@ -83,7 +83,7 @@ async def ask(program, spec: TaskSpec, writer: Writer, inputs: dict[str, Any], s
         with dspy.context(lm=writer.lm, adapter=recording(writer.adapter)), dspy.track_usage() as tracker:
             try:
                 prediction = await program.acall(sample=sample, **inputs)
-                answer.raw, answer.probabilities = _typed(spec, prediction, raws)
+                answer.raw, answer.probabilities = typed_answer(spec, prediction, raws)
             except BudgetStop:
                 raise
             except Exception as error:  # the LM's or DSPy's; told apart by whether there was an answer
@@ -119,7 +119,7 @@ def recording(adapter):
     return adapter
 
 
-def _typed(spec: TaskSpec, prediction, raws: list[str]) -> tuple[str, dict | None]:
+def typed_answer(spec: TaskSpec, prediction, raws: list[str]) -> tuple[str, dict | None]:
     """(raw text, probabilities): scored fields have no raw text of their own, theirs is made here."""
     scored = {
         o: {k: round(float(p), 6) for k, p in value.probabilities.items()}

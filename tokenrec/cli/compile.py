@@ -1,0 +1,41 @@
+"""`tokenrec compile`: the main job."""
+
+import click
+
+from tokenrec.cli.output import Out, common_options
+
+
+@click.command()
+@click.argument("recipe", metavar="RECIPE")
+@click.option("--optimizer", type=click.Choice(["none", "bootstrap_random"]), help="Instead of the recipe's; none skips the search.")
+@click.option("--calls", type=click.IntRange(1), help="Stop after this many LM calls.")
+@click.option("--lm-tokens", type=click.IntRange(1), help="Stop after this many LM tokens.")
+@click.option("--usd", type=click.FloatRange(0, min_open=True), help="Stop when this much money is spent.")
+@click.option("--minutes", type=click.FloatRange(0, min_open=True), help="Stop after this long.")
+@click.option("--users", type=click.IntRange(2), help="Keep only this many users, chosen by hash: a quick look.")
+@click.option("--force", is_flag=True, help="Search prompts although there are few tune-A lists.")
+@common_options
+def command(out: Out, recipe, optimizer, calls, lm_tokens, usd, minutes, users, force) -> None:
+    """Write texts, gate them, rank with them, search for better prompts, and say which ones helped.
+
+    What is finished is kept in the store: run the same command again after a stop and it goes on; unchanged,
+    it asks the LM nothing. Exits 0 when done, 2 for bad input, 3 when a budget or Ctrl-C stopped it, 4 when
+    the LM or the disk failed.
+    """
+    from tokenrec.recipe.load import load_recipe
+    from tokenrec.recipe.models import Budget
+
+    loaded = load_recipe(recipe)
+    from tokenrec.compiler.compile import compile_recipe
+    from tokenrec.report.progress import Stages
+
+    console = None if out.quiet else out.console
+    if console:
+        console.print("loading models and data…" if console.is_terminal else "loading", highlight=False)
+    budget = Budget(calls=calls, lm_tokens=lm_tokens, usd=usd, minutes=minutes)
+    document = compile_recipe(loaded, Stages(console), optimizer=optimizer, force=force, budget=budget, most_users=users)
+    out.emit(document)
+    if not out.json:
+        from tokenrec.report.terminal import print_compile
+
+        print_compile(out.table_console, document)

@@ -1,0 +1,172 @@
+"""`tokenrec compile`: recipe, dataset → tasks → generate → store → features → ranking → evidence."""
+
+import math
+import time
+import uuid
+from dataclasses import asdict
+from typing import Any
+
+from tokenrec.compiler.evidence import Evidence, measure
+from tokenrec.compiler.improve import Improvement, improve, save_locks
+from tokenrec.compiler.promotion import count_look
+from tokenrec.compiler.record import finish_run, save_evidence, start_run
+from tokenrec.compiler.session import Session, embed_items, open_session
+from tokenrec.compiler.writing import Written, write_task
+from tokenrec.dataset.types import FIT, TEST, TUNE_A, TUNE_B
+from tokenrec.errors import InputError
+from tokenrec.evidence.arms import measure_arms
+from tokenrec.evidence.power import promotion_alpha, smallest_lift
+from tokenrec.ranking.ranker import choose_settings
+from tokenrec.recipe.load import LoadedRecipe, task_order
+from tokenrec.recipe.models import Budget
+
+
+def compile_recipe(
+    loaded: LoadedRecipe, stages, *, optimizer: str | None = None, force: bool = False, budget: Budget | None = None,
+    most_users: int | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """The main job. Returns the JSON document of `tokenrec compile --json`, with `details` for the report.
+
+    Raises InputError, BudgetStop, ServiceError; whatever was finished before is in the store.
+    """
+    began = time.perf_counter()
+    recipe = loaded.recipe
+    run = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + uuid.uuid4().hex[:6]
+    with stages.stage("load"):
+        session = open_session(loaded, run, budget, most_users)
+        start_run(session)
+    try:
+        document = _run(session, stages, optimizer or recipe.compile.optimizer, force, began)
+        finish_run(session, "finished", document)
+        return document
+    except BaseException as error:
+        finish_run(session, "stopped" if not isinstance(error, Exception) else type(error).__name__, None)
+        raise
+    finally:
+        session.db.conn.close()
+
+
+def _run(session: Session, stages, optimizer: str, force: bool, began: float) -> dict[str, Any]:
+    recipe = session.recipe
+    for note in session.dataset.notes:
+        stages.say(f"note: {note}")
+    with stages.stage("encode source texts", len(session.dataset.item_ids)) as bar:
+        embed_items(session, bar.count)
+    with stages.stage("lists and behaviour", 4) as bar:
+        session.make_lists()
+        for window in (FIT, TUNE_A, TUNE_B, TEST):
+            if not len(session.lists[window]):
+                raise InputError(f"{recipe.name}: no user has a like in one of the windows fit, tune, test. More events, or other shares under data.split, are needed")
+            session.behaviour(window)
+            bar.step()
+    power = _settings_and_power(session, stages)
+    stages.say(f"smallest lift this data could show on test: {power['evidence']:.4f} {recipe.objective.metric} ({power['n_test']:,} lists)")
+    written: dict[str, Written] = {}
+    for name in task_order(recipe):
+        with stages.stage(f"write {name}") as bar:
+            written[name] = write_task(session, name, lambda r, bar=bar: bar.count(r.asked, r.subjects) or bar.generation(r))
+        report = written[name].report
+        asked = f"{report.asked} asked" if report.asked else "nothing to ask, all stored"
+        stages.say(f"  {name}: {report.accepted} accepted, {report.rejected} rejected, {report.malformed} malformed, {report.failed} without an answer ({asked})")
+        if written[name].stale:
+            stages.say(f"  note: {written[name].stale}")
+    improvements = []
+    if optimizer != "none":
+        for name in _searched(recipe):
+            made = improve(session, written, name, stages, force)
+            stages.say(f"  {name}: {made.note}")
+            improvements.append(made)
+    save_locks(session, written, improvements)
+    reads = count_look(session, "test")
+    with stages.stage("evidence on test") as bar:
+        evidence = measure(session, written, lambda arm, done, total: bar.count(done, total, arm))
+        save_evidence(session, evidence)
+    return _document(session, written, improvements, evidence, power, reads, began, stages)
+
+
+def _settings_and_power(session: Session, stages) -> dict[str, Any]:
+    """Choose the ranker's settings on tune-A with the raw_text arm, the baseline; estimate the power."""
+    objective = session.recipe.objective
+    with stages.stage("ranker settings on tune-A", 2) as bar:
+        fit = [session.behaviour(FIT), session.columns("raw_text", FIT, [session.raw])]
+        tune = [session.behaviour(TUNE_A), session.columns("raw_text", TUNE_A, [session.raw])]
+        fit_lists, tune_lists = session.lists[FIT], session.lists[TUNE_A]
+        session.settings, _ = choose_settings(
+            fit, fit_lists, tune, tune_lists, objective.metric, objective.slice, session.recipe.ranker.negatives
+        )
+        bar.step()
+        blocks = {"behaviour": (fit[0], tune[0]), "raw_text": (fit[1], tune[1])}
+        arms = {"behaviour": ["behaviour"], "raw_text": ["behaviour", "raw_text"]}
+        scores = measure_arms(session.dataset, fit_lists, tune_lists, blocks, arms, session.settings, [0, 1, 2])
+        bar.step()
+    paired = scores.per_list("raw_text", objective.metric, objective.slice) - scores.per_list("behaviour", objective.metric, objective.slice)
+    n_test, n_tune_b = len(session.lists[TEST]), len(session.lists[TUNE_B])
+    return {
+        "evidence": smallest_lift(paired, n_test),
+        "promotion": smallest_lift(paired, n_tune_b, promotion_alpha(1)),
+        "n_test": n_test,
+        "n_tune_b": n_tune_b,
+        "n_tune_a": len(tune_lists),
+    }
+
+
+def _searched(recipe) -> list[str]:
+    if recipe.compile.tasks:
+        return recipe.compile.tasks
+    return [
+        n for n in task_order(recipe)
+        if recipe.tasks[n].for_ == "item" and recipe.tasks[n].write and any(o.choices for o in recipe.tasks[n].outputs.values())
+    ]  # fmt: skip
+
+
+def _document(
+    session: Session, written: dict[str, Written], improvements: list[Improvement], evidence: Evidence, power, reads, began, stages
+) -> dict[str, Any]:
+    recipe, used = session.recipe, session.meter.used
+    return {
+        "kind": "compile",
+        "schema_version": 1,
+        "run": session.run,
+        "recipe": recipe.name,
+        "simulated": recipe.data.simulated,
+        "objective": {"metric": recipe.objective.metric, "slice": recipe.objective.slice},
+        "lm_calls": used.calls,
+        "prompt_tokens": used.prompt_tokens,
+        "completion_tokens": used.completion_tokens,
+        "cost_usd": used.usd,
+        "seconds": round(time.perf_counter() - began, 2),
+        "smallest_detectable_lift": finite(power["evidence"]),
+        "smallest_promotable_lift": finite(power["promotion"]),
+        "tasks": [
+            {
+                "task": n, "generated": w.report.subjects - w.report.failed, "failed": w.report.failed,
+                "malformed": w.report.malformed, "accepted": w.report.accepted, "rejected": w.report.rejected,
+                "reject_reasons": dict(w.report.reject_reasons), "asked": w.report.asked, "lm_calls": w.report.usage.calls,
+            }
+            for n, w in written.items()
+        ],
+        "arms": [a for a in evidence.arms if "~" not in a["arm"]],
+        "leaderboard": [{k: finite(v) if isinstance(v, float) else v for k, v in asdict(r).items()} for r in evidence.leaderboard],
+        "promotions": [
+            {
+                "task": i.promotion.task, "incumbent": i.promotion.incumbent, "challenger": i.promotion.challenger,
+                "delta": finite(i.promotion.delta), "low": finite(i.promotion.low), "promoted": i.promotion.promoted,
+                "p": finite(i.promotion.p), "alpha": i.promotion.alpha, "look": i.promotion.look,
+            }
+            for i in improvements if i.promotion
+        ],
+        "searches": [
+            {"task": i.task, "note": i.note, "scores": i.scores, "incumbent_score": finite(i.incumbent_score)}
+            for i in improvements
+        ],
+        "looks": {"test_reads": reads, "tune_b": session.db.execute(
+            "select count(*) from looks where data_hash = ? and window = 'tune_b'", [session.dataset.data_hash]).fetchone()[0]},
+        "lists": {k: power[k] for k in ("n_tune_a", "n_tune_b", "n_test")},
+        "stage_seconds": [[name, round(s, 2)] for name, s in stages.seconds],
+        "notes": [*session.dataset.notes, *[w.stale for w in written.values() if w.stale]],
+    }  # fmt: skip
+
+
+def finite(value: float | None) -> float | None:
+    """JSON has no NaN or infinity: null."""
+    return value if value is not None and math.isfinite(value) else None

@@ -1,0 +1,100 @@
+"""The arms of a recipe on test, and the evidence that goes to the report and the store."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tokenrec.compiler.session import Session, make_columns
+from tokenrec.compiler.writing import Written, program_vectors
+from tokenrec.dataset.load import load_labels
+from tokenrec.dataset.types import FIT, TEST
+from tokenrec.evidence.arms import ArmScores, measure_arms
+from tokenrec.evidence.statistics import user_draws
+from tokenrec.evidence.verdicts import Row, leaderboard
+from tokenrec.features.columns import shuffle_vectors
+from tokenrec.features.vectors import extractive, oracle
+from tokenrec.recipe.models import SLICES
+
+PLACEBO_DRAWS = 3
+
+
+@dataclass(frozen=True)
+class Evidence:
+    scores: ArmScores
+    arms: list[dict[str, Any]]  # arm, slice, metric, value, low, high, n
+    leaderboard: list[Row]
+
+
+def metrics_of(session: Session) -> list[str]:
+    """The objective first, then NDCG, recall and MRR at the ranker's k."""
+    k = session.recipe.ranker.k
+    return list(dict.fromkeys([session.recipe.objective.metric, f"ndcg@{k}", f"recall@{k}", f"mrr@{k}"]))
+
+
+def measure(session: Session, written: dict[str, Written], progress) -> Evidence:
+    """Train every arm on fit, score it on test (every candidate), and hold the tasks to account."""
+    usable = {n: w for n, w in written.items() if any(not np.isnan(v.matrix).all() for v in w.vectors)}
+    blocks, arms = _arms(session, written, usable)
+    seeds = list(range(session.recipe.ranker.seeds))
+    scores = measure_arms(
+        session.dataset, session.lists[FIT], session.lists[TEST], blocks, arms, session.settings, seeds, progress
+    )
+    objective = session.recipe.objective
+    by = {n: "user" if w.spec.subject == "user" else "user_item" for n, w in written.items()}
+    rows = leaderboard(scores, list(usable), objective.metric, objective.slice, objective.margin, by)
+    return Evidence(scores, _values(session, scores), rows)
+
+
+def _arms(session: Session, written: dict[str, Written], usable: dict[str, Written]) -> tuple[dict, dict]:
+    items = [v for w in usable.values() if w.spec.subject == "item" for v in w.vectors]
+    blocks: dict[str, tuple] = {"behaviour": tuple(session.behaviour(w) for w in (FIT, TEST))}
+
+    def block(source: str, vectors: list, met: list = items) -> str:
+        blocks[source] = tuple(make_columns(source, vectors, session.dataset, session.lists[w], met) for w in (FIT, TEST))
+        return source
+
+    block("raw_text", [session.raw])
+    base = ["behaviour", "raw_text"]
+    arms = {"behaviour": ["behaviour"], "raw_text": base}
+    for name, w in usable.items():
+        block(name, w.vectors)
+    if usable:
+        arms["raw_text+tokens"] = [*base, *usable]
+        dealt = {name: [[shuffle_vectors(v, d) for v in w.vectors] for d in range(PLACEBO_DRAWS)] for name, w in usable.items()}
+        shuffled = [block(f"{name}~0", draws[0]) for name, draws in dealt.items()]
+        arms["placebo"] = [*base, *shuffled]
+        open_ = [block(f"{name}~open", program_vectors(session, w.spec, w.program, w.report, accepted_only=False)) for name, w in usable.items()]
+        arms["ungated"] = [*base, *open_]
+        for name in usable:
+            arms[f"raw_text+{name}"] = [*base, name]
+            if len(usable) > 1:
+                arms[f"raw_text+tokens-{name}"] = [*base, *[n for n in usable if n != name]]
+            for d in range(PLACEBO_DRAWS):
+                if d:
+                    block(f"{name}~{d}", dealt[name][d])
+                arms[f"raw_text+{name}~placebo{d + 1}"] = [*base, f"{name}~{d}"]
+    keywords = extractive(session.db, session.recipe, session.dataset, session.encoder)
+    arms["extractive"] = [*base, block("extractive", [keywords])]
+    if session.recipe.data.labels:
+        truth = oracle(session.recipe, session.dataset, load_labels(session.recipe, session.loaded.folder))
+        arms["oracle"] = [*base, block("oracle", truth)]
+    return blocks, arms
+
+
+def _values(session: Session, scores: ArmScores) -> list[dict[str, Any]]:
+    """Mean of every arm, slice and metric with a 95% interval over users (percentile bootstrap)."""
+    rows = []
+    for arm in scores.scores:
+        for slice in SLICES:
+            for metric in metrics_of(session):
+                values = scores.per_list(arm, metric, slice)
+                kept = values[~np.isnan(values)]
+                low = high = None
+                if len(kept) > 1:
+                    low, high = (float(x) for x in np.quantile(user_draws(kept, 400), (0.025, 0.975)))
+                rows.append({
+                    "arm": arm, "slice": slice, "metric": metric, "value": float(kept.mean()) if len(kept) else None,
+                    "low": low, "high": high, "n": len(kept),
+                })  # fmt: skip
+    return rows

@@ -1,0 +1,180 @@
+"""One task's way through the sieves: completion scores → lite on tune-A → promotion on tune-B."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tokenrec.compiler.lock import lock_path, write_lock
+from tokenrec.compiler.promotion import Promotion, decide_promotion
+from tokenrec.compiler.search import search
+from tokenrec.compiler.session import Session, make_columns
+from tokenrec.compiler.writing import Written, generate_with, program_vectors, vectors_of
+from tokenrec.dataset.types import FIT, TUNE_A, TUNE_B
+from tokenrec.ids import canonical_json, content_id
+from tokenrec.ranking.metrics import mean
+from tokenrec.ranking.ranker import lite, margins
+from tokenrec.store import completions as store
+from tokenrec.store.store import now, transaction
+from tokenrec.tasks.program import program_id, program_state
+
+FEWEST_LISTS = 400  # tune-A lists below which a search is skipped (CONTRACT)
+
+
+@dataclass
+class Improvement:
+    """What became of one task's search, in words and figures."""
+
+    task: str
+    note: str = ""
+    scores: list[float] = field(default_factory=list)
+    incumbent_score: float | None = None
+    lite_incumbent: float | None = None
+    lite_challenger: float | None = None
+    promotion: Promotion | None = None
+
+
+def improve(session: Session, written: dict[str, Written], name: str, stages, force: bool = False) -> Improvement:
+    """Search a better prompt for task `name`; the others' incumbents stay in place.
+
+    A search that this store has finished for the same data, recipe task, LM and options is not repeated.
+    """
+    task, spec = written[name], written[name].spec
+    made = Improvement(name)
+    lists = len(session.lists[TUNE_A])
+    if lists < FEWEST_LISTS and not force:
+        made.note = f"{lists} tune-A lists are too few to choose a prompt on (it takes {FEWEST_LISTS}; --force overrides)"
+        return made
+    writer = session.open_writer()
+    if writer.replay:
+        made.note = "recorded completions can't answer new prompts"
+        return made
+    if spec.subject != "item" or spec.task.use:
+        made.note = "only item tasks with write: are searched so far"
+        return made
+    options = session.recipe.compile
+    search_id = content_id([
+        name, task.source_id, writer.lm_id, session.dataset.data_hash, session.encoder.encoder_id,
+        options.model_dump(), session.recipe.objective.model_dump(),
+        [o.source_id for n, o in sorted(written.items()) if n != name],
+    ])  # fmt: skip
+    known = session.db.execute("select document from searches where search_id = ?", [search_id]).fetchone()
+    if known:
+        made.note = "searched before, nothing has changed since: " + json.loads(known[0])["outcome"]
+        return made
+    meter = session.meter.child(options.budget)
+    with stages.stage(f"search {name}", options.candidates) as bar:
+        found = search(session, spec, task.program, task.prompts, task.vectors, task.judge, meter, bar.count)
+        store.add_spend(session.db, session.run, name, "search", writer.lm_id, meter.used)
+    made.scores, made.incumbent_score = [p.score for p in found.proposals], found.incumbent
+    made.note = found.note
+    if found.note and not found.proposals:
+        return made
+    finalists = [p for p in found.proposals if program_id(spec, p.program, writer) != task.program_id]
+    finalists = [p for p in finalists if p.score > found.incumbent][: options.finalists]
+    outcome = "no candidate scored above the incumbent"
+    if finalists:
+        outcome = _finals(session, written, name, [p.program for p in finalists], len(found.proposals), made, stages)
+    made.note = made.note or outcome
+    with transaction(session.db) as sql:
+        document = {"outcome": outcome, "scores": made.scores, "incumbent": made.incumbent_score}
+        sql.execute(
+            "insert or replace into searches values (?,?,?,?,?,?)",
+            [search_id, session.recipe.name, name, session.run, canonical_json(document), now()],
+        )
+    return made
+
+
+def _finals(session: Session, written: dict, name: str, programs: list, challengers: int, made: Improvement, stages) -> str:
+    """Write all subjects with each finalist, score it by *lite*, test the best one for promotion."""
+    task, spec = written[name], written[name].spec
+    metric, slice = session.recipe.objective.metric, session.recipe.objective.slice
+    raw = {w: session.columns("raw_text", w, [session.raw]) for w in (FIT, TUNE_A, TUNE_B)}
+    with stages.stage("lite", 1 + len(programs)) as bar:
+        margin_fit, margin_tune = margins(
+            session.behaviour(FIT), session.lists[FIT], session.behaviour(TUNE_A), session.settings
+        )
+
+        def lite_score(vectors) -> float:
+            fit = make_columns(name, vectors, session.dataset, session.lists[FIT])
+            tune = make_columns(name, vectors, session.dataset, session.lists[TUNE_A])
+            bar.step()
+            return mean(lite(
+                margin_fit, [fit], session.lists[FIT], margin_tune, [tune], session.lists[TUNE_A], metric, slice
+            ))  # fmt: skip
+
+        made.lite_incumbent = lite_score(task.vectors)
+    best = None
+    for program in programs:
+        _forget_weights(program)
+        with stages.stage(f"finalist {name}", len(task.prompts)) as bar:
+            report = generate_with(session, spec, program, task.judge, task.prompts, bar.generation, current=False)
+        vectors = program_vectors(session, spec, program, report)
+        with stages.stage("lite", 1) as bar:
+            score = lite_score(vectors)
+        if best is None or score > best[0]:
+            best = (score, program, report, vectors)
+    score, program, report, vectors = best
+    made.lite_challenger = score
+    if score <= made.lite_incumbent:
+        return f"the best finalist is no better on tune-A (lite {score:+.4f} against {made.lite_incumbent:+.4f}); no look at tune-B was spent"
+    with stages.stage("promotion on tune-B", 10) as bar:
+        blocks: dict[str, Any] = {"behaviour": tuple(session.behaviour(w) for w in (FIT, TUNE_B)), "raw_text": (raw[FIT], raw[TUNE_B])}
+        items = [v for w in written.values() if w.spec.subject == "item" and w.spec.name != name for v in w.vectors]
+        others = []
+        for other, w in written.items():
+            if other != name and w.vectors and not all(np.isnan(v.matrix).all() for v in w.vectors):
+                blocks[other] = tuple(session.columns(other, win, w.vectors, items + task.vectors) for win in (FIT, TUNE_B))
+                others.append(other)
+        for arm, columns in (("incumbent", task.vectors), ("challenger", vectors)):
+            blocks[arm] = tuple(make_columns(arm, columns, session.dataset, session.lists[win]) for win in (FIT, TUNE_B))
+        base = ["behaviour", "raw_text", *others]
+        arms = {"incumbent": [*base, "incumbent"], "challenger": [*base, "challenger"]}
+        made.promotion = decide_promotion(
+            session, name, spec.subject, task.program_id, report.program_id, blocks, arms, challengers,
+            lambda arm, done, total: bar.count(done, total),
+        )  # fmt: skip
+    if not made.promotion.promoted:
+        return f"the challenger's gain is not proved ({made.promotion.delta:+.4f}, p = {made.promotion.p:.3f}, level {made.promotion.alpha:.3f})"
+    lm_id = session.db.execute("select lm_id from programs where program_id = ?", [report.program_id]).fetchone()[0]
+    store.set_current(session.db, session.recipe.name, name, report.program_id, lm_id, report.gate_id)
+    task.program, task.program_id, task.report = program, report.program_id, report
+    task.vectors = vectors_of(session, spec, program)
+    session.forget(name)
+    return f"promoted ({made.promotion.delta:+.4f}, p = {made.promotion.p:.3f})"
+
+
+def save_locks(session: Session, written: dict[str, Written], improvements: list[Improvement]) -> None:
+    """Write every task's program in use under programs/compiled/."""
+    by_task = {i.task: i for i in improvements}
+    for name, task in written.items():
+        if session.writer is None or session.writer.replay:
+            continue
+        tested = by_task.get(name) and by_task[name].promotion
+        path = lock_path(session, task.spec)
+        previous = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        keep = previous.get("program_id") == task.program_id and not (tested and tested.promoted)
+        write_lock(path, {
+            "task": name,
+            "recipe": session.recipe.name,
+            "lm_id": session.writer.lm_id,
+            "program_id": task.program_id,
+            "source_id": task.source_id,
+            "state": program_state(task.program),
+            "compiled_for": previous.get("compiled_for") if keep else {
+                "data_hash": session.dataset.data_hash,
+                "recipe_hash": session.loaded.recipe_hash,
+                "objective": session.recipe.objective.model_dump(),
+            },
+            "promotion": previous.get("promotion") if keep else (
+                {"delta": round(tested.delta, 6), "low": round(tested.low, 6), "p": round(tested.p, 6)}
+                if tested and tested.promoted else None
+            ),
+        })  # fmt: skip
+
+
+def _forget_weights(program) -> None:
+    """A new prompt has its own calibration."""
+    for _, predictor in program.named_predictors():
+        predictor.fields = {}

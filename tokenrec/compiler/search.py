@@ -1,0 +1,141 @@
+"""Search: a DSPy optimiser, unchanged, proposes programs by completion scores (the first sieve)."""
+
+import contextlib
+import io
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tokenrec.compiler.reward import UserAUC
+from tokenrec.compiler.session import Session
+from tokenrec.features.types import Vectors
+from tokenrec.gates.base import Candidate
+from tokenrec.gates.judge import Judge
+from tokenrec.generate.run import typed_raw
+from tokenrec.ids import unit_hash
+from tokenrec.lm.meter import Meter
+from tokenrec.tasks.inputs import Prompt
+from tokenrec.tasks.program import decode, typed_answer, weights_of
+from tokenrec.tasks.spec import TaskSpec
+
+MOST_EXAMPLES = 100
+BOOTSTRAP = 24  # examples that demonstrations may come from, per candidate
+
+
+@dataclass
+class Proposal:
+    """A program that the search scored. `score` is the mean completion score on the validation items."""
+
+    program: Any
+    score: float
+
+
+@dataclass
+class Search:
+    """What the search did. `note` says why it proposed nothing, where it did not."""
+
+    proposals: list[Proposal]
+    incumbent: float = float("nan")
+    examples: int = 0
+    note: str = ""
+
+
+def search(
+    session: Session, spec: TaskSpec, program, prompts: list[Prompt], vectors: list[Vectors], judge: Judge,
+    meter: Meter, progress: Callable[[int, int], None],
+) -> Search:  # fmt: skip
+    """Propose programs for an item task, best first; the incumbent's own score stands beside them.
+
+    Bootstraps demonstrations from the incumbent's best-scoring answers (BootstrapFewShotWithRandomSearch).
+    Stays inside `compile.budget`; every program is scored on the same items.
+    """
+    import dspy
+    from dspy.teleprompt import BootstrapFewShotWithRandomSearch
+
+    options = session.recipe.compile
+    reference = np.concatenate([v.matrix for v in vectors], axis=1)
+    if np.isnan(reference).all():
+        return Search([], note="the incumbent wrote nothing that was accepted")
+    reward = UserAUC(session.dataset, reference)
+    code = {subject: i for i, subject in enumerate(session.dataset.item_ids)}
+    able = set(reward.items())
+    usable = [p for p in prompts if code[p.subject] in able]
+    usable.sort(key=lambda p: unit_hash("search", spec.name, p.subject))
+    calls = options.budget.calls or 10**9
+    n = min(MOST_EXAMPLES, (calls - options.candidates * BOOTSTRAP) // options.candidates, max(len(usable) - BOOTSTRAP, 0))
+    if n < 20:
+        return Search([], note=f"{max(n, 0)} items to score programs on; it takes 20 (more likes, or a larger compile.budget)")
+    names = [r.name for r in spec.inputs]
+    made = [dspy.Example(**p.inputs, subject=p.subject).with_inputs(*[x for x in names if x in p.inputs]) for p in usable]
+    val, train = made[:n], made[n : n + 4 * BOOTSTRAP]
+    by_subject = {p.subject: p for p in usable}
+    weights = {o: weights_of(program, o) for o in spec.choices}
+    done = 0
+
+    def metric(example, prediction, trace=None) -> float:
+        nonlocal done
+        done += 1
+        progress(done, options.candidates * (n + BOOTSTRAP // 2))
+        prompt = by_subject[example.subject]
+        vector = _vector(session, spec, judge, prompt, prediction, weights)
+        return reward.score(code[example.subject], vector)
+
+    incumbent = float(np.mean([reward.score(code[e.subject], _stored(reference, code[e.subject])) for e in val]))
+    typical = float(np.median([reward.score(code[e.subject], _stored(reference, code[e.subject])) for e in train]))
+    optimizer_noise = logging.getLogger("dspy")
+    level = optimizer_noise.level
+    optimizer_noise.setLevel(logging.CRITICAL)
+    writer = session.open_writer()
+    outer, writer.meter = writer.meter, meter
+    try:
+        with contextlib.redirect_stdout(io.StringIO()), dspy.context(lm=writer.lm, adapter=writer.adapter):
+            with dspy.track_usage() as tracker:
+                optimizer = BootstrapFewShotWithRandomSearch(
+                    metric=metric, metric_threshold=typical, max_bootstrapped_demos=8, max_labeled_demos=0,
+                    num_candidate_programs=options.candidates, num_threads=1, max_errors=5,
+                )  # fmt: skip
+                best = optimizer.compile(
+                    program.deepcopy(), trainset=train, valset=val, restrict=range(options.candidates)
+                )
+        found = [Proposal(c["program"], float(np.mean(c["subscores"]))) for c in best.candidate_programs]
+        note = ""
+    except Exception as error:  # DSPy wraps what its worker threads raise
+        found, note = [], f"the search stopped early: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+    finally:
+        writer.meter = outer
+        optimizer_noise.setLevel(level)
+        for entries in tracker.usage_data.values():
+            for entry in entries:
+                meter.add(writer.usage(entry))
+    found.sort(key=lambda p: -p.score)
+    return Search(found, incumbent, n, note)
+
+
+def _stored(reference: np.ndarray, item: int) -> np.ndarray | None:
+    return None if np.isnan(reference[item]).any() else reference[item]
+
+
+def _vector(session: Session, spec: TaskSpec, judge: Judge, prompt: Prompt, prediction, weights: dict) -> np.ndarray | None:
+    """The columns that an answer would become, None when a gate rejects it."""
+    raw, probabilities = typed_answer(spec, prediction, [])
+    raw = typed_raw(spec, raw, probabilities, weights)
+    candidate = Candidate("", spec.name, prompt.subject, raw, None, prompt.inputs, prompt.name)
+    if not all(f.passed for f in judge.check(candidate)):
+        return None
+    answer, parts = json.loads(raw), []
+    for name, output in spec.outputs.items():
+        if name in spec.choices and probabilities and name in probabilities:
+            likely = decode(output, spec.choices[name], probabilities[name], weights.get(name))[1]
+            parts.append(np.array([likely[c] for c in spec.choices[name]]))
+        elif name in spec.choices:
+            said = answer[name] if isinstance(answer[name], list) else [answer[name]]
+            parts.append(np.array([float(c in said) for c in spec.choices[name]]))
+        elif output.type == "number":
+            parts.append(np.array([float(answer[name])]))
+        else:
+            parts.append(session.encoder.encode(session.db, [answer[name]])[0])
+    return np.concatenate(parts)

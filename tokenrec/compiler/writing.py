@@ -1,0 +1,87 @@
+"""Writing all tasks of a recipe with given programs, and turning what was accepted into vectors."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tokenrec.compiler.lock import lock_path, read_lock
+from tokenrec.compiler.session import Session
+from tokenrec.features.types import Vectors
+from tokenrec.features.vectors import task_vectors
+from tokenrec.gates.build import make_judge
+from tokenrec.gates.judge import Judge
+from tokenrec.generate.run import Report, generate
+from tokenrec.recipe.refs import needs
+from tokenrec.store import completions as store
+from tokenrec.tasks.inputs import Prompt, prompts
+from tokenrec.tasks.program import load_program_state, make_program, program_id, weights_of
+from tokenrec.tasks.spec import TaskSpec, task_spec
+
+
+@dataclass
+class Written:
+    """One task as it stands: its program, what it wrote about, and the vectors of its tokens."""
+
+    spec: TaskSpec
+    program: Any
+    program_id: str
+    source_id: str  # the recipe's own program, before any compile
+    judge: Judge
+    prompts: list[Prompt]
+    report: Report
+    vectors: list[Vectors]
+    stale: str = ""
+
+
+def write_task(session: Session, name: str, progress) -> Written:
+    """Generate what the store lacks for one task with its incumbent program. Raises BudgetStop, ServiceError."""
+    spec = task_spec(session.recipe, name)
+    writer = session.open_writer()
+    program = make_program(spec, writer, session.loaded.project.root)
+    source_id = program_id(spec, program, writer)
+    stale = ""
+    lock = read_lock(lock_path(session, spec))
+    if lock and lock.source_id != source_id:
+        stale = f"{lock.path.name} was compiled for an earlier version of this task and is not used"
+    elif lock:
+        load_program_state(program, lock.state)
+    judge = make_judge(session.recipe, spec, session.dataset)
+    told = {t: store.tokens(session.db, session.recipe.name, t) for t in needs(spec.task)}
+    asked = list(prompts(session.recipe, session.dataset, spec, told))
+    report = generate_with(session, spec, program, judge, asked, progress)
+    pid = report.program_id
+    return Written(spec, program, pid, source_id, judge, asked, report, vectors_of(session, spec, program), stale)
+
+
+def generate_with(session: Session, spec: TaskSpec, program, judge: Judge, asked: list[Prompt], progress, current=True) -> Report:
+    return generate(
+        session.db, session.recipe.name, spec, program, session.open_writer(), judge, asked, run=session.run,
+        concurrency=session.loaded.project.project.concurrency, progress=progress, make_current=current,
+    )  # fmt: skip
+
+
+def vectors_of(session: Session, spec: TaskSpec, program) -> list[Vectors]:
+    """Vectors of the task's tokens (the view `tokens`)."""
+    rows = list(store.token_rows(session.db, session.recipe.name, spec.name))
+    return task_vectors(session.db, session.dataset, spec, rows, session.encoder, _weights(spec, program))
+
+
+def program_vectors(session: Session, spec: TaskSpec, program, report: Report, accepted_only: bool = True) -> list[Vectors]:
+    """Vectors of any program's completions: a challenger's, or with rejected ones (the ungated arm)."""
+    lm_id = session.db.execute("select lm_id from programs where program_id = ?", [report.program_id]).fetchone()[0]
+    best: dict[str, tuple] = {}
+    for row in store.completions_of(session.db, session.recipe.name, spec.name, report.program_id, lm_id):
+        usable = row.output is not None and (row.state == "accepted" or not accepted_only)
+        if usable and row.subject not in best:
+            best[row.subject] = (row.subject, row.output, row.probabilities)
+    return task_vectors(session.db, session.dataset, spec, list(best.values()), session.encoder, _weights(spec, program))
+
+
+def _weights(spec: TaskSpec, program) -> dict:
+    return {o: weights_of(program, o) for o in spec.choices}
+
+
+def covered(vectors: list[Vectors]) -> int:
+    """Subjects that have any token."""
+    return int(sum((~np.isnan(v.matrix).all(axis=1)).sum() for v in vectors[:1]))

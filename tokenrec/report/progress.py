@@ -1,0 +1,61 @@
+"""Progress of long work on stderr: stage, done/total, rate, LM tokens, cost, time left."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+
+class Bar:
+    """One stage. Without a console it only counts."""
+
+    def __init__(self, progress: Progress | None, task, total: int):
+        self.progress, self.task, self.total, self.done = progress, task, total, 0
+
+    def count(self, done: int, total: int | None = None, detail: str = "") -> None:
+        self.done, self.total = done, total or self.total
+        if self.progress:
+            task = self.progress.tasks[self.progress.task_ids.index(self.task)]
+            rate = f"{task.speed:.1f}/s" if task.speed else ""
+            self.progress.update(self.task, completed=done, total=max(self.total, done), rate=rate, detail=detail)
+
+    def step(self) -> None:
+        self.count(self.done + 1)
+
+    def generation(self, report) -> None:
+        used = report.usage
+        cost = "cost unknown" if used.usd is None else f"${used.usd:.4f}" if used.usd else "free"
+        self.count(report.asked, None, f"{used.prompt_tokens + used.completion_tokens:,} LM tokens, {cost}")
+
+
+class Stages:
+    """`with stages.stage("write flavour", 305) as bar: ...`; finished stages stay on the screen."""
+
+    def __init__(self, console: Console | None):
+        self.console = console
+        self.seconds: list[tuple[str, float]] = []
+
+    @contextmanager
+    def stage(self, name: str, total: int = 0) -> Iterator[Bar]:
+        import time
+
+        began = time.perf_counter()
+        try:
+            if self.console is None:
+                yield Bar(None, None, total)
+                return
+            columns = [
+                SpinnerColumn(), TextColumn("{task.description:<28}"), BarColumn(bar_width=20), MofNCompleteColumn(),
+                TextColumn("{task.fields[rate]}"), TextColumn("{task.fields[detail]}"), TimeElapsedColumn(),
+                TextColumn("left"), TimeRemainingColumn(),
+            ]  # fmt: skip
+            with Progress(*columns, console=self.console) as progress:
+                task = progress.add_task(name, total=total or None, rate="", detail="")
+                yield Bar(progress, task, total)
+        finally:
+            self.seconds.append((name, time.perf_counter() - began))
+
+    def say(self, text: str) -> None:
+        if self.console:
+            self.console.print(text, highlight=False, markup=False)
