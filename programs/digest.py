@@ -11,7 +11,7 @@ from typing import Any
 import dspy
 from dspy.experimental import Noul
 
-KEEP = 3
+KEEP = 3  # sentences at most, and never more than half of the text
 
 SHOTS = [
     ("Roast Chicken", "Wash your hands and set out the tin.", False),
@@ -51,7 +51,7 @@ class KeySentences(dspy.Module):
         chances = [(await self.judge.acall(name=name, step=s, **lm)).main.probability or 0.0 for s in sentences]
         order = sorted(range(len(sentences)), key=lambda i: (-chances[i], i))
         kept, words = [], 0
-        for i in order[:KEEP]:
+        for i in order[: min(KEEP, max(len(sentences) // 2, 1))]:
             n = len(sentences[i].split())
             if kept and self.most_words and words + n > self.most_words:
                 continue

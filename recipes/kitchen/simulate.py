@@ -15,6 +15,7 @@ import argparse
 import csv
 import datetime
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,7 @@ class World:
     texture: float = 0.4
     occasion: float = 0.5
     cuisine: float = 1.0  # half from the region of the world, half from the cuisine itself
+    habit: float = 1.2  # the ingredients that a user is in the habit of cooking with
     quality: float = 0.4  # liked by everyone, unrelated to labels
     session: float = 0.7  # a second dish of one evening comes from the same region
     drift: float = 0.5  # share of a user's taste (by variance) that is new at the end of the time line
@@ -99,11 +101,17 @@ def read_jsonl(path: Path) -> list[dict]:
         return [json.loads(line) for line in file if line.strip()]
 
 
-def indicator(values: list[list[str]]) -> np.ndarray:
-    """Multi-hot float64[n, vocabulary], each row of length 1, columns centred."""
+def ingredient_words(dish: dict) -> list[str]:
+    return re.findall(r"[^\W\d_]+", " ".join(dish["ingredients"]))
+
+
+def indicator(values: list[list[str]], rare: bool = False) -> np.ndarray:
+    """Multi-hot float64[n, vocabulary], each row of length 1, columns centred; `rare` weighs by 1/share."""
     vocabulary = sorted({v for row in values for v in row})
     hot = np.array([[float(v in row) for v in vocabulary] for row in values])
-    hot /= np.sqrt(np.maximum(hot.sum(1, keepdims=True), 1))
+    if rare:
+        hot *= np.sqrt(1 / hot.mean(0))
+    hot /= np.sqrt(np.maximum((hot**2).sum(1, keepdims=True), 1))
     return hot - hot.mean(0)
 
 
@@ -117,7 +125,7 @@ def arrivals(draws: Draws, n: int, world: World) -> np.ndarray:
     """float64[n] in [0, 1): when each dish joins the catalogue; 0 for those that were always there."""
     arrive, order = np.zeros(n), draws.order(n)
     late, growing = round(n * world.late), round(n * world.growing)
-    arrive[order[:late]] = 0.65 + 0.33 * (np.arange(late) + 0.5) / late
+    arrive[order[:late]] = 0.65 + 0.25 * (np.arange(late) + 0.5) / late
     arrive[order[late : late + growing]] = 0.65 * (np.arange(growing) + 0.5) / growing
     return arrive
 
@@ -157,6 +165,7 @@ def simulate(seed: int = SEED, twin: bool = False, users: int = USERS, world: Wo
     fixed += world.occasion * liking(draws, indicator([[t["occasion"]] for t in truth]), users)
     fixed += world.cuisine * np.sqrt(0.5) * liking(draws, indicator([[r] for r in regions]), users)
     fixed += world.cuisine * np.sqrt(0.5) * liking(draws, indicator([[d["cuisine"]] for d in dishes]), users)
+    fixed += world.habit * liking(draws, indicator([ingredient_words(d) for d in dishes], rare=True), users)
     quality = world.quality * draws.normal(n)
     appeal = (1 + draws.order(n) / 8.0) ** -world.zipf
     arrive = arrivals(draws, n, world)

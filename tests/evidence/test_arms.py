@@ -12,7 +12,7 @@ from tokenrec.features.types import Vectors
 from tokenrec.ranking.behaviour import behaviour_columns
 from tokenrec.ranking.ranker import Settings
 
-QUICK = Settings(rounds=15, depth=3, eta=0.3, negatives=20)
+QUICK = Settings(objective="rank:ndcg", min_child_weight=5.0, rounds=15, depth=3, eta=0.3, negatives=20)
 
 
 def measured(seed, taste, tasks=("flavour",), seeds=(0,), n_users=600):

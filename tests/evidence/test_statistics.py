@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from tokenrec.evidence.power import promotion_alpha, smallest_lift
+from tokenrec.evidence.power import promotion_alpha, smallest_lift, smallest_lift_two_way
 from tokenrec.evidence.statistics import Difference, estimate, holm, pigeonhole_draws, user_draws
 from tokenrec.evidence.verdicts import verdict
 from tokenrec.ranking.metrics import Contributions
@@ -69,6 +69,8 @@ def test_a_true_lift_is_found_at_the_rate_that_power_promises():
     found = [estimate(pairs(rng, user_sd=0.5, mean=lift), "user").interval()[0] > 0 for _ in range(300)]
     assert 0.7 < np.mean(found) < 0.9
     assert smallest_lift(guess, 1600) == pytest.approx(lift / 2)
+    assert smallest_lift_two_way(estimate(one, "user").se) == pytest.approx(lift)
+    assert smallest_lift_two_way(float("nan")) == np.inf
     assert smallest_lift(guess, 0) == np.inf and smallest_lift(guess[:1], 5) == np.inf
     assert sum(promotion_alpha(j) for j in range(1, 10000)) == pytest.approx(0.05, abs=1e-5)
 

@@ -25,7 +25,7 @@ from tokenrec.ranking.ranker import (
     train,
 )
 
-QUICK = Settings(rounds=20, depth=3, eta=0.3)
+QUICK = Settings(objective="rank:ndcg", min_child_weight=5.0, rounds=20, depth=3, eta=0.3)
 
 
 @pytest.fixture(scope="module")

@@ -22,8 +22,6 @@ from tokenrec.features.profiles import (
 )
 from tokenrec.features.types import Columns, Vectors
 
-MOST_NAMED = 16  # named columns that go to the ranker as they are; longer vocabularies are summed up
-COMPONENTS = 4
 
 
 def token_columns(
@@ -37,10 +35,13 @@ def token_columns(
 
     Items: `profile`, cosine to the mean of the user's liked items (all centred on the catalogue's mean);
     `closest`, cosine to the nearest of the latest liked items; `mapped`, the text's place in the factor model
-    times the user's factors (`profiles.mapped_factors`), standardised within the list; then the columns
-    themselves when they are named and at most MOST_NAMED, or up to four principal components. Users: the
-    columns themselves when named. Where the other side shares the `space`, `overlap`, their centred cosine:
-    give `item_vectors` for a user source, or `user_vectors` for an item source.
+    times the user's factors (`profiles.mapped_factors`), standardised within the list; a single number gives
+    `distance` to the user's usual one instead. Where the other side shares the `space`, `overlap`, their
+    centred cosine: give `item_vectors` for a user source, or `user_vectors` for an item source.
+
+    Every column says something of the pair. A column that is constant for an item (a tag, a component)
+    lets trees tell the items of the fit window apart and learn their popularity there by heart: on the
+    kitchen, three columns of pure noise an item cost .02 NDCG@10, the four first components .02.
     """
     if vectors.subject == "user":
         return _user_columns(vectors, dataset, lists, item_vectors)
@@ -64,6 +65,8 @@ def shuffle_vectors(vectors: Vectors, seed: int) -> Vectors:
 def _item_columns(vectors: Vectors, dataset: Dataset, lists: Lists, users: Vectors | None) -> Columns:
     items = _centred(vectors.matrix)
     liked = liked_matrix(dataset, lists.before)
+    if items.shape[1] == 1:
+        return _columns(vectors, ["distance"], [_distance(items, liked, lists)], len(lists.item_of_row))
     likers = unit(profiles(items, liked))
     made = {
         "profile": _cosine(likers, items, lists),
@@ -72,9 +75,7 @@ def _item_columns(vectors: Vectors, dataset: Dataset, lists: Lists, users: Vecto
     }
     if users is not None and users.space == vectors.space:
         made["overlap"] = _cosine(_centred(users.matrix), items, lists)
-    names, own = _own_columns(vectors, items)
-    columns = [*made.values(), *own[lists.item_of_row].T]
-    return _columns(vectors, [*made, *names], columns, len(lists.item_of_row))
+    return _columns(vectors, list(made), list(made.values()), len(lists.item_of_row))
 
 
 def _user_columns(vectors: Vectors, dataset: Dataset, lists: Lists, items: Vectors | None) -> Columns:
@@ -82,9 +83,6 @@ def _user_columns(vectors: Vectors, dataset: Dataset, lists: Lists, items: Vecto
     if items is not None and items.space == vectors.space:
         names.append("overlap")
         columns.append(_cosine(_centred(vectors.matrix), _centred(items.matrix), lists))
-    if vectors.named and vectors.matrix.shape[1] <= MOST_NAMED:
-        names += vectors.columns
-        columns += list(vectors.matrix[lists.user][lists.list_of_row].T)
     return _columns(vectors, names, columns, len(lists.item_of_row))
 
 
@@ -109,6 +107,12 @@ def _cosine(users: np.ndarray, items: np.ndarray, lists: Lists) -> np.ndarray:
     return gather(lists, items.shape[1], lambda u: users[u] @ items)
 
 
+def _distance(items: np.ndarray, liked, lists: Lists) -> np.ndarray:
+    """float32[n_rows]: how far a number lies from the mean of the user's liked items."""
+    usual = profiles(items, liked)[:, 0]
+    return np.abs(items[lists.item_of_row, 0] - usual[lists.user][lists.list_of_row]).astype(np.float32)
+
+
 def _mapped(items: np.ndarray, liked, lists: Lists) -> np.ndarray:
     left, right = factors(liked)
     place = mapped_factors(items, right, liked)
@@ -116,19 +120,3 @@ def _mapped(items: np.ndarray, liked, lists: Lists) -> np.ndarray:
         return np.full(len(lists.item_of_row), np.nan, np.float32)
     left = np.where((np.diff(liked.indptr) > 0)[:, None], left, np.nan)
     return standardise(gather(lists, len(items), lambda u: left[u] @ place.T), lists)
-
-
-def _own_columns(vectors: Vectors, items: np.ndarray) -> tuple[list[str], np.ndarray]:
-    """Names and float[items, k]: the named columns, or principal components over all items with a token."""
-    d = items.shape[1]
-    if vectors.named and d <= MOST_NAMED:
-        return list(vectors.columns), vectors.matrix
-    known = ~np.isnan(items).any(axis=1)
-    k = min(COMPONENTS, d, max(int(known.sum()) - 1, 0))
-    out = np.full((len(items), k), np.nan)
-    if k:
-        _, axes = np.linalg.eigh(items[known].T @ items[known])
-        axes = axes[:, ::-1][:, :k]
-        axes = axes * np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(k)])  # an axis has no sign of its own
-        out[known] = items[known] @ axes
-    return [f"component{j + 1}" for j in range(k)], out

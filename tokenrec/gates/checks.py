@@ -4,14 +4,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..recipe.models import Lexicon
 from .base import Finding
 from .factuality.catalogue import Terms
 from .factuality.names import contradicted, entities, names
 from .factuality.numbers import numbers
-from .noise.copy import copied
+from .noise.copy import copied, shortened
 from .noise.echo import echo
 from .noise.language import language
 from .noise.length import length
+from .noise.lexicon import within
 from .noise.loops import cut_off, loops
 from .noise.markup import markup
 from .noise.refusal import refusal
@@ -30,6 +32,8 @@ class Rules:
     instruction: str = ""
     examples: tuple[Mapping[str, Any], ...] = ()
     terms: Terms = field(default_factory=Terms)
+    extract: bool = False  # sentences taken over from the source are wanted
+    lexicon: Lexicon | None = None
 
     @property
     def least_content(self) -> int:
@@ -53,11 +57,12 @@ NOISE: dict[str, Check] = {
     "noise/refusal": lambda text, r, s: refusal(text),
     "noise/markup": lambda text, r, s: markup(text, s.name),
     "noise/cut_off": lambda text, r, s: cut_off(text, s.finish_reason),
+    "noise/lexicon": lambda text, r, s: within(text, r.lexicon, s.record),
     "noise/loops": lambda text, r, s: loops(text),
     "noise/language": lambda text, r, s: language(text, r.language, [s.name, *strings(dict(s.record))]),
     "noise/tells_nothing": lambda text, r, s: telling(text, s.name, r.least_content),
     "noise/echo": lambda text, r, s: echo(text, s.record, r.instruction, r.examples),
-    "noise/copy": lambda text, r, s: copied(text, s.record),
+    "noise/copy": lambda text, r, s: (shortened if r.extract else copied)(text, s.record),
 }
 CLOSED: dict[str, Check] = {
     "factuality/numbers": lambda text, r, s: numbers(text, s.record),

@@ -13,7 +13,7 @@ from .factuality.catalogue import Terms
 from .noise.vocabulary import vocabulary as check_vocabulary
 from .schema import parse, shape_model, tag_limits, vocabulary
 
-GATES_VERSION = "1"  # raise it with any change that could change a verdict: stored ones are then stale
+GATES_VERSION = "3"  # raise it with any change that could change a verdict: stored ones are then stale
 
 
 class Judge:
@@ -48,7 +48,7 @@ class Judge:
 
     def _rules(self, output: Output) -> Rules:
         shown = (self.instruction, self.examples, self.terms)
-        return Rules(output.min_words, output.max_words, self.task.language, output.ground, *shown)
+        return Rules(output.min_words, output.max_words, self.task.language, output.ground, *shown, output.extract, output.lexicon)
 
     @property
     def gate_id(self) -> str:

@@ -71,7 +71,8 @@ def generate(
         if run:
             store.add_spend(db, run, spec.name, "generate", writer.lm_id, report.usage)
         _calibrate(db, recipe, spec, program, writer, pid, lm_id)
-        report.gate_id = judge_all(db, recipe, spec, program, judge, pid, lm_id)
+        weights = {o: weights_of(program, o) for o in spec.choices}
+        report.gate_id = judge_all(db, recipe, spec, weights, judge, pid, lm_id)
         if make_current:
             store.set_current(db, recipe, spec.name, pid, lm_id, report.gate_id)
         _count(db, recipe, spec, pid, lm_id, report)
@@ -159,13 +160,14 @@ def _batched(rows: list, size: int) -> Iterator[list]:
         yield rows[start : start + size]
 
 
-def judge_all(db, recipe: str, spec: TaskSpec, program, judge: Judge, pid: str, lm_id: str) -> str:
+def judge_all(
+    db, recipe: str, spec: TaskSpec, weights: dict[str, dict[str, float] | None], judge: Judge, pid: str, lm_id: str
+) -> str:
     """Judge every completion of the task's present subjects under one gate id; no LM is asked.
 
-    Returns the gate id. Completions that carry it already are only judged again when others are new,
-    since some checks look at the whole batch.
+    `weights`: the program's decision weights by closed output. Returns the gate id. Completions that carry it
+    already are only judged again when others are new, since some checks look at the whole batch.
     """
-    weights = {o: weights_of(program, o) for o in spec.choices}
     rows = list(store.completions_of(db, recipe, spec.name, pid, lm_id))
     batch = content_id(sorted({r.key.id for r in rows}))
     gate_id = content_id([judge.gate_id, weights, batch])[:32]

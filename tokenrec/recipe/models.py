@@ -121,11 +121,14 @@ class Output(Model):
     grounding: Literal["closed", "open", "none"] | None = Field(
         default=None, description="closed: every claim must follow from the inputs (default for text); open: world knowledge is wanted (default for tags); none: not judged."
     )
+    extract: bool = Field(default=False, description="text: whole sentences taken over from an input; shorter than it, and no copy.")
     lexicon: Lexicon | None = Field(default=None, description="text: written from the record's own entries only; small models need it.")
     describe: str = Field(default="", description="What the field means; the prompt shows it.")
 
     @model_validator(mode="after")
     def _fits_its_type(self):
+        if self.extract and self.type != "text":
+            raise ValueError(f"extract only goes with text, not {self.type}")
         if self.lexicon and self.type != "text":
             raise ValueError(f"lexicon only goes with text, not {self.type}")
         closed = self.type in ("tags", "choice")

@@ -38,6 +38,7 @@ class Stored:
     output: dict[str, Any] | None = None
     gate_id: str | None = None
     extra: dict[str, Any] = field(default_factory=dict)
+    repaired: bool = False  # the first answer was malformed, and `raw` is its repair
 
 
 def save_program(db, recipe: str, task: str, program_id: str, lm_id: str, instructions: str, state: dict) -> None:
@@ -97,16 +98,18 @@ def insert_failure(db, task: str, run: str | None, subject: str, key: Key, error
 def completions_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> Iterator[Stored]:
     """Every completion of the task's present subjects, by subject, then sample."""
     rows = db.execute(
-        "select s.subject, s.name, c.input_hash, c.sample, c.inputs, c.raw, c.probabilities, c.state, c.output, c.gate_id"
+        "select s.subject, s.name, c.input_hash, c.sample, c.inputs, c.raw, c.probabilities, c.state, c.output,"
+        " c.gate_id, c.first_raw is not null"
         " from subjects s join completions c on c.program_id = s.program_id and c.lm_id = s.lm_id"
         " and c.input_hash = s.input_hash where s.recipe = ? and s.task = ? and s.program_id = ? and s.lm_id = ?"
         " order by s.subject, c.sample",
         [recipe, task, program_id, lm_id],
     )
-    for subject, name, input_hash, sample, inputs, raw, probabilities, state, output, gate_id in rows:
+    for subject, name, input_hash, sample, inputs, raw, probabilities, state, output, gate_id, repaired in rows:
         yield Stored(
             Key(program_id, lm_id, input_hash, sample), subject, name or "", json.loads(inputs), raw,
             json.loads(probabilities) if probabilities else None, state, json.loads(output) if output else None, gate_id,
+            repaired=bool(repaired),
         )  # fmt: skip
 
 
@@ -140,6 +143,36 @@ def save_verdicts(db, gate_id: str, rows: Iterable[tuple[Stored, Verdict, dict |
                 if f.gate not in kept or (not f.passed and kept[f.gate][3]):
                     kept[f.gate] = [key, gate_id, f.gate, int(f.passed), f.score, f.reason, f.quote]
             sql.executemany("insert into verdicts values (?,?,?,?,?,?,?)", kept.values())
+
+
+def failed_gates(db, program_id: str, lm_id: str) -> dict[str, list[str]]:
+    """completion id → gates that said no, for one program's completions."""
+    found: dict[str, list[str]] = {}
+    for key, gate in db.execute(
+        "select v.completion_id, v.gate from verdicts v join completions c using (completion_id)"
+        " where c.program_id = ? and c.lm_id = ? and not v.passed",
+        [program_id, lm_id],
+    ):
+        found.setdefault(key, []).append(gate)
+    return found
+
+
+def save_audits(db, recipe: str, rows: Iterable[dict[str, Any]]) -> int:
+    """Store human labels, one a (task, subject, output), the newest; returns how many are new or changed."""
+    new = 0
+    with transaction(db) as sql:
+        for r in rows:
+            output = canonical_json(r["output"])
+            values = [content_id([recipe, r["task"], r["subject"], r["output"]]), recipe, r["task"], r["completion_id"],
+                      r["subject"], output, r["label"], r["reason"], r["who"]]  # fmt: skip
+            new += sql.execute(
+                "insert into audits values (?,?,?,?,?,?,?,?,?,?) on conflict (audit_id) do update set"
+                " completion_id = excluded.completion_id, label = excluded.label, reason = excluded.reason,"
+                " who = excluded.who, at = excluded.at where (label, reason, who, completion_id)"
+                " is not (excluded.label, excluded.reason, excluded.who, excluded.completion_id)",
+                [*values, now()],
+            ).rowcount
+    return new
 
 
 def tokens(db, recipe: str, task: str) -> dict[str, dict[str, Any]]:

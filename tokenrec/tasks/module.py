@@ -32,17 +32,17 @@ class TaskModule(dspy.Module):
         self.writer.meter.check()
         fields: dict[str, Any] = {}
         if hasattr(self, "choose"):
-            fields |= self.choose(lm=self.writer.chooser, **inputs).toDict()
+            fields |= dict(self.choose(lm=self.writer.chooser, **inputs).items())
         if hasattr(self, "write"):
-            fields |= self.write(config=self._config(sample, inputs), **inputs).toDict()
+            fields |= dict(self.write(config=self._config(sample, inputs), **inputs).items())
         return dspy.Prediction(**fields)
 
     async def aforward(self, sample: int = 0, **inputs):
         fields: dict[str, Any] = {}
         if hasattr(self, "choose"):
-            fields |= (await self.choose.acall(lm=self.writer.chooser, **inputs)).toDict()
+            fields |= dict((await self.choose.acall(lm=self.writer.chooser, **inputs)).items())
         if hasattr(self, "write"):
-            fields |= (await self.write.acall(config=self._config(sample, inputs), **inputs)).toDict()
+            fields |= dict((await self.write.acall(config=self._config(sample, inputs), **inputs)).items())
         return dspy.Prediction(**fields)
 
     def _config(self, sample: int, inputs: dict) -> dict[str, Any]:

@@ -138,7 +138,7 @@ def decode(output: Output, choices: list[str], chances: dict[str, float], weight
     """Typed value and calibrated probabilities of one scored output.
 
     `weights` (DSPy's own decision weights) are one over each choice's mean probability in a batch:
-    batch calibration (Zhou et al., 2024). Tags are those at least .6 as likely as the best one and
+    batch calibration (Zhou et al., 2024). Tags are those at least .8 as likely as the best one and
     likelier than chance; with `or_none`, nothing when the best is hardly likelier than chance.
     """
     raw = {c: chances[c] * (weights or {}).get(c, 1.0) for c in choices}
@@ -153,7 +153,7 @@ def decode(output: Output, choices: list[str], chances: dict[str, float], weight
         return [], likely
     most = int(output.max or len(choices))
     least = int(output.min if output.min is not None else 0 if output.or_none else 1)
-    chosen = [c for i, c in enumerate(ranked) if i < least or (likely[c] >= 0.6 * best and likely[c] > even)]
+    chosen = [c for i, c in enumerate(ranked) if i < least or (likely[c] >= 0.8 * best and likely[c] > even)]
     return chosen[:most], likely
 
 
@@ -162,6 +162,12 @@ def weights_of(program, output: str) -> dict[str, float] | None:
         if output in getattr(predictor, "fields", {}):
             return predictor.fields[output].get("weights")
     return None
+
+
+def saved_weights(state: dict[str, Any], spec: TaskSpec) -> dict[str, dict[str, float] | None]:
+    """`weights_of` for every closed output, from a saved state: no program and no LM is needed."""
+    fields = {o: f for predictor in reversed(state.values()) for o, f in predictor.get("fields", {}).items()}
+    return {o: fields.get(o, {}).get("weights") for o in spec.choices}
 
 
 def calibrate(program, spec: TaskSpec, batch: list[dict[str, dict[str, float]]]) -> None:

@@ -29,3 +29,15 @@ def copied(text: str, record: Mapping[str, Any], limit: float = LIMIT) -> Findin
         return Finding(GATE, True, score)
     a, b = longest_run(mask)
     return Finding(GATE, False, score, f"{score:.0%} copied from the source", clip(text[seq[a][1] : seq[b - 1][2]]))
+
+
+def shortened(text: str, record: Mapping[str, Any], most: float = 0.75) -> Finding:
+    """For texts made of the source's own sentences: fails when more than `most` of the longest field is left.
+
+    Score: words of the text over words of the longest field.
+    """
+    longest = max((len(words(" ".join(strings(v)))) for v in record.values()), default=0)
+    score = round(len(words(text)) / longest, 4) if longest else 0.0
+    if score <= most:
+        return Finding(GATE, True, score)
+    return Finding(GATE, False, score, f"hardly shorter than the source ({score:.0%} of its words)", clip(text))

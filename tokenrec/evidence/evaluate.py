@@ -1,0 +1,143 @@
+"""`tokenrec eval`: judge what is stored with the present gates, match human labels, estimate rates. No LM is asked."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from tokenrec.dataset.load import load_dataset
+from tokenrec.errors import InputError
+from tokenrec.evidence.labels import Labels, label_rate, matched_labels, read_labels
+from tokenrec.evidence.rates import verdict
+from tokenrec.evidence.texts import AFTER, BEFORE, FLAGS, TaskTexts, task_texts
+from tokenrec.gates.build import make_judge
+from tokenrec.generate.run import judge_all
+from tokenrec.recipe.load import LoadedRecipe, task_order
+from tokenrec.store import completions as store
+from tokenrec.store.store import open_store
+from tokenrec.tasks.program import saved_weights
+from tokenrec.tasks.spec import TaskSpec, task_spec
+
+NOT_YET = "{}: nothing is written yet. run: tokenrec compile {}"
+
+
+@dataclass
+class Evaluation:
+    """The texts of every task, the labels and what is to be said about them."""
+
+    texts: dict[str, TaskTexts]
+    labels: Labels
+    notes: list[str] = field(default_factory=list)
+    used: int = 0
+    gone: int = 0
+
+
+def gather(loaded: LoadedRecipe) -> Evaluation:
+    """Texts as the present gates see them, with labels; verdicts and audits in the store are brought up to date.
+
+    Raises InputError when nothing was written yet, the labels file has a fault, or a task changed since it wrote.
+    """
+    recipe = loaded.recipe
+    labels = Labels({})
+    if recipe.eval.labels:
+        labels = read_labels(loaded.folder / recipe.eval.labels, recipe.tasks, recipe.eval.labels)
+    if not loaded.project.store.is_file():
+        raise InputError(NOT_YET.format(recipe.name, loaded.path))
+    db = open_store(loaded.project.store)
+    try:
+        order = task_order(recipe)
+        current = {name: store.current(db, recipe.name, name) for name in order}
+        if not any(current.values()):
+            raise InputError(NOT_YET.format(recipe.name, loaded.path))
+        found = Evaluation({name: TaskTexts(name) for name in order}, labels)
+        dataset = load_dataset(recipe, loaded.folder)
+        for name, row in current.items():
+            if row is None:
+                found.notes.append(NOT_YET.format(name, loaded.path))
+                continue
+            spec = task_spec(recipe, name)
+            if _judge(db, loaded, spec, row, dataset):
+                found.notes.append(f"{name}: judged again, since gates or texts changed after the last compile")
+            found.texts[name] = task_texts(db, recipe.name, name, row["program_id"], row["lm_id"])
+        rows, found.gone = matched_labels(labels, found.texts.values())
+        found.used = len(rows)
+        store.save_audits(db, recipe.name, rows)
+    finally:
+        db.conn.close()
+    if found.gone:
+        found.notes.append(f"{found.gone} labels are of texts that are no longer there; they are not used")
+    if labels.empty:
+        found.notes.append(f"{labels.empty} lines of {recipe.eval.labels} have no label yet")
+    return found
+
+
+def _judge(db, loaded: LoadedRecipe, spec: TaskSpec, row: dict[str, str], dataset) -> bool:
+    """Bring the verdicts of the task's current program up to date; whether they were stale."""
+    pid, lm_id = row["program_id"], row["lm_id"]
+    for stored in store.completions_of(db, spec.recipe, spec.name, pid, lm_id):
+        for output, chances in (stored.probabilities or {}).items():
+            if set(chances) != set(spec.choices.get(output, ())):
+                raise InputError(
+                    f"{loaded.path}: tasks.{spec.name}: its choices changed after the texts were written. "
+                    f"run: tokenrec compile {loaded.path}"
+                )
+        break  # one program, one vocabulary
+    weights = saved_weights(store.load_program(db, pid) or {}, spec)
+    gate_id = judge_all(db, spec.recipe, spec, weights, make_judge(loaded.recipe, spec, dataset), pid, lm_id)
+    if gate_id == row["gate_id"]:
+        return False
+    store.set_current(db, spec.recipe, spec.name, pid, lm_id, gate_id)
+    return True
+
+
+def document(loaded: LoadedRecipe, found: Evaluation) -> dict[str, Any]:
+    """The JSON document of `tokenrec eval --json`."""
+    recipe = loaded.recipe
+    tasks = [_task(recipe, texts, found.labels) for texts in found.texts.values()]
+    return {
+        "kind": "eval",
+        "schema_version": 1,
+        "recipe": recipe.name,
+        "tasks": tasks,
+        "failed_limits": [limit for t in tasks for limit in _limits(recipe.eval.fail_if, t)],
+        "labels": {
+            "file": recipe.eval.labels, "read": len(found.labels), "used": found.used, "gone": found.gone,
+            "without_label": found.labels.empty,
+        },
+        "notes": found.notes,
+    }  # fmt: skip
+
+
+def _task(recipe, texts: TaskTexts, labels: Labels) -> dict[str, Any]:
+    outputs = recipe.tasks[texts.task].outputs.values()
+    rates = {
+        f"{kind}_rate": {stage: asdict(label_rate(labels, texts, stage, kind)) for stage in (BEFORE, AFTER)}
+        for kind in FLAGS
+    }
+    if all(o.ground == "none" for o in outputs):
+        rates["hallucination_rate"] = None
+    return {
+        "task": texts.task,
+        "n": texts.n,
+        "malformed_rate": texts.malformed / texts.n if texts.n else None,
+        "malformed_rate_before": texts.malformed_before / texts.n if texts.n else None,
+        **rates,
+        "texts": {BEFORE: len(texts.before), AFTER: len(texts.after)},
+    }
+
+
+def _limits(fail_if: dict[str, str], task: dict[str, Any]) -> list[dict[str, Any]]:
+    """The limits that one task does not keep, or is not known to keep. Each task is held to every limit."""
+    broken = []
+    for key, limit in fail_if.items():
+        name = key.removesuffix("_before")
+        if name == "malformed_rate":  # counted, not estimated
+            value = task[key]
+            got = {"value": value, "low": value, "high": value}
+        elif task[name] is None:  # grounding none: not judged
+            continue
+        else:
+            rate = task[name][BEFORE if key.endswith("_before") else AFTER]
+            got = {k: rate[k] for k in ("value", "low", "high")}
+        answer = verdict(float(limit.strip().lstrip(">")), got["low"], got["high"])
+        if answer != "fine":
+            broken.append({"task": task["task"], "limit": f"{key} {limit.strip()}", **got, "verdict": answer})
+    return broken
