@@ -23,7 +23,8 @@ install: .venv/.installed
 	  http*.whl|*.whl|torch*) $(PIP) install -q --no-deps "$(TORCH_WHEEL)" ;; \
 	  *) $(PIP) install -q --no-deps --index-url "$(TORCH_WHEEL)" torch==2.13.0 ;; \
 	esac
-	$(PIP) install -q --no-deps -r requirements.txt
+	grep -v "^torch==" requirements.txt > .venv/requirements.txt
+	$(PIP) install -q --no-deps -r .venv/requirements.txt
 	$(PIP) install -q --no-deps -e .
 	@$(BIN)/python -c 'import torch, xgboost' 2>/dev/null || { \
 	  echo; echo "torch or xgboost does not import. Most likely this torch is a CUDA build without its libraries."; \

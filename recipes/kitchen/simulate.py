@@ -33,24 +33,22 @@ DAYS = 730
 class World:
     """The rule of the world. Strengths are in units of the choice noise (a standard Gumbel)."""
 
-    mean_events: float = 15.0  # events a user, heavy tailed, at least 3
-    zipf: float = 1.0  # appeal of a dish ~ (1 + rank / 8)^-zipf, in random order: how often it is seen
+    mean_events: float = 18.0  # events a user, heavy tailed, at least 3
+    zipf: float = 1.2  # appeal of a dish ~ (1 + rank / 8)^-zipf, in random order: how often it is seen
     slate: int = 30  # dishes that a user sees before choosing one
     taste: float = 2.5  # sd of a user's liking over dishes that comes from taste labels
     texture: float = 0.4
     occasion: float = 0.5
-    cuisine: float = 1.0  # half from the region of the world, half from the cuisine itself
+    cuisine: float = 0.8  # half from the region of the world, half from the cuisine itself
     habit: float = 1.2  # the ingredients that a user is in the habit of cooking with
     quality: float = 0.4  # liked by everyone, unrelated to labels
     session: float = 0.7  # a second dish of one evening comes from the same region
     drift: float = 0.5  # share of a user's taste (by variance) that is new at the end of the time line
     repeat: float = 0.02  # chance that dishes cooked before are back on the slate
     late: float = 0.25  # share of dishes that arrive in the last 35% of the time line
-    growing: float = 0.46  # share that arrives before that, but not at the start
-    soft: float = 0.15  # a new dish is found by few for this share of the time line,
-    found: float = 0.03  # who see it as often as this share of its appeal would have it;
-    shelf: float = 0.3  # then it is featured: this share of the top appeal is added to its own
-    shelf_time: float = 0.2  # for this share of the time line; then it lives by its own appeal
+    growing: float = 0.4  # share that arrives before that, but not at the start
+    shelf: float = 0.5  # a new dish is featured: this share of the top appeal is added to its own
+    shelf_time: float = 0.15  # for this share of the time line; then it lives by its own appeal
     rating_noise: float = 1.0
     rating_shares: tuple[float, ...] = (0.01, 0.015, 0.045, 0.18, 0.75)  # 1..5, about Food.com's
 
@@ -125,7 +123,7 @@ def arrivals(draws: Draws, n: int, world: World) -> np.ndarray:
     """float64[n] in [0, 1): when each dish joins the catalogue; 0 for those that were always there."""
     arrive, order = np.zeros(n), draws.order(n)
     late, growing = round(n * world.late), round(n * world.growing)
-    arrive[order[:late]] = 0.65 + 0.25 * (np.arange(late) + 0.5) / late
+    arrive[order[:late]] = 0.65 + 0.33 * (np.arange(late) + 0.5) / late
     arrive[order[late : late + growing]] = 0.65 * (np.arange(growing) + 0.5) / growing
     return arrive
 
@@ -177,9 +175,8 @@ def simulate(seed: int = SEED, twin: bool = False, users: int = USERS, world: Wo
     for k in range(when.shape[1]):
         who = np.flatnonzero(counts > k)
         t = when[who, k][:, None]
-        age = np.where(arrive > 0, t - arrive, 2.0)
-        news = world.shelf * ((age >= world.soft) & (age < world.soft + world.shelf_time))
-        seen = np.where(age >= 0, np.log(appeal * np.where(age < world.soft, world.found, 1.0) + news), -700.0)
+        news = world.shelf * ((arrive > 0) & (t - arrive < world.shelf_time))
+        seen = np.where(arrive <= t, np.log(appeal + news), -700.0)
         again = draws.uniform(len(who), 1) < world.repeat
         seen = np.where(cooked[who] & ~again, -700.0, seen) + draws.gumbel(len(who), n)
         slate = np.argsort(-seen, axis=1, kind="stable")[:, : world.slate]

@@ -85,7 +85,7 @@ def search(
         return reward.score(code[example.subject], vector)
 
     incumbent = float(np.mean([reward.score(code[e.subject], _stored(reference, code[e.subject])) for e in val]))
-    typical = float(np.median([reward.score(code[e.subject], _stored(reference, code[e.subject])) for e in train]))
+    typical = float(np.quantile([reward.score(code[e.subject], _stored(reference, code[e.subject])) for e in train], 0.75))
     optimizer_noise = logging.getLogger("dspy")
     level = optimizer_noise.level
     optimizer_noise.setLevel(logging.CRITICAL)

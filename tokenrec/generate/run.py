@@ -20,7 +20,7 @@ from tokenrec.lm.writer import Writer
 from tokenrec.store import completions as store
 from tokenrec.store.completions import Key
 from tokenrec.tasks.inputs import Prompt
-from tokenrec.tasks.program import Answer, ask, calibrate, decode, program_id, program_state, weights_of
+from tokenrec.tasks.program import DECODE_VERSION, Answer, ask, calibrate, decode, program_id, program_state, weights_of
 from tokenrec.tasks.spec import TaskSpec
 
 CHUNK = 256  # subjects looked up in the store at a time
@@ -170,7 +170,7 @@ def judge_all(
     """
     rows = list(store.completions_of(db, recipe, spec.name, pid, lm_id))
     batch = content_id(sorted({r.key.id for r in rows}))
-    gate_id = content_id([judge.gate_id, weights, batch])[:32]
+    gate_id = content_id([judge.gate_id, DECODE_VERSION, weights, batch])[:32]
     if all(r.gate_id == gate_id for r in rows):
         return gate_id
     candidates, outputs = [], {}

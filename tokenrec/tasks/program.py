@@ -14,6 +14,8 @@ from tokenrec.recipe.models import Output
 from tokenrec.tasks.lexicon import pattern
 from tokenrec.tasks.spec import HISTORY, TaskSpec
 
+DECODE_VERSION = 2  # raise it with any change of `decode`: typed outputs and verdicts in stores are then stale
+
 _RAW: ContextVar[list | None] = ContextVar("raw completions of the call in progress", default=None)
 
 
