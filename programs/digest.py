@@ -38,9 +38,7 @@ class KeySentences(dspy.Module):
         self.output = next(iter(spec.outputs))
         self.most_words = spec.outputs[self.output].max_words
         self.judge = dspy.Predict(MainStep)
-        self.judge.demos = [
-            dspy.Example(name=n, step=s, main=m).with_inputs("name", "step") for n, s, m in SHOTS
-        ]
+        self.judge.demos = [dspy.Example(name=n, step=s, main=m).with_inputs("name", "step") for n, s, m in SHOTS]
 
     async def aforward(self, sample: int = 0, **inputs: Any):
         texts = {k: str(v) for k, v in inputs.items() if isinstance(v, str)}

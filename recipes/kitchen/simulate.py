@@ -14,6 +14,7 @@ Every draw comes from the raw bits of PCG64, so that numpy versions agree on the
 import argparse
 import csv
 import datetime
+import importlib.util
 import json
 import re
 from dataclasses import dataclass
@@ -147,16 +148,19 @@ def diaries(draws: Draws, users: int, world: World) -> tuple[np.ndarray, np.ndar
 def simulate(seed: int = SEED, twin: bool = False, users: int = USERS, world: World = World()) -> list[tuple]:
     """Rows (user, dish_id, ISO date, rating 1..5) in time order.
 
-    In the twin world the strengths of taste, texture, occasion, cuisine and session are 0; appeal,
-    quality, arrivals, diaries and chance stay.
+    In the twin world liking (taste, texture, occasion, cuisine, habit, session) counts nothing; appeal,
+    quality, arrivals, diaries and chance stay. Raises ValueError when a dish has no label or region.
     """
     dishes = read_jsonl(DISHES)
     labels = {row["dish_id"]: row for row in read_jsonl(LABELS)}
+    for d in dishes:
+        if d["dish_id"] not in labels or d["cuisine"] not in REGION_OF:
+            raise ValueError(f"{d['dish_id']}: wants a row in labels.jsonl and a cuisine ({d['cuisine']}) in REGIONS")
     truth = [labels[d["dish_id"]] for d in dishes]
     n, draws, on = len(dishes), Draws(seed), 0.0 if twin else 1.0
 
     regions = [REGION_OF[d["cuisine"]] for d in dishes]
-    region = np.array([sorted(set(regions)).index(r) for r in regions])
+    region = np.array([list(REGIONS).index(r) for r in regions])
     taste = indicator([t["taste"] for t in truth])
     before, after = liking(draws, taste, users), liking(draws, taste, users)
     fixed = world.texture * liking(draws, indicator([t["texture"] for t in truth]), users)
@@ -185,8 +189,7 @@ def simulate(seed: int = SEED, twin: bool = False, users: int = USERS, world: Wo
         mood = mood + world.session * ((region == last[who][:, None]) & together[who, k][:, None])
         like = np.take_along_axis(on * mood + quality, slate, axis=1)
         best = np.argmax(np.round(like + draws.gumbel(*slate.shape), 9), axis=1)
-        rows = np.arange(len(who))
-        dish = slate[rows, best]
+        rows, dish = np.arange(len(who)), slate[np.arange(len(who)), best]
         cooked[who, dish], last[who] = True, region[dish]
         picked_user.append(who)
         picked_dish.append(dish)
@@ -197,10 +200,9 @@ def simulate(seed: int = SEED, twin: bool = False, users: int = USERS, world: Wo
     ranks = (np.argsort(np.argsort(np.round(felt, 9), kind="stable"), kind="stable") + 0.5) / len(felt)
     rating = 1 + np.searchsorted(np.cumsum(world.rating_shares)[:-1], ranks)
     day = np.minimum((time * DAYS).astype(int), DAYS - 1)
-    width = max(4, len(str(users)))
     dates = [(START + datetime.timedelta(days=d)).isoformat() for d in range(DAYS)]
     return [
-        (f"u{user[i] + 1:0{width}d}", dishes[dish[i]]["dish_id"], dates[day[i]], int(rating[i]))
+        (f"u{user[i] + 1:04d}", dishes[dish[i]]["dish_id"], dates[day[i]], int(rating[i]))
         for i in np.lexsort((np.arange(len(day)), user, day))
     ]
 
@@ -230,7 +232,7 @@ def statistics(rows: list[tuple], dishes: int | None = None) -> dict[str, str]:
     cold = np.bincount(item[~test & liked], minlength=n) <= 2
     given = rating[rating > 0]
 
-    def quartiles(counts):
+    def quartiles(counts: np.ndarray) -> str:
         return " / ".join(f"{q:.0f}" for q in np.quantile(counts, (0.25, 0.5, 0.75, 0.9)))
 
     return {
@@ -253,20 +255,16 @@ def statistics(rows: list[tuple], dishes: int | None = None) -> dict[str, str]:
 def foodcom(shared: Path) -> dict[str, list[tuple]]:
     """Rows of the Food.com excerpts at hand, by name; none where they (or pyarrow) are absent."""
     found: dict[str, list[tuple]] = {}
-    dense, small = shared / "foodcom_dense" / "ratings.parquet", shared / "recipes_demo" / "ratings.csv"
-    if dense.is_file():
-        try:
-            import pyarrow.parquet
-        except ImportError:
-            pass
-        else:
-            table = pyarrow.parquet.read_table(dense).to_pydict()
-            found["Food.com, dense"] = list(zip(table["user"], table["item"], table["order"], table["rating"]))
-    if small.is_file():
-        with open(small, encoding="utf-8", newline="") as file:
-            found["Food.com, latest 20"] = [
-                (r["user"], r["item"], r["date"], int(float(r["rating"]))) for r in csv.DictReader(file)
-            ]
+    dense, latest = shared / "foodcom_dense" / "ratings.parquet", shared / "recipes_demo" / "ratings.csv"
+    if dense.is_file() and importlib.util.find_spec("pyarrow"):
+        import pyarrow.parquet
+
+        columns = pyarrow.parquet.read_table(dense).to_pydict()
+        found["Food.com, dense"] = list(zip(*(columns[c] for c in ("user", "item", "order", "rating")), strict=True))
+    if latest.is_file():
+        with open(latest, encoding="utf-8", newline="") as file:
+            rows = [(r["user"], r["item"], r["date"], int(float(r["rating"]))) for r in csv.DictReader(file)]
+        found["Food.com, latest 20"] = rows
     return found
 
 
@@ -274,8 +272,7 @@ def table(columns: dict[str, dict[str, str]]) -> str:
     """A Markdown table: statistics down, worlds across."""
     names = list(columns)
     lines = ["| | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
-    for key in next(iter(columns.values())):
-        lines.append(f"| {key} | " + " | ".join(columns[n][key] for n in names) + " |")
+    lines += [f"| {k} | " + " | ".join(c[k] for c in columns.values()) + " |" for k in columns[names[0]]]
     return "\n".join(lines)
 
 

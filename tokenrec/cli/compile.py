@@ -7,7 +7,11 @@ from tokenrec.cli.output import Out, common_options
 
 @click.command()
 @click.argument("recipe", metavar="RECIPE")
-@click.option("--optimizer", type=click.Choice(["none", "bootstrap_random"]), help="Instead of the recipe's; none skips the search.")
+@click.option(
+    "--optimizer",
+    type=click.Choice(["none", "bootstrap_random"]),
+    help="Instead of the recipe's; none skips the search.",
+)
 @click.option("--calls", type=click.IntRange(1), help="Stop after this many LM calls.")
 @click.option("--lm-tokens", type=click.IntRange(1), help="Stop after this many LM tokens.")
 @click.option("--usd", type=click.FloatRange(0, min_open=True), help="Stop when this much money is spent.")
@@ -33,7 +37,9 @@ def command(out: Out, recipe, optimizer, calls, lm_tokens, usd, minutes, users, 
     if console:
         console.print("loading models and data…" if console.is_terminal else "loading", highlight=False)
     budget = Budget(calls=calls, lm_tokens=lm_tokens, usd=usd, minutes=minutes)
-    document = compile_recipe(loaded, Stages(console), optimizer=optimizer, force=force, budget=budget, most_users=users)
+    document = compile_recipe(
+        loaded, Stages(console), optimizer=optimizer, force=force, budget=budget, most_users=users
+    )
     out.emit(document)
     if not out.json:
         from tokenrec.report.terminal import print_compile

@@ -19,6 +19,7 @@ from tokenrec.evidence.power import promotion_alpha, smallest_lift
 from tokenrec.ranking.ranker import choose_settings
 from tokenrec.recipe.load import LoadedRecipe, task_order
 from tokenrec.recipe.models import Budget
+from tokenrec.recipe.refs import needs
 
 
 def compile_recipe(
@@ -56,32 +57,58 @@ def _run(session: Session, stages, optimizer: str, force: bool, began: float) ->
         session.make_lists()
         for window in (FIT, TUNE_A, TUNE_B, TEST):
             if not len(session.lists[window]):
-                raise InputError(f"{recipe.name}: no user has a like in one of the windows fit, tune, test. More events, or other shares under data.split, are needed")
+                raise InputError(
+                    f"{recipe.name}: no user has a like in one of the windows fit, tune, test. "
+                    "More events, or other shares under data.split, are needed"
+                )
             session.behaviour(window)
             bar.step()
     power = _settings_and_power(session, stages)
-    stages.say(f"smallest lift this data could show on test: {power['evidence']:.4f} {recipe.objective.metric} ({power['n_test']:,} lists)")
+    stages.say(
+        f"smallest lift this data could show on test: {power['evidence']:.4f} {recipe.objective.metric} "
+        f"({power['n_test']:,} lists)"
+    )
     written: dict[str, Written] = {}
     for name in task_order(recipe):
-        with stages.stage(f"write {name}") as bar:
-            written[name] = write_task(session, name, lambda r, bar=bar: bar.count(r.asked, r.subjects) or bar.generation(r))
-        report = written[name].report
-        asked = f"{report.asked} asked" if report.asked else "nothing to ask, all stored"
-        stages.say(f"  {name}: {report.accepted} accepted, {report.rejected} rejected, {report.malformed} malformed, {report.failed} without an answer ({asked})")
-        if written[name].stale:
-            stages.say(f"  note: {written[name].stale}")
+        written[name] = _write(session, name, stages)
     improvements = []
     if optimizer != "none":
         for name in _searched(recipe):
             made = improve(session, written, name, stages, force)
             stages.say(f"  {name}: {made.note}")
             improvements.append(made)
+            if made.promotion and made.promotion.promoted:
+                _rewrite_dependents(session, written, name, stages)
     save_locks(session, written, improvements)
     reads = count_look(session, "test")
     with stages.stage("evidence on test") as bar:
         evidence = measure(session, written, lambda arm, done, total: bar.count(done, total, arm))
         save_evidence(session, evidence)
     return _document(session, written, improvements, evidence, power, reads, began, stages)
+
+
+def _write(session: Session, name: str, stages) -> Written:
+    with stages.stage(f"write {name}") as bar:
+        made = write_task(session, name, bar.generation)
+    r = made.report
+    asked = f"{r.asked} asked" if r.asked else "nothing to ask, all stored"
+    stages.say(
+        f"  {name}: {r.accepted} accepted, {r.rejected} rejected, {r.malformed} malformed, "
+        f"{r.failed} without an answer ({asked})"
+    )
+    if made.stale:
+        stages.say(f"  note: {made.stale}")
+    return made
+
+
+def _rewrite_dependents(session: Session, written: dict[str, Written], changed: str, stages) -> None:
+    """Tasks that are told what `changed` wrote are written anew: their inputs are others now."""
+    moved = {changed}
+    for name in task_order(session.recipe):
+        if moved & set(needs(session.recipe.tasks[name])) - {name}:
+            moved.add(name)
+            session.forget(name)
+            written[name] = _write(session, name, stages)
 
 
 def _settings_and_power(session: Session, stages) -> dict[str, Any]:
@@ -99,7 +126,9 @@ def _settings_and_power(session: Session, stages) -> dict[str, Any]:
         arms = {"behaviour": ["behaviour"], "raw_text": ["behaviour", "raw_text"]}
         scores = measure_arms(session.dataset, fit_lists, tune_lists, blocks, arms, session.settings, [0, 1, 2])
         bar.step()
-    paired = scores.per_list("raw_text", objective.metric, objective.slice) - scores.per_list("behaviour", objective.metric, objective.slice)
+    paired = scores.per_list("raw_text", objective.metric, objective.slice) - scores.per_list(
+        "behaviour", objective.metric, objective.slice
+    )
     n_test, n_tune_b = len(session.lists[TEST]), len(session.lists[TUNE_B])
     return {
         "evidence": smallest_lift(paired, n_test),
@@ -115,12 +144,19 @@ def _searched(recipe) -> list[str]:
         return recipe.compile.tasks
     return [
         n for n in task_order(recipe)
-        if recipe.tasks[n].for_ == "item" and recipe.tasks[n].write and any(o.choices for o in recipe.tasks[n].outputs.values())
+        if (task := recipe.tasks[n]).for_ == "item" and task.write and any(o.choices for o in task.outputs.values())
     ]  # fmt: skip
 
 
 def _document(
-    session: Session, written: dict[str, Written], improvements: list[Improvement], evidence: Evidence, power, reads, began, stages
+    session: Session,
+    written: dict[str, Written],
+    improvements: list[Improvement],
+    evidence: Evidence,
+    power,
+    reads,
+    began,
+    stages,
 ) -> dict[str, Any]:
     recipe, used = session.recipe, session.meter.used
     return {
@@ -141,12 +177,15 @@ def _document(
             {
                 "task": n, "generated": w.report.subjects - w.report.failed, "failed": w.report.failed,
                 "malformed": w.report.malformed, "accepted": w.report.accepted, "rejected": w.report.rejected,
-                "reject_reasons": dict(w.report.reject_reasons), "asked": w.report.asked, "lm_calls": w.report.usage.calls,
+                "reject_reasons": dict(w.report.reject_reasons), "asked": w.report.asked,
+                "lm_calls": w.report.usage.calls,
             }
             for n, w in written.items()
         ],
         "arms": [a for a in evidence.arms if "~" not in a["arm"]],
-        "leaderboard": [{k: finite(v) if isinstance(v, float) else v for k, v in asdict(r).items()} for r in evidence.leaderboard],
+        "leaderboard": [
+            {k: finite(v) if isinstance(v, float) else v for k, v in asdict(r).items()} for r in evidence.leaderboard
+        ],
         "promotions": [
             {
                 "task": i.promotion.task, "incumbent": i.promotion.incumbent, "challenger": i.promotion.challenger,

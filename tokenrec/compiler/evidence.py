@@ -51,7 +51,9 @@ def _arms(session: Session, written: dict[str, Written], usable: dict[str, Writt
     blocks: dict[str, tuple] = {"behaviour": tuple(session.behaviour(w) for w in (FIT, TEST))}
 
     def block(source: str, vectors: list, met: list = items) -> str:
-        blocks[source] = tuple(make_columns(source, vectors, session.dataset, session.lists[w], met) for w in (FIT, TEST))
+        blocks[source] = tuple(
+            make_columns(source, vectors, session.dataset, session.lists[w], met) for w in (FIT, TEST)
+        )
         return source
 
     block("raw_text", [session.raw])
@@ -61,10 +63,16 @@ def _arms(session: Session, written: dict[str, Written], usable: dict[str, Writt
         block(name, w.vectors)
     if usable:
         arms["raw_text+tokens"] = [*base, *usable]
-        dealt = {name: [[shuffle_vectors(v, d) for v in w.vectors] for d in range(PLACEBO_DRAWS)] for name, w in usable.items()}
+        dealt = {
+            name: [[shuffle_vectors(v, d) for v in w.vectors] for d in range(PLACEBO_DRAWS)]
+            for name, w in usable.items()
+        }
         shuffled = [block(f"{name}~0", draws[0]) for name, draws in dealt.items()]
         arms["placebo"] = [*base, *shuffled]
-        open_ = [block(f"{name}~open", program_vectors(session, w.spec, w.program, w.report, accepted_only=False)) for name, w in usable.items()]
+        open_ = [
+            block(f"{name}~open", program_vectors(session, w.spec, w.program, w.report, accepted_only=False))
+            for name, w in usable.items()
+        ]
         arms["ungated"] = [*base, *open_]
         for name in usable:
             arms[f"raw_text+{name}"] = [*base, name]

@@ -44,7 +44,9 @@ def improve(session: Session, written: dict[str, Written], name: str, stages, fo
     made = Improvement(name)
     lists = len(session.lists[TUNE_A])
     if lists < FEWEST_LISTS and not force:
-        made.note = f"{lists} tune-A lists are too few to choose a prompt on (it takes {FEWEST_LISTS}; --force overrides)"
+        made.note = (
+            f"{lists} tune-A lists are too few to choose a prompt on (it takes {FEWEST_LISTS}; --force overrides)"
+        )
         return made
     writer = session.open_writer()
     if writer.replay:
@@ -86,7 +88,9 @@ def improve(session: Session, written: dict[str, Written], name: str, stages, fo
     return made
 
 
-def _finals(session: Session, written: dict, name: str, programs: list, challengers: int, made: Improvement, stages) -> str:
+def _finals(
+    session: Session, written: dict, name: str, programs: list, challengers: int, made: Improvement, stages
+) -> str:
     """Write all subjects with each finalist, score it by *lite*, test the best one for promotion."""
     task, spec = written[name], written[name].spec
     metric, slice = session.recipe.objective.metric, session.recipe.objective.slice
@@ -118,17 +122,27 @@ def _finals(session: Session, written: dict, name: str, programs: list, challeng
     score, program, report, vectors = best
     made.lite_challenger = score
     if score <= made.lite_incumbent:
-        return f"the best finalist is no better on tune-A (lite {score:+.4f} against {made.lite_incumbent:+.4f}); no look at tune-B was spent"
+        return (
+            f"the best finalist is no better on tune-A (lite {score:+.4f} against {made.lite_incumbent:+.4f}); "
+            "no look at tune-B was spent"
+        )
     with stages.stage("promotion on tune-B", 10) as bar:
-        blocks: dict[str, Any] = {"behaviour": tuple(session.behaviour(w) for w in (FIT, TUNE_B)), "raw_text": (raw[FIT], raw[TUNE_B])}
+        blocks: dict[str, Any] = {
+            "behaviour": tuple(session.behaviour(w) for w in (FIT, TUNE_B)),
+            "raw_text": (raw[FIT], raw[TUNE_B]),
+        }
         items = [v for w in written.values() if w.spec.subject == "item" and w.spec.name != name for v in w.vectors]
         others = []
         for other, w in written.items():
             if other != name and w.vectors and not all(np.isnan(v.matrix).all() for v in w.vectors):
-                blocks[other] = tuple(session.columns(other, win, w.vectors, items + task.vectors) for win in (FIT, TUNE_B))
+                blocks[other] = tuple(
+                    session.columns(other, win, w.vectors, items + task.vectors) for win in (FIT, TUNE_B)
+                )
                 others.append(other)
         for arm, columns in (("incumbent", task.vectors), ("challenger", vectors)):
-            blocks[arm] = tuple(make_columns(arm, columns, session.dataset, session.lists[win]) for win in (FIT, TUNE_B))
+            blocks[arm] = tuple(
+                make_columns(arm, columns, session.dataset, session.lists[win]) for win in (FIT, TUNE_B)
+            )
         base = ["behaviour", "raw_text", *others]
         arms = {"incumbent": [*base, "incumbent"], "challenger": [*base, "challenger"]}
         made.promotion = decide_promotion(
@@ -136,7 +150,8 @@ def _finals(session: Session, written: dict, name: str, programs: list, challeng
             lambda arm, done, total: bar.count(done, total),
         )  # fmt: skip
     if not made.promotion.promoted:
-        return f"the challenger's gain is not proved ({made.promotion.delta:+.4f}, p = {made.promotion.p:.3f}, level {made.promotion.alpha:.3f})"
+        test = made.promotion
+        return f"the challenger's gain is not proved ({test.delta:+.4f}, p = {test.p:.3f}, level {test.alpha:.3f})"
     lm_id = session.db.execute("select lm_id from programs where program_id = ?", [report.program_id]).fetchone()[0]
     store.set_current(session.db, session.recipe.name, name, report.program_id, lm_id, report.gate_id)
     task.program, task.program_id, task.report = program, report.program_id, report

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from tokenrec.dataset.types import FIT, TUNE_B
 from tokenrec.compiler.session import Session
+from tokenrec.dataset.types import FIT, TUNE_B
 from tokenrec.evidence.arms import measure_arms
 from tokenrec.evidence.power import promotion_alpha
 from tokenrec.evidence.statistics import compare
@@ -27,8 +27,8 @@ class Promotion:
 
 
 def decide_promotion(
-    session: Session, task: str, subject: str, incumbent: str, challenger: str, blocks: dict, arms: dict[str, list[str]],
-    challengers: int, on_progress=None,
+    session: Session, task: str, subject: str, incumbent: str, challenger: str, blocks: dict,
+    arms: dict[str, list[str]], challengers: int, on_progress=None,
 ) -> Promotion:  # fmt: skip
     """Retrain both arms ("incumbent", "challenger") with 5 seeds, average, and test on tune-B (CONTRACT).
 
@@ -50,8 +50,8 @@ def decide_promotion(
         sql.execute(
             "insert into promotions (run, recipe, task, incumbent, challenger, delta, low, p, challengers, look, alpha,"
             " promoted, at) values (?,?,?,?,?,?,?,?,?,?,?,?,?)",
-            [session.run, session.recipe.name, task, incumbent, challenger, made.delta, low, p, challengers, look, alpha,
-             int(made.promoted), now()],
+            [session.run, session.recipe.name, task, incumbent, challenger, made.delta, low, p, challengers, look,
+             alpha, int(made.promoted), now()],
         )  # fmt: skip
     return made
 

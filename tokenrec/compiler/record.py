@@ -16,21 +16,27 @@ from tokenrec.store.store import now, transaction
 def start_run(session: Session) -> None:
     """The run's row, and the windows of its data (replacing those of an earlier data set of the recipe)."""
     dataset, recipe = session.dataset, session.recipe
-    events = dataset.events
+    e = dataset.events
     with transaction(session.db) as sql:
         sql.execute(
             "insert into runs (run, recipe, recipe_hash, data_hash, command, started, status) values (?,?,?,?,?,?,?)",
             [session.run, recipe.name, session.loaded.recipe_hash, dataset.data_hash, "compile", now(), "running"],
         )
         last = sql.execute(
-            "select data_hash from runs where recipe = ? and run <> ? order by started desc limit 1", [recipe.name, session.run]
+            "select data_hash from runs where recipe = ? and run <> ? order by started desc limit 1",
+            [recipe.name, session.run],
         ).fetchone()
-        if last and last[0] == dataset.data_hash and sql.execute("select 1 from windows where recipe = ?", [recipe.name]).fetchone():
+        if (
+            last
+            and last[0] == dataset.data_hash
+            and sql.execute("select 1 from windows where recipe = ?", [recipe.name]).fetchone()
+        ):
             return
         sql.execute("delete from windows where recipe = ?", [recipe.name])
         rows = (
-            [recipe.name, dataset.user_ids[u], dataset.item_ids[i], float(t), None if np.isnan(v) else float(v), int(p), WINDOWS[w]]
-            for u, i, t, v, p, w in zip(events.user, events.item, events.time, events.value, events.positive, events.window, strict=True)
+            [recipe.name, dataset.user_ids[e.user[i]], dataset.item_ids[e.item[i]], float(e.time[i]),
+             None if np.isnan(e.value[i]) else float(e.value[i]), int(e.positive[i]), WINDOWS[e.window[i]]]
+            for i in range(len(e))
         )  # fmt: skip
         sql.executemany("insert into windows values (?,?,?,?,?,?,?)", rows)
 
@@ -49,17 +55,25 @@ def save_evidence(session: Session, evidence) -> None:
     objective = session.recipe.objective
     with transaction(session.db) as sql:
         # the newest run of a recipe keeps its bulky rows; older ones keep their evidence
-        old = [r[0] for r in sql.execute("select run from runs where recipe = ? and run <> ?", [session.recipe.name, run])]
+        old = [
+            r[0] for r in sql.execute("select run from runs where recipe = ? and run <> ?", [session.recipe.name, run])
+        ]
         for table in ("lists", "metrics"):
             sql.executemany(f"delete from {table} where run = ?", [[o] for o in old])
         for window, lists in session.lists.items():
             users = [session.dataset.user_ids[u] for u in lists.user]
-            sql.executemany("insert into lists values (?,?,?,?)", ([run, i, WINDOWS[window], u] for i, u in enumerate(users)))
+            sql.executemany(
+                "insert into lists values (?,?,?,?)", ([run, i, WINDOWS[window], u] for i, u in enumerate(users))
+            )
         for arm in scores.scores:
             values = scores.per_list(arm, objective.metric, objective.slice)
             sql.executemany(
                 "insert into metrics values (?,?,?,?,?,?)",
-                ([run, arm, objective.slice, i, objective.metric, float(v)] for i, v in enumerate(values) if not np.isnan(v)),
+                (
+                    [run, arm, objective.slice, i, objective.metric, float(v)]
+                    for i, v in enumerate(values)
+                    if not np.isnan(v)
+                ),
             )
         rows = [[run, "arm", a["arm"], canonical_json(a)] for a in evidence.arms]
         rows += [[run, "leaderboard", r.task, json.dumps(asdict(r))] for r in evidence.leaderboard]
@@ -67,7 +81,10 @@ def save_evidence(session: Session, evidence) -> None:
     path = session.loaded.project.store.parent / f"scores-{session.recipe.name}.parquet"
     digest = _write_scores(session, scores, path)
     with transaction(session.db) as sql:
-        sql.execute("delete from files where kind = ? and run in (select run from runs where recipe = ?)", ["scores", session.recipe.name])
+        sql.execute(
+            "delete from files where kind = ? and run in (select run from runs where recipe = ?)",
+            ["scores", session.recipe.name],
+        )
         sql.execute("insert into files values (?,?,?,?)", [run, "scores", path.name, digest])
 
 

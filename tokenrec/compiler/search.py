@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -66,51 +67,66 @@ def search(
     usable = [p for p in prompts if code[p.subject] in able]
     usable.sort(key=lambda p: unit_hash("search", spec.name, p.subject))
     calls = options.budget.calls or 10**9
-    n = min(MOST_EXAMPLES, (calls - options.candidates * BOOTSTRAP) // options.candidates, max(len(usable) - BOOTSTRAP, 0))
+    n = min(
+        MOST_EXAMPLES, (calls - options.candidates * BOOTSTRAP) // options.candidates, max(len(usable) - BOOTSTRAP, 0)
+    )
     if n < 20:
-        return Search([], note=f"{max(n, 0)} items to score programs on; it takes 20 (more likes, or a larger compile.budget)")
+        return Search(
+            [], note=f"{max(n, 0)} items to score programs on; it takes 20 (more likes, or a larger compile.budget)"
+        )
     names = [r.name for r in spec.inputs]
-    made = [dspy.Example(**p.inputs, subject=p.subject).with_inputs(*[x for x in names if x in p.inputs]) for p in usable]
+    made = [
+        dspy.Example(**p.inputs, subject=p.subject).with_inputs(*[x for x in names if x in p.inputs]) for p in usable
+    ]
     val, train = made[:n], made[n : n + 4 * BOOTSTRAP]
     by_subject = {p.subject: p for p in usable}
     weights = {o: weights_of(program, o) for o in spec.choices}
-    done = 0
+    done, counted, tracker = 0, Counter(), None
+
+    def count() -> None:
+        """Put what was used since the last count on the meter."""
+        for name, entries in (tracker.usage_data if tracker else {}).items():
+            for entry in entries[counted[name] :]:
+                meter.add(writer.usage(entry))
+            counted[name] = len(entries)
 
     def metric(example, prediction, trace=None) -> float:
         nonlocal done
         done += 1
+        count()
         progress(done, options.candidates * (n + BOOTSTRAP // 2))
         prompt = by_subject[example.subject]
         vector = _vector(session, spec, judge, prompt, prediction, weights)
         return reward.score(code[example.subject], vector)
 
     incumbent = float(np.mean([reward.score(code[e.subject], _stored(reference, code[e.subject])) for e in val]))
-    typical = float(np.quantile([reward.score(code[e.subject], _stored(reference, code[e.subject])) for e in train], 0.75))
+    typical = float(
+        np.quantile([reward.score(code[e.subject], _stored(reference, code[e.subject])) for e in train], 0.75)
+    )
     optimizer_noise = logging.getLogger("dspy")
     level = optimizer_noise.level
     optimizer_noise.setLevel(logging.CRITICAL)
     writer = session.open_writer()
     outer, writer.meter = writer.meter, meter
     try:
-        with contextlib.redirect_stdout(io.StringIO()), dspy.context(lm=writer.lm, adapter=writer.adapter):
-            with dspy.track_usage() as tracker:
-                optimizer = BootstrapFewShotWithRandomSearch(
-                    metric=metric, metric_threshold=typical, max_bootstrapped_demos=8, max_labeled_demos=0,
-                    num_candidate_programs=options.candidates, num_threads=1, max_errors=5,
-                )  # fmt: skip
-                best = optimizer.compile(
-                    program.deepcopy(), trainset=train, valset=val, restrict=range(options.candidates)
-                )
+        with (
+            contextlib.redirect_stdout(io.StringIO()),
+            dspy.context(lm=writer.lm, adapter=writer.adapter),
+            dspy.track_usage() as tracker,
+        ):
+            optimizer = BootstrapFewShotWithRandomSearch(
+                metric=metric, metric_threshold=typical, max_bootstrapped_demos=8, max_labeled_demos=0,
+                num_candidate_programs=options.candidates, num_threads=1, max_errors=5,
+            )  # fmt: skip
+            best = optimizer.compile(program.deepcopy(), trainset=train, valset=val, restrict=range(options.candidates))
         found = [Proposal(c["program"], float(np.mean(c["subscores"]))) for c in best.candidate_programs]
         note = ""
     except Exception as error:  # DSPy wraps what its worker threads raise
-        found, note = [], f"the search stopped early: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        found, note = [], f"the search stopped early: {(str(error) or type(error).__name__).splitlines()[0]}"
     finally:
         writer.meter = outer
         optimizer_noise.setLevel(level)
-        for entries in tracker.usage_data.values():
-            for entry in entries:
-                meter.add(writer.usage(entry))
+        count()
     found.sort(key=lambda p: -p.score)
     return Search(found, incumbent, n, note)
 
@@ -119,7 +135,9 @@ def _stored(reference: np.ndarray, item: int) -> np.ndarray | None:
     return None if np.isnan(reference[item]).any() else reference[item]
 
 
-def _vector(session: Session, spec: TaskSpec, judge: Judge, prompt: Prompt, prediction, weights: dict) -> np.ndarray | None:
+def _vector(
+    session: Session, spec: TaskSpec, judge: Judge, prompt: Prompt, prediction, weights: dict
+) -> np.ndarray | None:
     """The columns that an answer would become, None when a gate rejects it."""
     raw, probabilities = typed_answer(spec, prediction, [])
     raw = typed_raw(spec, raw, probabilities, weights)

@@ -60,7 +60,9 @@ class Session:
 
     def columns(self, source: str, window: int, vectors: list[Vectors], items: list[Vectors] = ()) -> Columns:
         """All columns of one source on one window; `items` are item vectors that a user source may meet."""
-        return self._cached(source, window, lambda: make_columns(source, vectors, self.dataset, self.lists[window], items))
+        return self._cached(
+            source, window, lambda: make_columns(source, vectors, self.dataset, self.lists[window], items)
+        )
 
     def forget(self, source: str) -> None:
         for key in [k for k in self.cache if k[0] == source]:
@@ -72,7 +74,9 @@ class Session:
         return self.cache[source, window]
 
 
-def make_columns(source: str, vectors: list[Vectors], dataset: Dataset, lists: Lists, items: list[Vectors] = ()) -> Columns:
+def make_columns(
+    source: str, vectors: list[Vectors], dataset: Dataset, lists: Lists, items: list[Vectors] = ()
+) -> Columns:
     """The columns of one source's vectors, side by side."""
     by_space = {v.space: v for v in items if v.subject == "item"}
     parts = []
@@ -84,7 +88,9 @@ def make_columns(source: str, vectors: list[Vectors], dataset: Dataset, lists: L
     return join_columns(source, parts)
 
 
-def open_session(loaded: LoadedRecipe, run: str, budget: Budget | None = None, most_users: int | None = None) -> Session:
+def open_session(
+    loaded: LoadedRecipe, run: str, budget: Budget | None = None, most_users: int | None = None
+) -> Session:
     """Load data and open the store and the encoder. Raises InputError for anything that can't be used."""
     recipe = loaded.recipe
     dataset = load_dataset(recipe, loaded.folder, most_users=most_users)
@@ -99,5 +105,3 @@ def open_session(loaded: LoadedRecipe, run: str, budget: Budget | None = None, m
 def embed_items(session: Session, progress: Callable[[int, int], None]) -> None:
     """The raw_text vectors, before any list is made: candidates may need them."""
     session.raw = raw_text(session.db, session.recipe, session.dataset, session.encoder, progress)
-
-

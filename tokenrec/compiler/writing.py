@@ -54,7 +54,9 @@ def write_task(session: Session, name: str, progress) -> Written:
     return Written(spec, program, pid, source_id, judge, asked, report, vectors_of(session, spec, program), stale)
 
 
-def generate_with(session: Session, spec: TaskSpec, program, judge: Judge, asked: list[Prompt], progress, current=True) -> Report:
+def generate_with(
+    session: Session, spec: TaskSpec, program, judge: Judge, asked: list[Prompt], progress, current=True
+) -> Report:
     return generate(
         session.db, session.recipe.name, spec, program, session.open_writer(), judge, asked, run=session.run,
         concurrency=session.loaded.project.project.concurrency, progress=progress, make_current=current,
@@ -67,7 +69,9 @@ def vectors_of(session: Session, spec: TaskSpec, program) -> list[Vectors]:
     return task_vectors(session.db, session.dataset, spec, rows, session.encoder, _weights(spec, program))
 
 
-def program_vectors(session: Session, spec: TaskSpec, program, report: Report, accepted_only: bool = True) -> list[Vectors]:
+def program_vectors(
+    session: Session, spec: TaskSpec, program, report: Report, accepted_only: bool = True
+) -> list[Vectors]:
     """Vectors of any program's completions: a challenger's, or with rejected ones (the ungated arm)."""
     lm_id = session.db.execute("select lm_id from programs where program_id = ?", [report.program_id]).fetchone()[0]
     best: dict[str, tuple] = {}
@@ -75,7 +79,9 @@ def program_vectors(session: Session, spec: TaskSpec, program, report: Report, a
         usable = row.output is not None and (row.state == "accepted" or not accepted_only)
         if usable and row.subject not in best:
             best[row.subject] = (row.subject, row.output, row.probabilities)
-    return task_vectors(session.db, session.dataset, spec, list(best.values()), session.encoder, _weights(spec, program))
+    return task_vectors(
+        session.db, session.dataset, spec, list(best.values()), session.encoder, _weights(spec, program)
+    )
 
 
 def _weights(spec: TaskSpec, program) -> dict:

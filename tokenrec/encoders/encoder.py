@@ -32,7 +32,9 @@ class Encoder:
 
         return SentenceTransformer(self.path, device="cpu")
 
-    def encode(self, db, texts: list[str], progress: Callable[[int, int], None] = lambda done, total: None) -> np.ndarray:
+    def encode(
+        self, db, texts: list[str], progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> np.ndarray:
         """float32[n, d] unit vectors; an empty text gives a row of NaN. New texts are encoded and stored."""
         hashes = [hashlib.sha256(t.encode()).hexdigest() if t.strip() else "" for t in texts]
         known = self._known(db, sorted(set(hashes) - {""}))

@@ -64,7 +64,9 @@ def raw_text(db, recipe: Recipe, dataset: Dataset, encoder: Encoder, progress=la
     fields = recipe.data.items.text
     texts = [". ".join(t for f in fields if (t := value_text(item.get(f)))) for item in dataset.items]
     matrix = encoder.encode(db, texts, progress)
-    return Vectors("raw_text", "text", "item", matrix, [f"e{i}" for i in range(matrix.shape[1])], False, encoder.encoder_id)
+    return Vectors(
+        "raw_text", "text", "item", matrix, [f"e{i}" for i in range(matrix.shape[1])], False, encoder.encoder_id
+    )
 
 
 def extractive(db, recipe: Recipe, dataset: Dataset, encoder: Encoder) -> Vectors:
@@ -77,7 +79,9 @@ def extractive(db, recipe: Recipe, dataset: Dataset, encoder: Encoder) -> Vector
         tfidf = TfidfVectorizer(sublinear_tf=True, stop_words="english", token_pattern=r"(?u)\b[^\W\d]{2,}\b")
         weights = tfidf.fit_transform(texts)
     except ValueError:  # no words at all
-        return Vectors("extractive", "keywords", "item", np.full((len(texts), 1), np.nan, np.float32), ["e0"], False, "none")
+        return Vectors(
+            "extractive", "keywords", "item", np.full((len(texts), 1), np.nan, np.float32), ["e0"], False, "none"
+        )
     words = tfidf.get_feature_names_out()
     lines = []
     for i in range(len(texts)):
@@ -85,7 +89,9 @@ def extractive(db, recipe: Recipe, dataset: Dataset, encoder: Encoder) -> Vector
         top = sorted(zip(-row.data, row.indices, strict=True))[:8]
         lines.append(" ".join(words[j] for _, j in top))
     matrix = encoder.encode(db, lines)
-    return Vectors("extractive", "keywords", "item", matrix, [f"e{i}" for i in range(matrix.shape[1])], False, encoder.encoder_id)
+    return Vectors(
+        "extractive", "keywords", "item", matrix, [f"e{i}" for i in range(matrix.shape[1])], False, encoder.encoder_id
+    )
 
 
 def oracle(recipe: Recipe, dataset: Dataset, labels: dict[str, dict[str, Any]]) -> list[Vectors]:

@@ -63,7 +63,9 @@ def generate(
     saved = store.load_program(db, pid)
     if saved and not any(weights_of(program, o) for o in spec.choices):
         _restore_weights(program, saved)
-    store.save_program(db, recipe, spec.name, pid, lm_id, spec.task.write or spec.task.use or "", program_state(program))
+    store.save_program(
+        db, recipe, spec.name, pid, lm_id, spec.task.write or spec.task.use or "", program_state(program)
+    )
     store.save_subjects(db, recipe, spec.name, spec.subject, pid, lm_id, prompts)
     try:
         asyncio.run(_fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, concurrency, progress, report))
@@ -139,7 +141,9 @@ async def _fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, conc
         flush()
 
 
-def _missing(db, spec: TaskSpec, judge: Judge, prompts: list[Prompt], pid: str, lm_id: str) -> Iterator[tuple[Prompt, int]]:
+def _missing(
+    db, spec: TaskSpec, judge: Judge, prompts: list[Prompt], pid: str, lm_id: str
+) -> Iterator[tuple[Prompt, int]]:
     """(prompt, next sample) of every distinct input that the store has no passing answer for."""
     asked: set[str] = set()
     for chunk in itertools.batched(prompts, CHUNK) if hasattr(itertools, "batched") else _batched(prompts, CHUNK):
@@ -151,7 +155,9 @@ def _missing(db, spec: TaskSpec, judge: Judge, prompts: list[Prompt], pid: str, 
             samples = have.get(prompt.hash, {})
             if not samples:
                 yield prompt, 0
-            elif spec.task.samples > 1 and not any(_scored(raw) or _passes(judge, prompt, raw) for raw in samples.values()):
+            elif spec.task.samples > 1 and not any(
+                _scored(raw) or _passes(judge, prompt, raw) for raw in samples.values()
+            ):
                 yield prompt, max(samples) + 1
 
 
@@ -226,7 +232,9 @@ def _calibrate(db, recipe, spec, program, writer, pid, lm_id) -> None:
         return
     batch = [r.probabilities for r in store.completions_of(db, recipe, spec.name, pid, lm_id) if r.probabilities]
     calibrate(program, spec, batch)
-    store.save_program(db, recipe, spec.name, pid, lm_id, spec.task.write or spec.task.use or "", program_state(program))
+    store.save_program(
+        db, recipe, spec.name, pid, lm_id, spec.task.write or spec.task.use or "", program_state(program)
+    )
 
 
 def _restore_weights(program, saved: dict[str, Any]) -> None:

@@ -46,7 +46,8 @@ class Meter:
         for name, (limit, now) in spent.items():
             if limit is not None and now >= limit:
                 raise BudgetStop(
-                    f"budget reached: {name} {limit:g}. What is finished is stored; raise the budget and run again to go on"
+                    f"budget reached: {name} {limit:g}. What is finished is stored; "
+                    "raise the budget and run again to go on"
                 )
         if self.parent:
             self.parent.check()

@@ -89,7 +89,9 @@ def _api(name: str, config: Api, meter: Meter) -> Writer:
     if config.api_key_env:
         key = os.environ.get(config.api_key_env)
         if not key:
-            raise InputError(f"{name} needs a key: set the environment variable {config.api_key_env}, or use `embedded`")
+            raise InputError(
+                f"{name} needs a key: set the environment variable {config.api_key_env}, or use `embedded`"
+            )
         settings["api_key"] = key
     elif config.api_base:
         settings["api_key"] = "none"

@@ -4,7 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 
 class Bar:
@@ -26,7 +34,7 @@ class Bar:
     def generation(self, report) -> None:
         used = report.usage
         cost = "cost unknown" if used.usd is None else f"${used.usd:.4f}" if used.usd else "free"
-        self.count(report.asked, None, f"{used.prompt_tokens + used.completion_tokens:,} LM tokens, {cost}")
+        self.count(report.asked, report.subjects, f"{used.prompt_tokens + used.completion_tokens:,} LM tokens, {cost}")
 
 
 class Stages:

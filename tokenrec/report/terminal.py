@@ -25,7 +25,11 @@ def summary(doc: dict[str, Any]) -> list[str]:
     lines = []
     for s in doc["searches"]:
         scores = ", ".join(f"{x:.3f}" for x in s["scores"])
-        against = f" (completion scores {scores}; incumbent {s['incumbent_score']:.3f})" if scores and s["incumbent_score"] else ""
+        against = (
+            f" (completion scores {scores}; incumbent {s['incumbent_score']:.3f})"
+            if scores and s["incumbent_score"]
+            else ""
+        )
         lines.append(f"search {s['task']}: {s['note']}{against}")
     helped = [r["task"] for r in doc["leaderboard"] if r["verdict"] == "helps"]
     if helped:
@@ -35,7 +39,8 @@ def summary(doc: dict[str, Any]) -> list[str]:
     least = doc["smallest_detectable_lift"]
     if least is not None:
         lines.append(
-            f"The smallest lift this data could show is {least:.4f} {metric} (80% power, {doc['lists']['n_test']:,} test lists; an upper guess)."
+            f"The smallest lift this data could show is {least:.4f} {metric} "
+            f"(80% power, {doc['lists']['n_test']:,} test lists; an upper guess)."
         )
     lines.append(
         "Intervals cover users and items; they do not cover a text's part as a distractor, nor writing the texts anew."
@@ -44,7 +49,7 @@ def summary(doc: dict[str, Any]) -> list[str]:
     calls = f"{doc['lm_calls']:,} LM calls" if doc["lm_calls"] else "0 LM calls: everything was in the store"
     lines.append(
         f"{calls}, {doc['prompt_tokens'] + doc['completion_tokens']:,} LM tokens, cost {cost}, {doc['seconds']:.0f} s. "
-        f"Test was read {doc['looks']['test_reads']} time(s), tune-B looked at {doc['looks']['tune_b']} time(s) on this data."
+        f"On this data test was read {doc['looks']['test_reads']} time(s), tune-B {doc['looks']['tune_b']}."
     )
     return lines
 
@@ -82,7 +87,9 @@ def _arms(doc: dict, metric: str, slice: str, mark: str) -> Table:
 
 
 def _leaderboard(doc: dict, metric: str, slice: str, mark: str) -> Table:
-    table = Table(title=f"Prompt leaderboard: lift in {metric} over raw_text, slice {slice}{mark}", title_justify="left")
+    table = Table(
+        title=f"Prompt leaderboard: lift in {metric} over raw_text, slice {slice}{mark}", title_justify="left"
+    )
     for name in ("task", "lift", "adjusted 95%", "p", "when left out", "over placebo", "calls", "verdict"):
         table.add_column(name, justify="left" if name in ("task", "verdict") else "right")
     calls = {t["task"]: t for t in doc["tasks"]}

@@ -44,7 +44,8 @@ class Stored:
 def save_program(db, recipe: str, task: str, program_id: str, lm_id: str, instructions: str, state: dict) -> None:
     with transaction(db) as sql:
         sql.execute(
-            "insert into programs values (?, ?, ?, ?, ?, ?, ?) on conflict (program_id) do update set state = excluded.state",
+            "insert into programs values (?, ?, ?, ?, ?, ?, ?)"
+            " on conflict (program_id) do update set state = excluded.state",
             [program_id, recipe, task, lm_id, instructions, canonical_json(state), now()],
         )
 
@@ -80,8 +81,8 @@ def insert_answers(db, task: str, run: str | None, rows: Sequence[tuple[Key, dic
         for key, inputs, a in rows:
             sql.execute(
                 "insert or ignore into completions values (?,?,?,?,?,?,?,?,?,?,?,null,null,null,?,?,?,?,?,?)",
-                [key.id, key.program_id, key.lm_id, key.input_hash, key.sample, task, run, canonical_json(inputs), a.raw,
-                 a.first_raw, a.probabilities and canonical_json(a.probabilities), a.usage.prompt_tokens,
+                [key.id, key.program_id, key.lm_id, key.input_hash, key.sample, task, run, canonical_json(inputs),
+                 a.raw, a.first_raw, a.probabilities and canonical_json(a.probabilities), a.usage.prompt_tokens,
                  a.usage.completion_tokens, a.usage.calls, a.usage.usd, round(a.seconds, 4), now()],
             )  # fmt: skip
 
@@ -108,7 +109,8 @@ def completions_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> I
     for subject, name, input_hash, sample, inputs, raw, probabilities, state, output, gate_id, repaired in rows:
         yield Stored(
             Key(program_id, lm_id, input_hash, sample), subject, name or "", json.loads(inputs), raw,
-            json.loads(probabilities) if probabilities else None, state, json.loads(output) if output else None, gate_id,
+            json.loads(probabilities) if probabilities else None, state, json.loads(output) if output else None,
+            gate_id,
             repaired=bool(repaired),
         )  # fmt: skip
 
@@ -120,7 +122,8 @@ def samples_of(db, program_id: str, lm_id: str, hashes: Sequence[str]) -> dict[s
         part = hashes[start : start + 500]
         marks = ",".join("?" * len(part))
         for input_hash, sample, raw in db.execute(
-            f"select input_hash, sample, raw from completions where program_id = ? and lm_id = ? and input_hash in ({marks})",
+            "select input_hash, sample, raw from completions where program_id = ? and lm_id = ?"
+            f" and input_hash in ({marks})",
             [program_id, lm_id, *part],
         ):
             found.setdefault(input_hash, {})[sample] = raw
@@ -185,7 +188,9 @@ def tokens(db, recipe: str, task: str) -> dict[str, dict[str, Any]]:
 
 def token_rows(db, recipe: str, task: str) -> Iterator[tuple[str, dict, dict | None]]:
     """(subject, output, raw probabilities) of the task's tokens."""
-    for r in db.query("select subject, output, probabilities from tokens where recipe = ? and task = ?", [recipe, task]):
+    for r in db.query(
+        "select subject, output, probabilities from tokens where recipe = ? and task = ?", [recipe, task]
+    ):
         yield r["subject"], json.loads(r["output"]), json.loads(r["probabilities"]) if r["probabilities"] else None
 
 
@@ -197,5 +202,3 @@ def add_spend(db, run: str, task: str | None, purpose: str, lm_id: str, usage) -
                 " values (?,?,?,?,?,?,?,?)",
                 [run, task, purpose, lm_id, usage.calls, usage.prompt_tokens, usage.completion_tokens, usage.usd],
             )
-
-

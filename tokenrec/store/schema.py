@@ -62,7 +62,8 @@ create table vectors (encoder_id text not null, text_hash text not null, dims in
 create table audits (audit_id text primary key, recipe text not null, task text not null, completion_id text,
     subject text, output text, label text not null, reason text, who text, at text,
     check (label in ('sound', 'noise', 'hallucination')));
-create table spend (id integer primary key, run text, task text, purpose text not null, lm_id text, calls integer not null,
+create table spend (id integer primary key, run text, task text, purpose text not null, lm_id text,
+    calls integer not null,
     prompt_tokens integer not null, completion_tokens integer not null, cost_usd real);
 create table looks (id integer primary key, recipe text not null, data_hash text not null, window text not null,
     task text, run text, at text not null);

@@ -32,8 +32,12 @@ def open_store(path: Path | str) -> sqlite_utils.Database:
         return db
     except sqlite3.DatabaseError as error:
         if "not a database" in str(error) or "malformed" in str(error):
-            raise InputError(f"{path} is no tokenrec store ({error}). Move it away, or change store: in tokenrec.yaml") from error
-        raise ServiceError(f"{path}: {error}. Is the disk full, the folder read-only or another run writing?") from error
+            raise InputError(
+                f"{path} is no tokenrec store ({error}). Move it away, or change store: in tokenrec.yaml"
+            ) from error
+        raise ServiceError(
+            f"{path}: {error}. Is the disk full, the folder read-only or another run writing?"
+        ) from error
     except OSError as error:
         raise ServiceError(f"{path}: {error}. Choose another place for store: in tokenrec.yaml") from error
 
@@ -67,4 +71,6 @@ def transaction(db: sqlite_utils.Database) -> Iterator[sqlite3.Connection]:
     except sqlite3.OperationalError as error:
         if connection.in_transaction:
             connection.execute("rollback")
-        raise ServiceError(f"the store can't be written: {error}. What was stored before is safe; run again to go on") from error
+        raise ServiceError(
+            f"the store can't be written: {error}. What was stored before is safe; run again to go on"
+        ) from error

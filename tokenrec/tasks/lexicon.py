@@ -11,7 +11,9 @@ def entries(lexicon: Lexicon, inputs: dict) -> list[str]:
     found: list[str] = []
     for field in lexicon.from_:
         value = inputs.get(field)
-        parts = value if isinstance(value, (list, tuple)) else re.findall(r"[^\W_]+(?:[-'’][^\W_]+)*", value_text(value))
+        parts = (
+            value if isinstance(value, (list, tuple)) else re.findall(r"[^\W_]+(?:[-'’][^\W_]+)*", value_text(value))
+        )
         found += [value_text(p) for p in parts]
     return list(dict.fromkeys(e for e in found if e))
 

@@ -87,7 +87,9 @@ def _limits(output) -> str:
     if output.type == "text" and output.ground == "closed":
         said.append("only what the inputs say")
     if output.lexicon:
-        said.append(f"put together from entries of {', '.join(output.lexicon.from_)} and: {', '.join(output.lexicon.words)}")
+        said.append(
+            f"put together from entries of {', '.join(output.lexicon.from_)} and: {', '.join(output.lexicon.words)}"
+        )
     return f" ({'; '.join(said)})" if said else ""
 
 

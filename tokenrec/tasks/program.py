@@ -182,7 +182,10 @@ def calibrate(program, spec: TaskSpec, batch: list[dict[str, dict[str, float]]])
         weights = {c: 1 / (len(choices) * m) for c, m in mean.items()}
         for _, predictor in program.named_predictors():
             if output in predictor.signature.output_fields:
-                predictor.fields = {**predictor.fields, output: {"weights": {c: round(w, 6) for c, w in weights.items()}}}
+                predictor.fields = {
+                    **predictor.fields,
+                    output: {"weights": {c: round(w, 6) for c, w in weights.items()}},
+                }
 
 
 def lexicon_schema(spec: TaskSpec, inputs: dict[str, Any]) -> dict | None:

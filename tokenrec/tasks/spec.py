@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from tokenrec.ids import content_id
-from tokenrec.recipe.refs import choices_of
 from tokenrec.recipe.models import Output, Recipe, Task
+from tokenrec.recipe.refs import choices_of
 
 
 @dataclass(frozen=True)
