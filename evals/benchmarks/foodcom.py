@@ -72,7 +72,7 @@ def main() -> int:
     parser.add_argument("data", type=Path, metavar="DATA_DIR", help="folder of ratings.parquet and recipes.parquet")
     parser.add_argument("--json", action="store_true", help="print the compile's JSON document")
     parser.add_argument("--subjects", type=int, default=SUBJECTS, metavar="N", help=f"dishes to tag ({SUBJECTS})")
-    parser.add_argument("--store", type=Path, metavar="FOLDER", help="keep the store there; a second run goes on from it")
+    parser.add_argument("--store", type=Path, metavar="FOLDER", help="keep the store there and go on from it")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         file = project(options.data.resolve(), options.store or Path(scratch), options.subjects)

@@ -134,8 +134,8 @@ def diaries(draws: Draws, users: int, world: World) -> tuple[np.ndarray, np.ndar
     spread = np.exp(0.8 * draws.normal(users))
     counts = np.clip(np.rint(spread / spread.mean() * (world.mean_events - 3)) + 3, 3, 150).astype(int)
     most = int(counts.max())
-    joined = np.where(draws.uniform(users) < 0.6, 0.0, 0.8 * draws.uniform(users))
-    when = joined[:, None] + (1 - joined[:, None]) * draws.uniform(users, most)
+    joined = np.where(draws.uniform(users) < 0.6, 0.0, 0.8 * draws.uniform(users))[:, None]
+    when = joined + (1 - joined) * draws.uniform(users, most)
     when[np.arange(most)[None, :] >= counts[:, None]] = 2.0  # after the end: sorted behind the real ones
     when.sort(axis=1)
     together = draws.uniform(users, most) < 0.35
@@ -175,7 +175,7 @@ def simulate(seed: int = SEED, twin: bool = False, users: int = USERS, world: Wo
 
     cooked = np.zeros((users, n), dtype=bool)
     last = np.full(users, -1)
-    picked_user, picked_dish, picked_time, felt = [], [], [], []
+    picked = []
     for k in range(when.shape[1]):
         who = np.flatnonzero(counts > k)
         t = when[who, k][:, None]
@@ -191,12 +191,9 @@ def simulate(seed: int = SEED, twin: bool = False, users: int = USERS, world: Wo
         best = np.argmax(np.round(like + draws.gumbel(*slate.shape), 9), axis=1)
         rows, dish = np.arange(len(who)), slate[np.arange(len(who)), best]
         cooked[who, dish], last[who] = True, region[dish]
-        picked_user.append(who)
-        picked_dish.append(dish)
-        picked_time.append(t[:, 0])
-        felt.append(like[rows, best] + world.rating_noise * draws.normal(len(who)))
+        picked.append((who, dish, t[:, 0], like[rows, best] + world.rating_noise * draws.normal(len(who))))
 
-    user, dish, time, felt = (np.concatenate(x) for x in (picked_user, picked_dish, picked_time, felt))
+    user, dish, time, felt = (np.concatenate(part) for part in zip(*picked, strict=True))
     ranks = (np.argsort(np.argsort(np.round(felt, 9), kind="stable"), kind="stable") + 0.5) / len(felt)
     rating = 1 + np.searchsorted(np.cumsum(world.rating_shares)[:-1], ranks)
     day = np.minimum((time * DAYS).astype(int), DAYS - 1)

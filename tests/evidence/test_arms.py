@@ -47,7 +47,7 @@ def measured(seed, taste, tasks=("flavour",), seeds=(0,), n_users=600):
 
 @pytest.fixture(scope="module")
 def planted():
-    return measured(1, taste=4.0, tasks=("flavour", "noise"), seeds=(0, 1), n_users=1200)
+    return measured(2, taste=4.0, tasks=("flavour", "noise"), seeds=(0, 1), n_users=2400)
 
 
 def test_a_planted_signal_is_found_and_noise_beside_it_is_not(planted):

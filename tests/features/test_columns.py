@@ -37,6 +37,7 @@ def world():
 def test_profile_and_closest_are_the_cosines_they_say(world):
     data, tastes, lists = world
     got = token_columns(named(tastes), data, lists)
+    assert got.names == ["flavour.taste.profile", "flavour.taste.closest", "flavour.taste.mapped"]
     e, centred = data.events, tastes - tastes.mean(0)
 
     def cosine(a, b):
@@ -49,7 +50,36 @@ def test_profile_and_closest_are_the_cosines_they_say(world):
         assert column(got, "profile")[row] == pytest.approx(cosine(centred[liked].mean(0), centred[item]), abs=1e-5)
         best = max(cosine(centred[j], centred[item]) for j in latest)
         assert column(got, "closest")[row] == pytest.approx(best, abs=1e-5)
-        assert np.allclose(got.matrix[row, -4:], tastes[item])
+
+
+def test_a_single_number_is_the_distance_to_the_user_s_usual_one(world):
+    data, tastes, lists = world
+    minutes = 10 + 50 * tastes[:, :1]
+    minutes[3] = np.nan
+    got = token_columns(named(minutes), data, lists)
+    assert got.names == ["flavour.taste.distance"]
+    e = data.events
+    for row in range(0, len(lists.item_of_row), 37):
+        user, item = lists.user[lists.list_of_row[row]], lists.item_of_row[row]
+        liked = np.unique(e.item[lists.before & e.positive & (e.user == user)])
+        usual = np.nanmean(minutes[liked, 0])
+        assert got.matrix[row, 0] == pytest.approx(abs(minutes[item, 0] - usual), rel=1e-4, abs=1e-3, nan_ok=True)
+    assert np.isnan(got.matrix[lists.item_of_row == 3]).all() and np.isfinite(got.matrix).any()
+
+
+@pytest.mark.parametrize("width", [1, 2, 4, 40])
+def test_no_column_is_constant_for_an_item_or_a_user(width, world):
+    """Such a column lets trees learn the fit window's popularity by heart."""
+    data, _, lists = world
+    rng = np.random.default_rng(width)
+    for subject, n in (("item", 30), ("user", 60)):
+        vectors = named(rng.normal(size=(n, width)), subject)
+        other = named(rng.normal(size=(n if subject == "user" else 30, width)))
+        got = token_columns(vectors, data, lists, item_vectors=other if subject == "user" else None)
+        of = lists.item_of_row if subject == "item" else lists.list_of_row
+        for j, name in enumerate(got.names):
+            spread = [np.ptp(got.matrix[of == k, j]) for k in np.unique(of) if (of == k).sum() > 5]
+            assert max(spread) > 1e-3, name
 
 
 def test_a_subject_without_a_token_is_nan_in_every_column(world):
@@ -115,7 +145,7 @@ def test_users_and_items_of_one_space_overlap(world):
     palate = rng.normal(size=(60, 4))
     palate[:10] = np.nan
     got = token_columns(named(palate, "user", source="palate"), data, lists, item_vectors=named(tastes))
-    assert got.names == ["palate.taste.overlap", *(f"palate.taste.c{j}" for j in range(4))]
+    assert got.names == ["palate.taste.overlap"]
     row = np.flatnonzero(lists.user[lists.list_of_row] >= 10)[0]
     u = palate[lists.user[lists.list_of_row[row]]] - palate[10:].mean(0)
     v = tastes[lists.item_of_row[row]] - tastes.mean(0)
@@ -124,7 +154,7 @@ def test_users_and_items_of_one_space_overlap(world):
     both = token_columns(named(tastes), data, lists, user_vectors=named(palate, "user"))
     assert np.array_equal(column(both, "overlap"), got.matrix[:, 0], equal_nan=True)
     elsewhere = token_columns(named(palate, "user"), data, lists, item_vectors=named(tastes, space="other"))
-    assert len(elsewhere.names) == 4
+    assert elsewhere.names == [] and elsewhere.matrix.shape == (len(lists.label), 0)
     assert token_columns(encoded(palate, "user"), data, lists).matrix.shape == (len(lists.label), 0)
 
 

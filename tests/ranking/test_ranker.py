@@ -30,7 +30,7 @@ QUICK = Settings(objective="rank:ndcg", min_child_weight=5.0, rounds=20, depth=3
 
 @pytest.fixture(scope="module")
 def world():
-    data, tastes = taste_world(seed=4)
+    data, tastes = taste_world(seed=4, n_users=800, n_events=8000)
     fit, tune, test = windows(data)
     vectors = Vectors("flavour", "taste", "item", tastes, [f"c{j}" for j in range(6)], True, "taste")
     behaviour = [behaviour_columns(data, lists) for lists in (fit, tune, test)]

@@ -159,6 +159,9 @@ def _document(
     stages,
 ) -> dict[str, Any]:
     recipe, used = session.recipe, session.meter.used
+    looks = session.db.execute(
+        "select count(*) from looks where data_hash = ? and window = 'tune_b'", [session.dataset.data_hash]
+    ).fetchone()[0]
     return {
         "kind": "compile",
         "schema_version": 1,
@@ -198,8 +201,7 @@ def _document(
             {"task": i.task, "note": i.note, "scores": i.scores, "incumbent_score": finite(i.incumbent_score)}
             for i in improvements
         ],
-        "looks": {"test_reads": reads, "tune_b": session.db.execute(
-            "select count(*) from looks where data_hash = ? and window = 'tune_b'", [session.dataset.data_hash]).fetchone()[0]},
+        "looks": {"test_reads": reads, "tune_b": looks},
         "lists": {k: power[k] for k in ("n_tune_a", "n_tune_b", "n_test")},
         "stage_seconds": [[name, round(s, 2)] for name, s in stages.seconds],
         "notes": [*session.dataset.notes, *[w.stale for w in written.values() if w.stale]],

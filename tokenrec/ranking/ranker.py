@@ -67,10 +67,17 @@ def sample_rows(lists: Lists, negatives: int, seed: int) -> np.ndarray:
     """int64, sorted: every relevant row and `negatives` random others a list (all where there are fewer)."""
     key = np.random.default_rng(seed).random(len(lists.label), dtype=np.float32)
     key[lists.label == 1] = -1
-    order = np.lexsort((key, lists.list_of_row))
-    place = np.arange(len(order)) - lists.indptr[lists.list_of_row]
-    wanted = negatives + np.bincount(lists.list_of_row, lists.label, minlength=len(lists))
-    return np.sort(order[place < wanted[lists.list_of_row]])
+    size = np.diff(lists.indptr)
+    wanted = np.minimum(negatives + np.bincount(lists.list_of_row, lists.label, minlength=len(lists)), size)
+    bound = (wanted + 6 * np.sqrt(wanted) + 6) / np.maximum(size, 1)  # below it lie enough keys: sorting all is slow
+    rows = np.flatnonzero(key < bound[lists.list_of_row])
+    found = np.bincount(lists.list_of_row[rows], minlength=len(lists))
+    if (found < wanted).any():
+        rows, found = np.arange(len(key)), size
+    of_list = lists.list_of_row[rows]
+    order = np.lexsort((key[rows], of_list))
+    place = np.arange(len(rows)) - np.repeat(np.cumsum(found) - found, found)
+    return np.sort(rows[order[place < wanted[of_list[order]]]])
 
 
 def train(
