@@ -49,9 +49,8 @@ def measure_arms(
 
     `blocks` holds each block's columns for the fit and the test lists; `arms` names the blocks of each arm.
     Seed for seed, all arms see the same sampled negatives; the seeds' scores are averaged
-    (`ranker.average`). Arms of the same blocks are trained once. `on_progress(arm, done, total)` is called after each
-    training. Blocks are shared
-    between arms: only the sampled fit rows of one arm are copied at a time.
+    (`ranker.average`). Arms of the same blocks are trained once. `on_progress(arm, done, total)` is called after
+    each training. Blocks are shared between arms: only the sampled fit rows of one arm are copied at a time.
     """
     tie = tie_order(dataset.item_ids)
     result = ArmScores(lists_test)
@@ -62,6 +61,8 @@ def measure_arms(
         if same != arm:
             result.scores[arm], result.ranks[arm] = result.scores[same], result.ranks[same]
             done += len(seeds)
+            if on_progress:
+                on_progress(arm, done, total)
             continue
         used = [name for name in names if blocks[name][0].matrix.shape[1]]
         fit, test = [blocks[name][0] for name in used], [blocks[name][1] for name in used]
