@@ -103,9 +103,9 @@ class Lexicon(Model):
     """A text that may only be put together from the record's own entries and a few joining words."""
 
     from_: list[str] = Field(alias="from", min_length=1, description="Inputs whose entries (list items, or words) may be used.")
-    words: list[str] = Field(min_length=1, description="What may stand between two entries: with, and, topped with, ...")
-    most: int = Field(default=5, ge=2, description="Most entries in one text.")
-    lead: int | None = Field(default=None, ge=1, description="The text begins with one of the first entries: how many of them.")
+    words: list[str] = Field(min_length=1, description="What may stand between two entries: with, and, ... The first one follows `begin`, the others stand between entries.")
+    begin: str | None = Field(default=None, description="Input that the text begins with, such as the name.")
+    most: int = Field(default=3, ge=1, description="Most entries in one text, the beginning not counted.")
 
 
 class Output(Model):

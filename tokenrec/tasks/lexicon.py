@@ -18,16 +18,24 @@ def entries(lexicon: Lexicon, inputs: dict) -> list[str]:
     return list(dict.fromkeys(e for e in found if e))
 
 
+def beginning(lexicon: Lexicon, inputs: dict) -> str:
+    """What the text begins with: the value of `begin`, empty where there is none."""
+    return value_text(inputs.get(lexicon.begin)) if lexicon.begin else ""
+
+
 def pattern(lexicon: Lexicon, inputs: dict) -> str | None:
     """A regular expression of all texts that the lexicon allows; None when the record has no entries."""
     words = entries(lexicon, inputs)
     if not words:
         return None
-    heads = words[: lexicon.lead] if lexicon.lead else words
-    rest = [w for w in words if w not in heads]
-    rest = rest if len(rest) >= 2 else words
-    first = "|".join(re.escape(w[0].upper() + w[1:]) for w in heads)
-    body = "|".join(re.escape(w) for w in rest)
-    glue = "|".join(", " if w == "," else f" {re.escape(w)} " for w in lexicon.words)
-    most = min(lexicon.most, len(words)) - 1
-    return f"^({first})(({glue})({body})){{{min(1, most)},{most}}}\\.$"
+    body = "|".join(re.escape(w) for w in words)
+    most = min(lexicon.most, len(words))
+    if head := beginning(lexicon, inputs):
+        between = _joins(lexicon.words[1:] or lexicon.words)
+        return f"^{re.escape(head)}({_joins(lexicon.words[:1])})({body})(({between})({body})){{0,{most - 1}}}\\.$"
+    first = "|".join(re.escape(w[0].upper() + w[1:]) for w in words)
+    return f"^({first})(({_joins(lexicon.words)})({body})){{{min(1, most - 1)},{most - 1}}}\\.$"
+
+
+def _joins(words: list[str]) -> str:
+    return "|".join(f"{w} " if w == "," else f" {re.escape(w)} " for w in words)

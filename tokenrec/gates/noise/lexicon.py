@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...recipe.models import Lexicon
-from ...tasks.lexicon import entries
+from ...tasks.lexicon import beginning, entries
 from ..base import Finding
 from ..text import clip
 
@@ -16,7 +16,7 @@ def within(text: str, lexicon: Lexicon | None, record: Mapping[str, Any]) -> Fin
     """Fails when something is said that is neither an entry nor a joining word, or an entry is said twice."""
     if lexicon is None:
         return Finding(GATE, True)
-    rest = text.casefold()
+    rest = text.casefold().removeprefix(beginning(lexicon, dict(record)).casefold())
     for entry in sorted(entries(lexicon, dict(record)), key=len, reverse=True):
         found = re.findall(rf"(?<!\w){re.escape(entry.casefold())}(?!\w)", rest)
         if len(found) > 1:
