@@ -15,7 +15,8 @@ from tokenrec.compiler.writing import Written, write_task
 from tokenrec.dataset.types import FIT, TEST, TUNE_A, TUNE_B
 from tokenrec.errors import InputError
 from tokenrec.evidence.arms import measure_arms
-from tokenrec.evidence.power import promotion_alpha, smallest_lift
+from tokenrec.evidence.power import promotion_alpha, smallest_lift, smallest_lift_two_way
+from tokenrec.evidence.statistics import compare
 from tokenrec.ranking.ranker import choose_settings
 from tokenrec.recipe.load import LoadedRecipe, task_order
 from tokenrec.recipe.models import Budget
@@ -176,6 +177,7 @@ def _document(
         "seconds": round(time.perf_counter() - began, 2),
         "smallest_detectable_lift": finite(power["evidence"]),
         "smallest_promotable_lift": finite(power["promotion"]),
+        "smallest_detectable_lift_two_way": finite(_two_way(session, evidence)),
         "tasks": [
             {
                 "task": n, "generated": w.report.subjects - w.report.failed, "failed": w.report.failed,
@@ -206,6 +208,13 @@ def _document(
         "stage_seconds": [[name, round(s, 2)] for name, s in stages.seconds],
         "notes": [*session.dataset.notes, *[w.stale for w in written.values() if w.stale]],
     }  # fmt: skip
+
+
+def _two_way(session: Session, evidence: Evidence) -> float:
+    """The same when the items are taken for a sample as well, from the test lists themselves: item texts need it."""
+    objective = session.recipe.objective
+    difference = compare(evidence.scores, "raw_text", "behaviour", objective.metric, objective.slice)
+    return smallest_lift_two_way(difference.se)
 
 
 def finite(value: float | None) -> float | None:

@@ -19,8 +19,9 @@ from tokenrec.gates.judge import Judge
 from tokenrec.generate.run import typed_raw
 from tokenrec.ids import unit_hash
 from tokenrec.lm.meter import Meter
+from tokenrec.store import completions as store
 from tokenrec.tasks.inputs import Prompt
-from tokenrec.tasks.program import decode, typed_answer, weights_of
+from tokenrec.tasks.program import decode, examples, typed_answer, weights_of
 from tokenrec.tasks.spec import TaskSpec
 
 MOST_EXAMPLES = 100
@@ -51,7 +52,8 @@ def search(
 ) -> Search:  # fmt: skip
     """Propose programs for an item task, best first; the incumbent's own score stands beside them.
 
-    Bootstraps demonstrations from the incumbent's best-scoring answers (BootstrapFewShotWithRandomSearch).
+    BootstrapFewShotWithRandomSearch mixes the recipe's worked examples with demonstrations bootstrapped from the
+    incumbent's best-scoring answers.
     Stays inside `compile.budget`; every program is scored on the same items.
     """
     import dspy
@@ -78,7 +80,7 @@ def search(
     made = [
         dspy.Example(**p.inputs, subject=p.subject).with_inputs(*[x for x in names if x in p.inputs]) for p in usable
     ]
-    val, train = made[:n], made[n : n + 4 * BOOTSTRAP]
+    val, train = made[:n], _labelled(session, spec, made[n : n + BOOTSTRAP])
     by_subject = {p.subject: p for p in usable}
     weights = {o: weights_of(program, o) for o in spec.choices}
     done, counted, tracker = 0, Counter(), None
@@ -94,6 +96,8 @@ def search(
         nonlocal done
         done += 1
         count()
+        if "subject" not in example:  # a worked example of the recipe: kept as it is, never bootstrapped
+            return 0.0
         progress(done, options.candidates * (n + BOOTSTRAP // 2))
         prompt = by_subject[example.subject]
         vector = _vector(session, spec, judge, prompt, prediction, weights)
@@ -115,10 +119,18 @@ def search(
             dspy.track_usage() as tracker,
         ):
             optimizer = BootstrapFewShotWithRandomSearch(
-                metric=metric, metric_threshold=typical, max_bootstrapped_demos=8, max_labeled_demos=0,
+                metric=metric, metric_threshold=typical, max_bootstrapped_demos=4, max_labeled_demos=12,
                 num_candidate_programs=options.candidates, num_threads=1, max_errors=5,
             )  # fmt: skip
-            best = optimizer.compile(program.deepcopy(), trainset=train, valset=val, restrict=range(options.candidates))
+            teacher = program.deepcopy()
+            teacher._compiled = True  # it teaches with the demonstrations that it has
+            best = optimizer.compile(
+                program.deepcopy(),
+                teacher=teacher,
+                trainset=[*_worked(spec), *train],
+                valset=val,
+                restrict=range(options.candidates),
+            )
         found = [Proposal(c["program"], float(np.mean(c["subscores"]))) for c in best.candidate_programs]
         note = ""
     except Exception as error:  # DSPy wraps what its worker threads raise
@@ -129,6 +141,20 @@ def search(
         count()
     found.sort(key=lambda p: -p.score)
     return Search(found, incumbent, n, note)
+
+
+def _worked(spec: TaskSpec) -> list:
+    """The recipe's worked examples as labelled DSPy examples."""
+    import dspy
+
+    names = [r.name for r in spec.inputs]
+    return [dspy.Example(**e).with_inputs(*[n for n in names if n in e]) for e in examples(spec)]
+
+
+def _labelled(session: Session, spec: TaskSpec, made: list) -> list:
+    """Training items with what the incumbent wrote, where it was accepted."""
+    written = store.tokens(session.db, session.recipe.name, spec.name)
+    return [e.copy(**written[e.subject]) for e in made if e.subject in written]
 
 
 def _stored(reference: np.ndarray, item: int) -> np.ndarray | None:

@@ -36,11 +36,12 @@ def summary(doc: dict[str, Any]) -> list[str]:
         lines.append(f"Helped ranking: {', '.join(helped)}.")
     else:
         lines.append("No task's text is proved to help ranking on this data.")
-    least = doc["smallest_detectable_lift"]
+    least, wide = doc["smallest_detectable_lift"], doc["smallest_detectable_lift_two_way"]
     if least is not None:
         lines.append(
             f"The smallest lift this data could show is {least:.4f} {metric} "
-            f"(80% power, {doc['lists']['n_test']:,} test lists; an upper guess)."
+            f"(80% power, {doc['lists']['n_test']:,} test lists; an upper guess)"
+            + (f"; {wide:.4f} when the items count as a sample too." if wide else ".")
         )
     lines.append(
         "Intervals cover users and items; they do not cover a text's part as a distractor, nor writing the texts anew."
@@ -54,63 +55,65 @@ def summary(doc: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _table(title: str, *columns: tuple[str, str]) -> Table:
+    """A table that fits 80 columns: no frame, and names are never cut."""
+    table = Table(title="\n" + title, title_justify="left", box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for name, justify in columns:
+        table.add_column(name, justify=justify, no_wrap=True)
+    return table
+
+
 def _tasks(doc: dict, mark: str) -> Table:
-    table = Table(title=f"What was written{mark}", title_justify="left")
-    for name, justify in (("task", "left"), ("texts", "right"), ("accepted", "right"), ("rejected", "right"),
-                          ("malformed", "right"), ("failed", "right"), ("rejected for", "left")):  # fmt: skip
-        table.add_column(name, justify=justify)
+    names = ("texts", "accepted", "rejected", "malformed", "failed")
+    counts = [(n, "right") for n in names]
+    table = _table(f"What was written{mark}", ("task", "left"), *counts, ("rejected for", "left"))
+    table.columns[-1].no_wrap = False
     for t in doc["tasks"]:
         reasons = sorted(t["reject_reasons"].items(), key=lambda r: -r[1])
-        table.add_row(
-            t["task"], f"{t['generated']:,}", f"{t['accepted']:,}", f"{t['rejected']:,}", f"{t['malformed']:,}",
-            f"{t['failed']:,}", ", ".join(f"{g} {n}" for g, n in reasons[:4]),
-        )  # fmt: skip
+        counts = (f"{t[n]:,}" for n in ("generated", "accepted", "rejected", "malformed", "failed"))
+        table.add_row(t["task"], *counts, ", ".join(f"{g} {n}" for g, n in reasons[:4]))
     return table
 
 
 def _arms(doc: dict, metric: str, slice: str, mark: str) -> Table:
-    table = Table(title=f"Arms on test, {metric}, slice {slice}{mark}", title_justify="left")
-    slices = ["cold_items", "sparse_users", "warm"]
-    table.add_column("arm")
-    table.add_column(metric, justify="right")
-    table.add_column("95% interval", justify="right")
-    for s in slices:
-        n = next((a["n"] for a in doc["arms"] if a["slice"] == s and a["metric"] == metric), 0)
-        table.add_column(f"{s} (n={n:,})", justify="right")
     by = {(a["arm"], a["slice"]): a for a in doc["arms"] if a["metric"] == metric}
     order = list(dict.fromkeys(a["arm"] for a in doc["arms"]))
+    others = [s for s in ("all", "cold_items", "sparse_users", "warm") if s != slice]
+    heads = [f"{s.split('_')[0]}\nn={by[order[0], s]['n']:,}" for s in others]
+    table = _table(
+        f"Arms on test, {metric}, slice {slice}{mark}", ("arm", "left"), (metric, "right"), ("95% interval", "right"),
+        *((h, "right") for h in heads),
+    )  # fmt: skip
     for arm in order:
         a = by[arm, slice]
-        low = f"{a['low']:.4f} to {a['high']:.4f}" if a["low"] is not None else ""
-        table.add_row(arm, _number(a["value"]), low, *[_few(by.get((arm, s))) for s in slices])
+        low = f"{_number(a['low'])} to {_number(a['high'])}" if a["low"] is not None else ""
+        table.add_row(arm, _number(a["value"]), low, *[_few(by.get((arm, s))) for s in others])
     return table
 
 
 def _leaderboard(doc: dict, metric: str, slice: str, mark: str) -> Table:
-    table = Table(
-        title=f"Prompt leaderboard: lift in {metric} over raw_text, slice {slice}{mark}", title_justify="left"
-    )
-    for name in ("task", "lift", "adjusted 95%", "p", "when left out", "over placebo", "calls", "verdict"):
-        table.add_column(name, justify="left" if name in ("task", "verdict") else "right")
-    calls = {t["task"]: t for t in doc["tasks"]}
+    names = ("lift", "adjusted 95%", "left out", "placebo")
+    table = _table(
+        f"Prompt leaderboard: lift in {metric} over raw_text, when left out, over placebo{mark}",
+        ("task", "left"), *((n, "right") for n in names), ("verdict", "left"),
+    )  # fmt: skip
     for r in doc["leaderboard"]:
         table.add_row(
-            r["task"], _signed(r["lift"]), f"{_signed(r['low'])} to {_signed(r['high'])}", f"{r['p_adjusted']:.3f}",
-            _signed(r["lift_left_out"]), _signed(r["lift_over_placebo"]), f"{calls[r['task']]['generated']:,}",
-            f"[{WORDS[r['verdict']]}]{r['verdict']}[/]",
+            r["task"], _signed(r["lift"]), f"{_signed(r['low'])} to {_signed(r['high'])}", _signed(r["lift_left_out"]),
+            _signed(r["lift_over_placebo"]), f"[{WORDS[r['verdict']]}]{r['verdict']}[/]",
         )  # fmt: skip
     return table
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
+    return "–" if value is None else f"{value:.4f}".removeprefix("0")
 
 
 def _few(arm: dict | None) -> str:
     if arm is None or arm["value"] is None:
         return "–"
-    return f"{arm['value']:.4f}" if arm["n"] >= 20 else "too few to say"
+    return _number(arm["value"]) if arm["n"] >= 20 else "too few"
 
 
 def _signed(value: float | None) -> str:
-    return "–" if value is None else f"{value:+.4f}"
+    return "–" if value is None else f"{value:+.4f}".replace("0.", ".", 1)
