@@ -2,7 +2,7 @@
 
 `use: digest.KeySentences` in a recipe. It asks one yes-or-no question a sentence ("is this a main
 step?") and keeps the likeliest ones in their own order, so that it works with a model too small to
-rephrase. The first list-free input names the thing, the longest one is the text.
+rephrase. The longest input is the text, whole or as a list of steps; the first of the others names the thing.
 """
 
 import re
@@ -41,9 +41,9 @@ class KeySentences(dspy.Module):
         self.judge.demos = [dspy.Example(name=n, step=s, main=m).with_inputs("name", "step") for n, s, m in SHOTS]
 
     async def aforward(self, sample: int = 0, **inputs: Any):
-        texts = {k: str(v) for k, v in inputs.items() if isinstance(v, str)}
-        source = max(texts, key=lambda k: len(texts[k]))
-        name = next((v for k, v in texts.items() if k != source), "")
+        texts = {k: v for k, v in inputs.items() if isinstance(v, str | list) and v}
+        source = max(texts, key=lambda k: len("".join(map(str, texts[k]))))
+        name = next((v for k, v in texts.items() if k != source and isinstance(v, str)), "")
         sentences = split_sentences(texts[source])
         lm = {"lm": self.writer.chooser} if self.writer.chooser else {}
         chances = [(await self.judge.acall(name=name, step=s, **lm)).main.probability or 0.0 for s in sentences]
@@ -58,6 +58,9 @@ class KeySentences(dspy.Module):
         return dspy.Prediction(**{self.output: " ".join(sentences[i] for i in sorted(kept))})
 
 
-def split_sentences(text: str) -> list[str]:
-    """Sentences of a text, Western and Chinese full stops alike; never empty ones."""
+def split_sentences(text: str | list) -> list[str]:
+    """Sentences of a text, Western and Chinese full stops alike, or the steps of a list; never empty ones."""
+    if isinstance(text, list):
+        steps = [str(s).strip() for s in text]
+        return [s if s[-1] in ".!?。!?" else f"{s}." for s in steps if s]
     return [s.strip() for s in re.split(r"(?<=[.!?。!?])\s*(?=[^\s.!?0-9])", text) if s.strip()]

@@ -6,6 +6,7 @@ unchanged one asks nothing. Answers are stored before they are judged; failures 
 
 import asyncio
 import itertools
+import json
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,7 +25,6 @@ from tokenrec.tasks.program import DECODE_VERSION, Answer, ask, calibrate, decod
 from tokenrec.tasks.spec import TaskSpec
 
 CHUNK = 256  # subjects looked up in the store at a time
-FLUSH = 32  # answers a transaction
 GIVE_UP = 8  # failures in a row after which the service is called gone
 
 
@@ -82,15 +82,9 @@ def generate(
 
 
 async def _fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, concurrency, progress, report) -> None:
-    buffer: list[tuple[Key, dict, Answer]] = []
     streak = 0
     recorded = _recording(writer)
     jobs = _missing(db, spec, judge, prompts, pid, lm_id)
-
-    def flush():
-        if buffer:
-            store.insert_answers(db, spec.name, run, buffer)
-            buffer.clear()
 
     async def one(prompt: Prompt, sample: int) -> None:
         nonlocal streak
@@ -100,8 +94,14 @@ async def _fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, conc
             else:
                 answer = await ask(program, spec, writer, prompt.inputs, sample)
                 if not answer.error and answer.probabilities is None and _malformed(judge, prompt, answer.raw):
-                    repair = await ask(program, spec, writer, prompt.inputs, sample + 100)  # another seed
-                    if not repair.error:
+                    try:
+                        repair = await ask(program, spec, writer, prompt.inputs, sample + 100)  # another seed
+                    except BudgetStop:
+                        report.usage.add(answer.usage)  # paid, and asked for again by the next run
+                        raise
+                    if repair.error:
+                        answer.usage.add(repair.usage)
+                    else:
                         repair.first_raw, repair.seconds = answer.raw, repair.seconds + answer.seconds
                         repair.usage.add(answer.usage)
                         answer = repair
@@ -119,11 +119,10 @@ async def _fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, conc
                     )
                 break
             streak = 0
-            buffer.append((key, prompt.inputs, answer))
-            if len(buffer) >= FLUSH:
-                flush()
+            # at once: a commit takes 60 µs in WAL mode, and a killed run must not pay for an answer twice
+            store.insert_answers(db, spec.name, run, [(key, prompt.inputs, answer)])
             progress(report)
-            if answer.probabilities is not None or _passes(judge, prompt, answer.raw):
+            if _passes(judge, prompt, _decided(spec, answer.raw)):
                 break
             sample += 1
 
@@ -138,7 +137,6 @@ async def _fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, conc
         for w in workers:
             w.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
-        flush()
 
 
 def _missing(
@@ -156,7 +154,7 @@ def _missing(
             if not samples:
                 yield prompt, 0
             elif spec.task.samples > 1 and not any(
-                _scored(raw) or _passes(judge, prompt, raw) for raw in samples.values()
+                _passes(judge, prompt, _decided(spec, raw)) for raw in samples.values()
             ):
                 yield prompt, max(samples) + 1
 
@@ -197,8 +195,6 @@ def typed_raw(spec: TaskSpec, raw: str, probabilities: dict | None, weights: dic
     """The text that the gates judge: the LM's own, or for scored outputs the choice made of them."""
     if probabilities is None:
         return raw
-    import json
-
     answer = json.loads(raw)
     for output, choices in spec.choices.items():
         if output in probabilities:
@@ -206,8 +202,16 @@ def typed_raw(spec: TaskSpec, raw: str, probabilities: dict | None, weights: dic
     return canonical_json(answer)
 
 
-def _scored(raw: str) -> bool:
-    return '"probabilities":' in raw
+def _decided(spec: TaskSpec, raw: str) -> str:
+    """`raw` with its scored outputs chosen, before any calibration: is the text beside them any good?"""
+    if not spec.choices or '"probabilities":' not in raw:
+        return raw
+    try:
+        answer = json.loads(raw)
+        scored = {o: answer[o]["probabilities"] for o in spec.choices if isinstance(answer[o], dict)}
+        return typed_raw(spec, raw, scored, {})
+    except (ValueError, KeyError, TypeError):
+        return raw
 
 
 def _samples(spec: TaskSpec, writer: Writer) -> int:

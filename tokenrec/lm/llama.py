@@ -103,32 +103,38 @@ class Llama:
         """Probability of each choice as the continuation of `prompt`, summing to 1 over the choices.
 
         A choice counts with its first token (the longest one that begins it); choices that share a
-        first token are told apart by reading on. Returns (probabilities, usage).
+        first token are told apart by reading on, to the end of the line where one begins another.
+        Returns (probabilities, usage).
         """
         total = [0, 0, 0]
         logp = dict.fromkeys(choices, 0.0)
-        pending = {prompt: {c: " " + c for c in choices}}
+        pending = [((), {c: f" {c}\n".encode() for c in choices})]  # bytes: a token may hold half a character
         while pending:
-            text, group = pending.popitem()
+            read, group = pending.pop()
             answer = self._call(
                 "handle_completions",
-                {"prompt": text, "n_predict": 1, "n_probs": TOP, "temperature": 0.0, "cache_prompt": True},
-            )
+                {
+                    "prompt": [prompt, *read] if read else prompt, "n_predict": 1, "n_probs": TOP, "temperature": 0.0,
+                    "cache_prompt": True,
+                    # what is sampled does not count, yet it must be a whole character, or no likelihoods come back
+                    "logit_bias": [["\n", 100]],
+                },
+            )  # fmt: skip
             for i, n in enumerate(_usage(answer)):
                 total[i] += n
             top = answer["choices"][0]["logprobs"]["content"][0]["top_logprobs"]
             floor = min(t["logprob"] for t in top) - 1.0
-            tokens = {t["token"]: t["logprob"] for t in top if t["token"]}
-            groups: dict[str, list[str]] = {}
+            tokens = {bytes(t["bytes"]): t for t in reversed(top) if t["bytes"]}
+            groups: dict[bytes, list[str]] = {}
             for choice, rest in group.items():
                 token = max((t for t in tokens if rest.startswith(t)), key=len, default=None)
-                logp[choice] += tokens[token] if token else floor
+                logp[choice] += tokens[token]["logprob"] if token else floor
                 if token:
                     groups.setdefault(token, []).append(choice)
             for token, same in groups.items():
-                left = {c: group[c][len(token) :] for c in same}
-                if len(same) > 1 and all(left.values()):
-                    pending[text + token] = left
+                if len(same) > 1:
+                    left = {c: group[c][len(token) :] for c in same}
+                    pending.append(((*read, tokens[token]["id"]), left))
         best = max(logp.values())
         weights = {c: math.exp(v - best) for c, v in logp.items()}
         norm = sum(weights.values())

@@ -4,8 +4,13 @@ import threading
 import time
 from dataclasses import dataclass, field
 
-from tokenrec.errors import BudgetStop
+from tokenrec.errors import BudgetStop, InputError
 from tokenrec.recipe.models import Budget
+
+UNPRICED = (
+    "budget.usd can't be kept: the model's price is not known. Write price: under the model in tokenrec.yaml, "
+    "or limit calls or lm_tokens instead"
+)
 
 
 @dataclass
@@ -35,8 +40,10 @@ class Meter:
     parent: "Meter | None" = None
 
     def check(self) -> None:
-        """Raise BudgetStop when the next call would pass a limit."""
+        """Raise BudgetStop when the next call would pass a limit, InputError when a limit can't be kept."""
         limits = self.budget
+        if limits.usd is not None and self.used.usd is None:
+            raise InputError(UNPRICED)
         spent = {
             "calls": (limits.calls, self.used.calls),
             "lm_tokens": (limits.lm_tokens, self.used.prompt_tokens + self.used.completion_tokens),

@@ -7,7 +7,7 @@ from typing import Any
 
 from tokenrec.config import Api, Embedded, LoadedProject, Price, Replay, resolve_model
 from tokenrec.errors import InputError
-from tokenrec.lm.meter import Meter, Usage
+from tokenrec.lm.meter import UNPRICED, Meter, Usage
 
 
 @dataclass
@@ -95,8 +95,8 @@ def _api(name: str, config: Api, meter: Meter) -> Writer:
         settings["api_key"] = key
     elif config.api_base:
         settings["api_key"] = "none"
+    free = config.model.startswith("ollama")
+    if meter.budget.usd is not None and not (config.price or free):
+        raise InputError(f"{name}: {UNPRICED}")
     lm = dspy.LM(config.model, **settings)
-    return Writer(
-        name, config.model, lm, dspy.JSONAdapter(), price=config.price,
-        free=config.model.startswith("ollama"), meter=meter,
-    )  # fmt: skip
+    return Writer(name, config.model, lm, dspy.JSONAdapter(), price=config.price, free=free, meter=meter)

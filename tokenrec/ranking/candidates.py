@@ -31,7 +31,8 @@ def candidates(recipe: Recipe, dataset: Dataset, window: int, raw: Vectors | Non
     if "item_knn" in kinds:
         norm = sparse.diags(1 / np.sqrt(np.maximum(popularity, 1)))
         unit_items = (liked @ norm).tocsr()
-        parts.append(_top_rows(lambda part: unit_items[part] @ (unit_items.T @ unit_items), n_users))
+        alike = (unit_items.T @ unit_items).tocsr()
+        parts.append(_top_rows(lambda part: unit_items[part] @ alike, n_users))
     if "text" in kinds and raw is not None:
         items = np.nan_to_num(raw.matrix)
         tastes = np.nan_to_num(unit(profiles(items, liked)))

@@ -11,10 +11,11 @@ WORDS = {"helps": "bold green", "hurts": "bold red", "no_effect": "yellow", "too
 def print_compile(console: Console, doc: dict[str, Any]) -> None:
     metric, slice = doc["objective"]["metric"], doc["objective"]["slice"]
     mark = "  [bold]SIMULATED users[/bold]" if doc.get("simulated") else ""
+    for table in (_tasks(doc, mark), _arms(doc, metric, slice, mark), _leaderboard(doc, metric, slice, mark)):
+        title, table.title = table.title, None  # a title of the table would wrap at the table's width
+        console.print(f"\n[bold]{title}[/bold]", highlight=False, soft_wrap=True)
+        console.print(table)
     console.print()
-    console.print(_tasks(doc, mark))
-    console.print(_arms(doc, metric, slice, mark))
-    console.print(_leaderboard(doc, metric, slice, mark))
     for line in summary(doc):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
@@ -57,7 +58,7 @@ def summary(doc: dict[str, Any]) -> list[str]:
 
 def _table(title: str, *columns: tuple[str, str]) -> Table:
     """A table that fits 80 columns: no frame, and names are never cut."""
-    table = Table(title="\n" + title, title_justify="left", box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    table = Table(title=title, box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for name, justify in columns:
         table.add_column(name, justify=justify, no_wrap=True)
     return table

@@ -25,6 +25,7 @@ def open_store(path: Path | str) -> sqlite_utils.Database:
         if str(path) != ":memory:":
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         connection = sqlite3.connect(str(path), timeout=30, isolation_level=None)
+        _demand_ours(connection, path)
         for pragma in ("journal_mode = wal", "synchronous = normal", "foreign_keys = on"):
             connection.execute(f"pragma {pragma}")
         db = sqlite_utils.Database(connection)
@@ -40,6 +41,14 @@ def open_store(path: Path | str) -> sqlite_utils.Database:
         ) from error
     except OSError as error:
         raise ServiceError(f"{path}: {error}. Choose another place for store: in tokenrec.yaml") from error
+
+
+def _demand_ours(connection: sqlite3.Connection, path: Path | str) -> None:
+    """Nothing is changed in a database that something else made."""
+    tables = {row[0] for row in connection.execute("select name from sqlite_master where type = 'table'")}
+    if tables and not {c[1] for c in connection.execute("pragma table_info(migrations)")} >= {"number", "name", "at"}:
+        connection.close()
+        raise InputError(f"{path} is another program's database. Move it away, or change store: in tokenrec.yaml")
 
 
 def _migrate(db: sqlite_utils.Database) -> None:
@@ -65,7 +74,8 @@ def transaction(db: sqlite_utils.Database) -> Iterator[sqlite3.Connection]:
         try:
             yield connection
         except BaseException:
-            connection.execute("rollback")
+            if connection.in_transaction:  # a full disk has rolled back already
+                connection.execute("rollback")
             raise
         connection.execute("commit")
     except sqlite3.OperationalError as error:

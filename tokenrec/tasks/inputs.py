@@ -40,7 +40,7 @@ def prompts(recipe: Recipe, dataset: Dataset, spec: TaskSpec, tokens: Tokens) ->
     if spec.subject == "item":
         for code in _chosen(spec, dataset, np.arange(len(dataset.item_ids))):
             record, subject = dataset.items[code], dataset.item_ids[code]
-            inputs = _fields(spec, record, subject, tokens)
+            inputs = _pseudonymise(recipe, _fields(spec, record, subject, tokens))
             yield Prompt(subject, display_name(recipe, record), inputs, input_hash(inputs))
         return
     history = _liked(dataset)
@@ -99,7 +99,7 @@ def _item_line(recipe: Recipe, dataset: Dataset, spec: TaskSpec, item: int, toke
             value = tokens.get(task, {}).get(subject, {}).get(output)
             value = f"({', '.join(value) if isinstance(value, list) else value})" if value else None
         else:
-            value = record.get(field)
+            value = _pseudonymise(recipe, {field: record.get(field)})[field]
             value = ", ".join(map(str, value)) if isinstance(value, list) else value
         if value not in (None, ""):
             parts.append(str(value))
@@ -125,6 +125,6 @@ def _chosen(spec: TaskSpec, dataset: Dataset, codes: np.ndarray) -> np.ndarray:
 
 def _pseudonymise(recipe: Recipe, inputs: dict) -> dict:
     return {
-        k: content_id(["pseudonym", recipe.name, v])[:12] if k in recipe.privacy.pseudonymise else v
+        k: content_id(["pseudonym", recipe.name, v])[:12] if k in recipe.privacy.pseudonymise and v else v
         for k, v in inputs.items()
     }
