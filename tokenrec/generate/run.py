@@ -83,6 +83,7 @@ def generate(
 
 async def _fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, concurrency, progress, report) -> None:
     streak = 0
+    stop: list[BudgetStop] = []
     recorded = _recording(writer)
     jobs = _missing(db, spec, judge, prompts, pid, lm_id)
 
@@ -128,11 +129,18 @@ async def _fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, conc
 
     async def worker():
         for prompt, sample in jobs:  # one shared iterator: each job goes to one worker
-            await one(prompt, sample)
+            try:
+                await one(prompt, sample)
+            except BudgetStop as limit:  # what the others have in flight is paid for: let it arrive
+                stop.append(limit)
+            if stop:
+                return
 
     workers = [asyncio.ensure_future(worker()) for _ in range(1 if writer.serial else concurrency)]
     try:
         await asyncio.gather(*workers)
+        if stop:
+            raise stop[0]
     finally:
         for w in workers:
             w.cancel()

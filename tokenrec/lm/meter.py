@@ -38,6 +38,7 @@ class Meter:
     started: float = field(default_factory=time.monotonic)
     lock: threading.Lock = field(default_factory=threading.Lock)
     parent: "Meter | None" = None
+    in_flight: int = 0  # requests asked and not yet counted: they count towards a limit on calls
 
     def check(self) -> None:
         """Raise BudgetStop when the next call would pass a limit, InputError when a limit can't be kept."""
@@ -45,7 +46,7 @@ class Meter:
         if limits.usd is not None and self.used.usd is None:
             raise InputError(UNPRICED)
         spent = {
-            "calls": (limits.calls, self.used.calls),
+            "calls": (limits.calls, self.used.calls + self.in_flight),
             "lm_tokens": (limits.lm_tokens, self.used.prompt_tokens + self.used.completion_tokens),
             "usd": (limits.usd, self.used.usd or 0.0),
             "minutes": (limits.minutes, (time.monotonic() - self.started) / 60),

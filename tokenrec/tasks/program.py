@@ -83,6 +83,7 @@ async def ask(program, spec: TaskSpec, writer: Writer, inputs: dict[str, Any], s
     raws: list[str] = []
     token, began = _RAW.set(raws), time.perf_counter()
     answer = Answer()
+    writer.meter.in_flight += 1
     try:
         with dspy.context(lm=writer.lm, adapter=recording(writer.adapter)), dspy.track_usage() as tracker:
             try:
@@ -103,6 +104,7 @@ async def ask(program, spec: TaskSpec, writer: Writer, inputs: dict[str, Any], s
                     answer.usage.calls += 1
                 writer.meter.add(answer.usage)
     finally:
+        writer.meter.in_flight -= 1
         _RAW.reset(token)
     answer.seconds = time.perf_counter() - began
     return answer
