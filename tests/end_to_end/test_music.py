@@ -12,7 +12,7 @@ from tests.end_to_end.test_main_job import adds_up, holds
 from tests.end_to_end.worlds import ROOT, sound, store, tokenrec, write
 
 PACK = ROOT.parent / "shared/data/colakg_lastfm"
-USERS, ARTISTS = 200, 400
+USERS, ARTISTS = 200, 250
 pytestmark = pytest.mark.skipif(not PACK.is_dir(), reason="../shared/data/colakg_lastfm is not here")
 
 
@@ -20,7 +20,7 @@ def music(root) -> None:
     """The recipe as shipped with small numbers, and the CSV files that its comments ask for."""
     recipe = yaml.safe_load((ROOT / "recipes/music.yaml").read_text(encoding="utf-8"))
     recipe["data"]["most_users"] = USERS
-    recipe["tasks"]["sound"]["subjects"]["most"] = 24
+    recipe["tasks"]["sound"]["subjects"]["most"] = 20
     recipe["tasks"]["listener"]["subjects"]["most"] = 6
     recipe["ranker"] |= {"seeds": 1, "negatives": 10}
     write(root / "tokenrec.yaml", "")
@@ -56,8 +56,8 @@ def test_music_compiles_and_is_evaluated(tmp_path):
     holds(document)
     adds_up(document, tmp_path)
     by_task = {t["task"]: t for t in document["tasks"]}
-    assert by_task["sound"]["generated"] == 24 and by_task["listener"]["generated"] == 6
-    assert by_task["sound"]["accepted"] >= 20 and document["cost_usd"] == 0
+    assert by_task["sound"]["generated"] == 20 and by_task["listener"]["generated"] == 6
+    assert by_task["sound"]["accepted"] >= 16 and document["cost_usd"] == 0
     assert "tune-A lists are too few" in document["searches"][0]["note"] and not document["promotions"]
     assert {r["task"] for r in document["leaderboard"]} == {"sound", "listener"}
     assert 0.01 < document["smallest_detectable_lift"] < 0.5

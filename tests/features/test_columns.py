@@ -118,17 +118,18 @@ def test_mapping_predicts_warm_items_without_their_own_factors():
     assert np.abs(mapped_factors(x, linear, liked) - linear).mean() < 0.2
 
 
-def test_leave_one_out_in_closed_form_equals_refitting():
+@pytest.mark.parametrize("width", [3, 40, 384])
+def test_leave_one_out_in_closed_form_equals_refitting(width):
     rng = np.random.default_rng(3)
     liked = liked_matrix(*_clicks(rng))
-    x, target = rng.normal(size=(40, 3)), rng.normal(size=(40, 1))
+    x, target = rng.normal(size=(40, width)), rng.normal(size=(40, 1))
     place = mapped_factors(x, target, liked)
     i, rest = 5, np.arange(40) != 5
     refits = []
     scale = np.linalg.eigvalsh((x - x.mean(0)).T @ (x - x.mean(0))).mean()
     for penalty in scale * np.array([0.03, 0.1, 0.3, 1, 3, 10, 100]):
         c = x[rest] - x[rest].mean(0)
-        w = np.linalg.solve(c.T @ c + penalty * np.eye(3), c.T @ (target[rest] - target[rest].mean(0)))
+        w = np.linalg.solve(c.T @ c + penalty * np.eye(width), c.T @ (target[rest] - target[rest].mean(0)))
         refits.append(((x[i] - x[rest].mean(0)) @ w + target[rest].mean(0))[0])
     assert np.abs(np.array(refits) - place[i]).min() < 1e-6
 

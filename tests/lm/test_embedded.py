@@ -1,150 +1,130 @@
-"""The bundled model behind DSPy's own front doors: LM, Predict, decisions."""
+"""DSPy over the bundled model: text through the engine, closed questions through the chooser."""
 
-import asyncio
 import json
-from typing import Any
+import re
 
 import dspy
 import pytest
-from dspy.experimental import Choice, Noul
+from dspy.experimental import Choice, Noul, Score
 
 from tokenrec.lm.embedded import AsyncEmbeddedEngine, EmbeddedChooser, EmbeddedEngine
 from tokenrec.lm.plain import make_adapter
+from tokenrec.recipe.models import Lexicon
+from tokenrec.tasks.lexicon import pattern
 
-TASTES = ("sour", "spicy", "sweet")
-Taste = Choice[tuple((t, None) for t in TASTES)]
-SHOTS = [
-    dspy.Example(name="Lemon Tart", taste="sour"),
-    dspy.Example(name="Hot Chilli Soup", taste="spicy"),
-    dspy.Example(name="Honey Cake", taste="sweet"),
+Taste = Choice[("sour", None), ("spicy", None), ("sweet", None)]
+
+
+class Tasting(dspy.Signature):
+    """Say how each dish tastes."""
+
+    name: str = dspy.InputField()
+    taste: Taste = dspy.OutputField(desc="taste")
+    hot: Noul = dspy.OutputField(desc="whether it burns")
+
+
+class Line(dspy.Signature):
+    """Write a menu line for each dish."""
+
+    name: str = dspy.InputField()
+    line: str = dspy.OutputField()
+
+
+DEMOS = [
+    dspy.Example(name="Lemon Tart", taste="sour", hot=False).with_inputs("name"),
+    dspy.Example(name="Chilli Prawns", taste="spicy", hot=True).with_inputs("name"),
+    dspy.Example(name="Honey Cake", taste="sweet", hot=False).with_inputs("name"),
 ]
+
+
+@pytest.fixture
+def chooser(llama):
+    return EmbeddedChooser(llama, "embedded/test")
 
 
 @pytest.fixture
 def lm(llama):
     engine = EmbeddedEngine(llama, "embedded/test")
-    return dspy.LM(
-        "embedded/test", engine=engine, async_engine=AsyncEmbeddedEngine(engine), cache=False, temperature=0.0
-    )
+    return dspy.LM("embedded/test", engine=engine, async_engine=AsyncEmbeddedEngine(engine), cache=False)
 
 
-def predictor(kind: Any = Taste) -> dspy.Predict:
-    made = dspy.Predict(
-        dspy.make_signature(
-            {"name": (Any, dspy.InputField()), "taste": (kind, dspy.OutputField(desc="taste"))}, "Say how it tastes."
-        )
-    )
-    made.demos = [s.with_inputs("name") for s in SHOTS]
+def taster(demos=DEMOS):
+    made = dspy.Predict(Tasting)
+    made.demos = demos
     return made
 
 
-class Spy:
-    """A model that only keeps the prompts and answers the first choice."""
-
-    def __init__(self):
-        self.prompts = []
-
-    def choose(self, prompt, choices):
-        from tokenrec.lm.llama import Completion
-
-        self.prompts.append(prompt)
-        rest = 0.2 / max(len(choices) - 1, 1)
-        return {c: rest if i else 0.8 for i, c in enumerate(choices)}, Completion("", "stop", 10, 5, 1)
+def test_closed_outputs_come_with_probabilities(chooser):
+    hot, cold = (taster()(lm=chooser, name=n) for n in ("Hot Chilli Peppers", "Lemon Juice"))
+    assert hot.taste.value == "spicy" and cold.taste.value == "sour"
+    for made in (hot, cold):
+        assert set(made.taste.probabilities) == {"sour", "spicy", "sweet"}
+        assert sum(made.taste.probabilities.values()) == pytest.approx(1)
+    assert hot.hot.probability > cold.hot.probability
 
 
-def test_plain_text_through_dspy_lm(lm):
-    text = lm("One, two, three,", max_tokens=4)[0]
-    assert "four" in str(text)
-    assert lm.history[-1]["usage"]["completion_tokens"] <= 4
+def test_what_a_record_says_does_not_depend_on_what_was_asked_before(chooser):
+    first = taster()(lm=chooser, name="Ginger Biscuits").taste.probabilities
+    taster([])(lm=chooser, name="Something else entirely")
+    assert taster()(lm=chooser, name="Ginger Biscuits").taste.probabilities == pytest.approx(first, abs=2e-3)
 
 
-def test_typed_text_through_predict_sync_and_async(lm):
-    class Line(dspy.Signature):
-        """Write a menu line."""
+def test_bootstrapped_demos_read_as_written_ones(chooser):
+    """A demo whose answers are DSPy's own objects asks the same question as one with plain words."""
+    seen = []
+    choose = chooser.llama.choose
+
+    class Spy:
+        def choose(self, prompt, choices):
+            seen.append(prompt)
+            return choose(prompt, choices)
+
+    told = taster()(lm=chooser, name="Hot Chilli Peppers")
+    spied = EmbeddedChooser(Spy(), "embedded/test")
+    demo = dspy.Example(augmented=True, name="Hot Chilli Peppers", taste=told.taste, hot=told.hot)
+    taster([demo.with_inputs("name")])(lm=spied, name="Fig")
+    plain = dspy.Example(name="Hot Chilli Peppers", taste=told.taste.value, hot=told.hot.value)
+    taster([plain.with_inputs("name")])(lm=spied, name="Fig")
+    assert seen[0] == seen[2] and "Taste: spicy\nHot: " in seen[0] and "augmented" not in seen[0].lower()
+    assert re.search(r"Hot: (yes|no)\n", seen[0]), seen[0]
+
+
+def test_scores_and_async_answers(chooser):
+    import asyncio
+
+    class Rating(dspy.Signature):
+        """Rate it."""
 
         name: str = dspy.InputField()
-        line: str = dspy.OutputField()
+        stars: Score["bad", "fine", "great"] = dspy.OutputField(desc="stars")
 
-    schema = {
-        "type": "json_schema",
-        "json_schema": {"name": "line", "schema": {
-            "type": "object", "properties": {"line": {"type": "string", "pattern": "^(Lemons|Sugar) (and|with) eggs\\.$"}},
-            "required": ["line"], "additionalProperties": False,
-        }},
-    }  # fmt: skip
-    write = dspy.Predict(Line)
-    with dspy.context(lm=lm, adapter=make_adapter()), dspy.track_usage() as tracker:
-        config = {"response_format": schema, "max_tokens": 40}
-        said = write(name="Lemon Tart", config=config).line
-        again = asyncio.run(write.acall(name="Lemon Tart", config=config)).line
-    assert said == again and said.endswith(" eggs.")
-    assert all(e["prompt_tokens"] > 0 for many in tracker.usage_data.values() for e in many)
-
-
-def test_a_text_that_is_cut_off_says_length(llama):
-    from dspy.lm15 import Config, Message, Request, TextPart
-
-    engine = EmbeddedEngine(llama, "m")
-    request = Request(
-        model="m", messages=(Message.user([TextPart("One, two, three,")]),), config=Config(max_tokens=2)
-    )
-    done = engine.complete(request)
-    assert done.finish_reason == "length" and done.usage.output_tokens == 2
-
-
-def test_a_choice_comes_with_its_probabilities(llama):
-    chooser = EmbeddedChooser(llama, "embedded/test")
     with dspy.track_usage() as tracker:
-        taste = predictor()(name="Hot Chilli Oil", lm=chooser).taste
-    assert taste.value == "spicy" and set(taste.probabilities) == set(TASTES)
-    assert sum(taste.probabilities.values()) == pytest.approx(1)
-    assert tracker.usage_data["embedded/test"][0]["prompt_tokens"] > 0
-    assert asyncio.run(predictor().acall(name="Hot Chilli Oil", lm=chooser)).taste.value == "spicy"
+        made = asyncio.run(dspy.Predict(Rating).acall(lm=chooser, name="Lemon Tart"))
+    assert sum(made.stars.probabilities.values()) == pytest.approx(1)
+    (entry,) = tracker.usage_data["embedded/test"]
+    assert entry["prompt_tokens"] > 5 and entry["completion_tokens"] >= 1
 
 
-def test_yes_or_no_is_a_probability(llama):
-    signature = dspy.make_signature(
-        {"name": (str, dspy.InputField()), "is_sweet": (Noul, dspy.OutputField(desc="is it sweet"))}, "Is it sweet?"
-    )
-    ask = dspy.Predict(signature)
-    ask.demos = [
-        dspy.Example(name=n, is_sweet=s).with_inputs("name")
-        for n, s in (("Honey Cake", True), ("Salt Cod", False), ("Fudge", True), ("Vinegar", False))
-    ]
-    chooser = EmbeddedChooser(llama, "m")
-    sweet, salty = (ask(name=n, lm=chooser).is_sweet.probability for n in ("Sugar Candy", "Salted Anchovies"))
-    assert 0 <= salty < sweet <= 1
+def test_text_goes_through_the_engine_as_json_and_its_tokens_are_counted(lm):
+    adapter = make_adapter()
+    demo = dspy.Example(name="Borscht", line="Beetroot soup with dill.").with_inputs("name")
+    with dspy.context(lm=lm, adapter=adapter), dspy.track_usage() as tracker:
+        program = dspy.Predict(Line)
+        program.demos = [demo]
+        first = program(name="Lemon Tart", config={"max_tokens": 60, "seed": 1})
+        again = program(name="Lemon Tart", config={"max_tokens": 60, "seed": 1})
+    assert isinstance(first.line, str) and first.line == again.line
+    entries = tracker.usage_data["embedded/test"]
+    assert len(entries) >= 2 and all(e["prompt_tokens"] > 10 and e["completion_tokens"] > 2 for e in entries)
 
 
-def test_demos_read_as_words_whatever_made_them():
-    """Worked examples hold plain values, bootstrapped ones DSPy's own; the prompt shows both alike."""
-    spy = Spy()
-    chooser = EmbeddedChooser(spy, "m")
-    ask = predictor()
-    earlier = ask(name="Sorbet", lm=chooser).taste
-    ask.demos = [*ask.demos, dspy.Example(augmented=True, name="Sorbet", taste=earlier)]
-    ask(name="Toffee", lm=chooser)
-    assert spy.prompts[-1].endswith("Name: Sorbet\nTaste: sour\n\nName: Toffee\nTaste:")
-    saved = json.loads(json.dumps(ask.dump_state(), default=lambda v: v.model_dump()))
-    other = predictor()
-    other.load_state(saved)
-    other(name="Toffee", lm=chooser)
-    assert spy.prompts[-1] == spy.prompts[-2]
-
-
-def test_bootstrapped_yes_and_no_read_as_words():
-    spy = Spy()
-    signature = dspy.make_signature({"name": (str, dspy.InputField()), "main": (Noul, dspy.OutputField(desc="main"))}, "Main?")
-    ask = dspy.Predict(signature)
-    earlier = ask(name="Roast it.", lm=EmbeddedChooser(spy, "m")).main
-    ask.demos = [dspy.Example(name="Rest.", main=False), dspy.Example(augmented=True, name="Roast it.", main=earlier)]
-    ask(name="Serve.", lm=EmbeddedChooser(spy, "m"))
-    assert spy.prompts[-1] == "Main?\n\nName: Rest.\nMain: no\n\nName: Roast it.\nMain: yes\n\nName: Serve.\nMain:"
-
-
-def test_later_fields_are_read_after_the_best_of_the_earlier_ones():
-    spy = Spy()
-    fields = {"name": (str, dspy.InputField())}
-    fields |= {n: (Choice[(("a b", None), ("c", None))], dspy.OutputField(desc=n)) for n in ("first", "second_one")}
-    dspy.Predict(dspy.make_signature(fields, "Say."))(name="X\n\nName: Y", lm=EmbeddedChooser(spy, "m"))
-    assert spy.prompts == ["Say.\n\nName: X Name: Y\nFirst:", "Say.\n\nName: X Name: Y\nFirst: a b\nSecond one:"]
+def test_a_response_schema_reaches_the_model(lm):
+    allowed = pattern(Lexicon(**{"from": ["x"], "words": ["with"], "most": 2}), {"x": ["zebra", "quince"]})
+    schema = {
+        "type": "object", "properties": {"line": {"type": "string", "pattern": allowed}},
+        "required": ["line"], "additionalProperties": False,
+    }  # fmt: skip
+    form = {"type": "json_schema", "json_schema": {"name": "line", "schema": schema}}
+    with dspy.context(lm=lm, adapter=make_adapter()):
+        made = dspy.Predict(Line)(name="Lemon Tart", config={"response_format": form, "max_tokens": 40})
+    assert re.fullmatch(allowed, made.line) and json.dumps(made.line)

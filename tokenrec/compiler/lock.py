@@ -38,9 +38,12 @@ def read_lock(path: Path) -> Compiled | None:
         return None
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        return Compiled(path, {"source_id": document["source_id"], "state": document["state"], **document})
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{path}: no compiled program ({error}). Delete it and compile again") from error
+        for saved in document["state"].values():
+            saved["signature"]["instructions"], saved["demos"]
+        return Compiled(path, {"source_id": document["source_id"], **document})
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise InputError(f"{path}: no compiled program ({reason}). Delete it and compile again") from error
 
 
 def write_lock(path: Path, document: dict[str, Any]) -> None:

@@ -49,7 +49,7 @@ class UserAUC:
         centred = (vector - self.mean) / self.scale
         if not np.any(centred):
             return NO_TOKEN
-        likeness = self.profile @ centred
+        likeness = np.round(self.profile @ centred, 9)  # equal profiles are ties, whatever their rounding
         users = np.array(sorted(self.likers.get(item, ())), dtype=int)
         others = likeness[self.known]
         order = np.sort(others)

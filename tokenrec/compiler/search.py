@@ -81,6 +81,8 @@ def search(
         dspy.Example(**p.inputs, subject=p.subject).with_inputs(*[x for x in names if x in p.inputs]) for p in usable
     ]
     val, train = made[:n], _labelled(session, spec, made[n : n + BOOTSTRAP])
+    if not train:
+        return Search([], note="nothing that the incumbent wrote about the training items was accepted")
     by_subject = {p.subject: p for p in usable}
     weights = {o: weights_of(program, o) for o in spec.choices}
     done, counted, tracker = 0, Counter(), None
@@ -134,7 +136,8 @@ def search(
         found = [Proposal(c["program"], float(np.mean(c["subscores"]))) for c in best.candidate_programs]
         note = ""
     except Exception as error:  # DSPy wraps what its worker threads raise
-        found, note = [], f"the search stopped early: {(str(error) or type(error).__name__).splitlines()[0]}"
+        why = writer.redact(str(error) or type(error).__name__).splitlines()[0]
+        found, note = [], f"the search stopped early: {why}"
     finally:
         writer.meter = outer
         optimizer_noise.setLevel(level)

@@ -119,7 +119,9 @@ def user_draws(difference: np.ndarray, draws: int = 1000, seed: int = 0) -> np.n
     difference = difference[~np.isnan(difference)]
     rng = np.random.default_rng(seed)
     n = len(difference)
-    return np.array([difference[rng.integers(0, n, n)].mean() for _ in range(draws)])
+    step = max(1, 2_000_000 // max(n, 1))  # draws that are held at a time
+    sizes = [min(step, draws - done) for done in range(0, draws, step)]
+    return np.concatenate([difference[rng.integers(0, n, (size, n))].mean(axis=1) for size in sizes])
 
 
 def holm(p_values: list[float], level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:

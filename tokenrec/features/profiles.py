@@ -148,9 +148,9 @@ def mapped_factors(items: np.ndarray, item_factors: np.ndarray, liked: sparse.cs
         return out
     x_mean, y_mean = items[warm].mean(axis=0, dtype=float), item_factors[warm].mean(axis=0)
     x, y = items[warm] - x_mean, item_factors[warm] - y_mean
-    eigen, turn = np.linalg.eigh(x.T @ x)
-    eigen, turned = np.maximum(eigen, 0), x @ turn
-    scale = eigen.sum() / len(eigen) or 1.0
+    eigen, turn = _directions(x)
+    turned = x @ turn
+    scale = eigen.sum() / x.shape[1] or 1.0
     best, chosen = np.inf, None
     for penalty in scale * np.array([0.03, 0.1, 0.3, 1, 3, 10, 100]):
         weights = turned / (eigen + penalty)
@@ -163,3 +163,13 @@ def mapped_factors(items: np.ndarray, item_factors: np.ndarray, liked: sparse.cs
     out[known] = (items[known] - x_mean) @ chosen[1] + y_mean
     out[warm] = chosen[0]
     return out
+
+
+def _directions(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(float[k], float[d, k]): squared singular values and right vectors of x[n, d], from its smaller Gram matrix."""
+    if len(x) >= x.shape[1]:
+        eigen, turn = np.linalg.eigh(x.T @ x)
+        return np.maximum(eigen, 0), turn
+    eigen, left = np.linalg.eigh(x @ x.T)
+    keep = eigen > 1e-12 * eigen[-1]
+    return eigen[keep], x.T @ left[:, keep] / np.sqrt(eigen[keep])

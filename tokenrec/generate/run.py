@@ -186,11 +186,11 @@ def judge_all(
     if all(r.gate_id == gate_id for r in rows):
         return gate_id
     candidates, outputs = [], {}
+    rows = list({r.key.id: r for r in reversed(rows)}.values())[::-1]  # subjects of equal inputs share a verdict
     for row in rows:
         raw = typed_raw(spec, row.raw, row.probabilities, weights)
-        key = f"{row.key.id}:{row.subject}"
-        candidate = Candidate(key, spec.name, row.subject, raw, None, row.inputs, row.name)
-        outputs[key] = judge.read(candidate)
+        candidate = Candidate(row.key.id, spec.name, row.subject, raw, None, row.inputs, row.name)
+        outputs[row.key.id] = judge.read(candidate)
         candidates.append(candidate)
     verdicts = judge.judge(candidates)
     store.save_verdicts(

@@ -117,9 +117,9 @@ class EmbeddedChooser:
 
 
 def _demo(demo: dict, questions: dict) -> dict:
-    """A worked example, closed answers as words: yes/no for booleans."""
-    return {
-        k: ("yes" if v else "no") if k in questions and isinstance(v, bool) else v
-        for k, v in demo.items()
-        if k not in ("augmented", "rationale")
-    }
+    """A worked example, closed answers as words: yes/no for booleans, DSPy's own answers by their value."""
+    shown = {k: v for k, v in demo.items() if k not in ("augmented", "rationale")}
+    for k in questions.keys() & shown.keys():
+        value = shown[k].get("value", shown[k]) if isinstance(shown[k], dict) else shown[k]
+        shown[k] = ("yes" if value else "no") if isinstance(value, bool) else value
+    return shown

@@ -28,6 +28,11 @@ class Writer:
     free: bool = False
     replay: Path | None = None
     meter: Meter = field(default_factory=Meter)
+    secret: str | None = field(default=None, repr=False)
+
+    def redact(self, text: str) -> str:
+        """`text` without the key: servers quote it in their errors, which are stored and shown."""
+        return text.replace(self.secret, "[key]") if self.secret else text
 
     def __deepcopy__(self, memo):
         return self
@@ -86,6 +91,7 @@ def _api(name: str, config: Api, meter: Meter) -> Writer:
         settings["max_tokens"] = config.max_tokens
     if config.api_base:
         settings["api_base"] = config.api_base
+    key = None
     if config.api_key_env:
         key = os.environ.get(config.api_key_env)
         if not key:
@@ -99,4 +105,4 @@ def _api(name: str, config: Api, meter: Meter) -> Writer:
     if meter.budget.usd is not None and not (config.price or free):
         raise InputError(f"{name}: {UNPRICED}")
     lm = dspy.LM(config.model, **settings)
-    return Writer(name, config.model, lm, dspy.JSONAdapter(), price=config.price, free=free, meter=meter)
+    return Writer(name, config.model, lm, dspy.JSONAdapter(), price=config.price, free=free, meter=meter, secret=key)

@@ -18,10 +18,11 @@ def ref(text: str) -> tuple[str, str] | None:
 def input_names(task: Task) -> list[str]:
     """What the prompt calls each of `inputs`: `taste` for `$flavour.taste`, or `flavour_taste` where that is taken."""
     plain = [text for text in task.inputs if not text.startswith("$")]
+    outputs = [found[1] for text in task.inputs if (found := ref(text))]
     names = []
     for text in task.inputs:
         found = ref(text)
-        taken = found and (found[1] in plain or found[1] in task.outputs)
+        taken = found and (found[1] in plain or found[1] in task.outputs or outputs.count(found[1]) > 1)
         names.append(text if not found else "_".join(found) if taken else found[1])
     return names
 

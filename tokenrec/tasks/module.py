@@ -1,6 +1,7 @@
 """The DSPy module of an inline task (`write:` + `outputs:`), and the loading of `use:` modules."""
 
 import importlib.util
+import logging
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,8 @@ from tokenrec.errors import InputError
 from tokenrec.lm.writer import Writer
 from tokenrec.tasks.program import examples, lexicon_schema
 from tokenrec.tasks.spec import TaskSpec
+
+logging.getLogger("dspy.predict.predict").setLevel(logging.ERROR)  # it warns of every field that a record lacks
 
 
 class TaskModule(dspy.Module):

@@ -95,7 +95,7 @@ async def ask(program, spec: TaskSpec, writer: Writer, inputs: dict[str, Any], s
                 if raws:
                     answer.raw = raws[-1]
                 else:
-                    answer.error = _short(error)
+                    answer.error = _short(error, writer)
             finally:
                 entries = [e for many in tracker.usage_data.values() for e in many]
                 for entry in entries:
@@ -219,7 +219,7 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, (str, int, float, bool, list, dict, type(None))) else str(value)
 
 
-def _short(error: Exception) -> str:
-    text = str(error).strip().splitlines() or [type(error).__name__]
+def _short(error: Exception, writer: Writer) -> str:
+    text = writer.redact(str(error)).strip().splitlines() or [type(error).__name__]
     kind = "" if isinstance(error, TokenrecError) else f"{type(error).__name__}: "
     return (kind + text[0])[:300]

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tokenrec.ids import content_id
 from tokenrec.recipe.models import Output, Recipe, Task
-from tokenrec.recipe.refs import choices_of
+from tokenrec.recipe.refs import choices_of, input_names, ref
 
 
 @dataclass(frozen=True)
@@ -44,20 +44,16 @@ HISTORY = "liked"
 def task_spec(recipe: Recipe, name: str) -> TaskSpec:
     """Look up everything that task `name` refers to."""
     task = recipe.tasks[name]
-    refs = [_ref(text, task) for text in task.inputs]
+    refs = [_ref(text, called) for text, called in zip(task.inputs, input_names(task), strict=True)]
     if task.for_ == "user":
         refs.append(InputRef(HISTORY))
     choices = {o: choices_of(recipe, name, o) for o, out in task.outputs.items() if out.choices}
     return TaskSpec(recipe.name, name, task, choices, tuple(refs))
 
 
-def _ref(text: str, task: Task) -> InputRef:
-    if not text.startswith("$"):
-        return InputRef(text, field=text)
-    other, output = text[1:].split(".")
-    plain = [t for t in task.inputs if not t.startswith("$")]
-    taken = output in plain or output in task.outputs
-    return InputRef(f"{other}_{output}" if taken else output, task=other, output=output)
+def _ref(text: str, name: str) -> InputRef:
+    found = ref(text)
+    return InputRef(name, task=found[0], output=found[1]) if found else InputRef(name, field=text)
 
 
 def input_hash(inputs: dict) -> str:

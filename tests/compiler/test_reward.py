@@ -1,0 +1,92 @@
+"""userAUC against a brute-force reading of its definition."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.ranking.worlds import dataset
+from tokenrec.compiler.reward import NO_TOKEN, PENALTY, UserAUC
+from tokenrec.dataset.types import FIT, HISTORY, TEST, TUNE_A, TUNE_B
+
+
+def world(seed=0, n_users=60, n_items=24, d=4):
+    """Users who like one kind of item each, before and after."""
+    rng = np.random.default_rng(seed)
+    kind = rng.integers(0, d, n_items)
+    wants = rng.integers(0, d, n_users)
+    user, item, window = [], [], []
+    for w, n in ((HISTORY, 5), (FIT, 3), (TUNE_A, 2), (TUNE_B, 2), (TEST, 2)):
+        for u in range(n_users):
+            own = np.flatnonzero(kind == wants[u])
+            picked = rng.choice(own, min(n, len(own)), replace=False)
+            user += [u] * len(picked)
+            item += list(picked)
+            window += [w] * len(picked)
+    return dataset(user, item, window, n_users, n_items), np.eye(d)[kind] + rng.normal(0, 0.01, (n_items, d)), kind
+
+
+def test_a_perfect_text_scores_high_and_noise_half():
+    data, vectors, kind = world()
+    reward = UserAUC(data, vectors)
+    items = reward.items()
+    right = np.mean([reward.score(i, vectors[i]) for i in items])
+    wrong = np.mean([reward.score(i, vectors[np.flatnonzero(kind != kind[i])[0]]) for i in items])
+    rng = np.random.default_rng(1)
+    noise = np.mean([reward.score(i, rng.normal(size=4)) for i in items for _ in range(40)])
+    assert right > 0.85 and wrong < 0.45 and noise == pytest.approx(0.5, abs=0.06)
+
+
+def test_saying_nothing_is_worth_half_and_a_rejected_text_less():
+    data, vectors, _ = world()
+    reward = UserAUC(data, vectors)
+    item = reward.items()[0]
+    assert reward.score(item, vectors.mean(axis=0)) == NO_TOKEN
+    assert reward.score(item, None) == reward.score(item, np.full(4, np.nan)) == NO_TOKEN - PENALTY == 0.45
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10**6))
+def test_it_is_the_mean_percentile_of_the_likers(seed):
+    """Popularity cancels; ties count half; users without a profile are left out."""
+    rng = np.random.default_rng(seed)
+    n_users, n_items, d, n = 9, 7, 3, 70
+    window = rng.choice([HISTORY, FIT, TUNE_A, TUNE_B, TEST], n)
+    data = dataset(
+        rng.integers(0, n_users, n), rng.integers(0, n_items, n), window, n_users, n_items, rng.random(n) < 0.7
+    )
+    reference = rng.integers(0, 2, (n_items, d)).astype(float)
+    reference[rng.random(n_items) < 0.2] = np.nan
+    reference[0] = rng.normal(size=d)
+    reward = UserAUC(data, reference)
+    known = ~np.isnan(reference).any(axis=1)
+    mean, scale = reference[known].mean(axis=0), np.maximum(reference[known].std(axis=0), 1e-6)
+    e = data.events
+    profile = {}
+    for u in range(n_users):
+        past = [i for i, w, p, v in zip(e.item, e.window, e.positive, e.user, strict=True)
+                if v == u and p and w == HISTORY and known[i]]  # fmt: skip
+        total = sum(((reference[i] - mean) / scale for i in past), np.zeros(d))
+        if np.linalg.norm(total) > 0:
+            profile[u] = total / np.linalg.norm(total)
+    for item in reward.items(least=1):
+        vector = rng.normal(size=d)
+        like = {u: p @ ((vector - mean) / scale) for u, p in profile.items()}
+        later = {v for i, w, p, v in zip(e.item, e.window, e.positive, e.user, strict=True)
+                 if i == item and p and w in (FIT, TUNE_A) and v in profile}  # fmt: skip
+        wins = [
+            np.mean([1.0 if like[u] > like[o] + 1e-12 else 0.5 if abs(like[u] - like[o]) <= 1e-12 else 0.0
+                     for o in profile if o != u])
+            for u in later
+        ]  # fmt: skip
+        assert reward.score(item, vector) == pytest.approx(np.mean(wins), abs=0.02)
+
+
+def test_nothing_of_tune_b_or_test_is_seen():
+    data, vectors, _ = world()
+    e = data.events
+    past = e.window <= TUNE_A
+    cut = dataset(e.user[past], e.item[past], e.window[past], 60, 24)
+    whole, part = UserAUC(data, vectors), UserAUC(cut, vectors)
+    assert whole.items() == part.items()
+    assert [whole.score(i, vectors[0]) for i in whole.items()] == [part.score(i, vectors[0]) for i in part.items()]

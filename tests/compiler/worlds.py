@@ -1,0 +1,107 @@
+"""A small project whose diners choose by taste, and a model that answers well or badly by its instruction."""
+
+import random
+from pathlib import Path
+
+import numpy as np
+
+from tests.end_to_end.worlds import dishes, project
+from tokenrec.compiler.session import Session, open_session
+from tokenrec.compiler.writing import Written, write_task
+from tokenrec.features.types import Vectors
+from tokenrec.ids import unit_hash
+from tokenrec.lm.plain import make_adapter
+from tokenrec.lm.writer import Writer
+from tokenrec.recipe.load import load_recipe
+from tokenrec.report.progress import Stages
+
+TASTES = ["sweet", "spicy", "sour", "savory", "rich", "fresh"]
+RECIPE = """\
+name: tasty
+data:
+  items: {path: data/dishes.jsonl, id: dish_id, name: name, text: [name], facts: [cuisine]}
+  events: {path: data/events.csv, user: user_id, item: dish_id, time: at, value: rating, positive: ">= 4"}
+  simulated: true
+lm: {writer: WRITER}
+tasks:
+  flavour:
+    for: item
+    inputs: [name]
+    write: Guess.
+    outputs: {taste: {type: choice, choices: [sweet, spicy, sour, savory, rich, fresh]}}
+    examples: [{name: Zabaione, taste: sweet}, {name: Gazpacho, taste: fresh}]
+ranker: {seeds: 1, negatives: 20}
+compile: {tasks: [flavour], candidates: 3, budget: {calls: 240}}
+"""
+
+
+def truth(name: str) -> int:
+    return int(unit_hash("truth", name) * len(TASTES))
+
+
+class Taster:
+    """Answers DSPy's decisions: the truth where `knows(state)`, else a guess that says nothing."""
+
+    supports_decision_requests = True
+    model = "taster"
+
+    def __init__(self, knows=lambda state: "well" in state["instructions"]):
+        self.knows, self.calls = knows, 0
+
+    def __call__(self, state, questions):
+        import dspy
+
+        self.calls += 1
+        name = state["inputs"]["name"]
+        likely = truth(name) if self.knows(state) else int(unit_hash("guess", name) * len(TASTES))
+        chances = {c: 0.75 if i == likely else 0.05 for i, c in enumerate(TASTES)}
+        if tracker := dspy.settings.usage_tracker:
+            tracker.add_usage(self.model, {"prompt_tokens": 10, "completion_tokens": 1})
+        answer = {"choice": TASTES[likely], "confidence": 0.75, "probabilities": chances}
+        return {field: answer for field in questions}
+
+    async def acall(self, state, questions):
+        return self(state, questions)
+
+    def copy(self, **_):
+        return self
+
+    def dump_state(self):
+        return {"model": self.model}
+
+
+def diners(items: list[dict], users: int, each: int = 10, seed: int = 3) -> list[tuple]:
+    """Each diner has one taste and, eight times in ten, eats what has it."""
+    draw = random.Random(seed)
+    by_taste = {t: [i for i in items if truth(i["name"]) == t] for t in range(len(TASTES))}
+    rows = []
+    for u in range(users):
+        mine = by_taste[draw.randrange(len(TASTES))] or items
+        for _ in range(each):
+            dish = draw.choice(mine if draw.random() < 0.8 else items)
+            rows.append((draw.random() * 300, f"u{u:03}", dish["dish_id"], 5))
+    return [(u, d, round(t, 3), v) for t, u, d, v in sorted(rows)]
+
+
+def session(root: Path, users: int = 120, recipe: str = RECIPE, taster: Taster | None = None) -> Session:
+    """An open session with lists; raw texts say nothing, so that no encoder is needed."""
+    items = dishes(90)
+    events = diners(items, users)
+    loaded = load_recipe(project(root, items=items, events=events, recorded=[], recipe=recipe))
+    made = open_session(loaded, "run-1")
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=(len(made.dataset.item_ids), 4)).astype(np.float32)
+    made.raw = Vectors("raw_text", "text", "item", noise, [f"e{i}" for i in range(4)], False, "noise")
+    made.writer = Writer(
+        "taster", "taster/1", None, make_adapter(), chooser=taster or Taster(), serial=True, free=True,
+        meter=made.meter,
+    )  # fmt: skip
+    made.make_lists()
+    return made
+
+
+def written(made: Session) -> dict[str, Written]:
+    return {"flavour": write_task(made, "flavour", lambda report: None)}
+
+
+QUIET = Stages(None)
