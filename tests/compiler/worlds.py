@@ -40,7 +40,7 @@ def truth(name: str) -> int:
 
 
 class Taster:
-    """Answers DSPy's decisions: the truth where `knows(state)`, else a guess that says nothing."""
+    """Answers DSPy's decisions: the truth where `knows(state)`, else a guess that is right two times in three."""
 
     supports_decision_requests = True
     model = "taster"
@@ -53,7 +53,8 @@ class Taster:
 
         self.calls += 1
         name = state["inputs"]["name"]
-        likely = truth(name) if self.knows(state) else int(unit_hash("guess", name) * len(TASTES))
+        sure = self.knows(state) or unit_hash("lucky", name) < 0.6
+        likely = truth(name) if sure else int(unit_hash("guess", name) * len(TASTES))
         chances = {c: 0.75 if i == likely else 0.05 for i, c in enumerate(TASTES)}
         if tracker := dspy.settings.usage_tracker:
             tracker.add_usage(self.model, {"prompt_tokens": 10, "completion_tokens": 1})

