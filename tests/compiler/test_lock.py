@@ -49,7 +49,10 @@ def test_a_write_that_fails_leaves_the_old_lock(tmp_path, monkeypatch):
     assert read_lock(path).document == DOCUMENT
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"source_id": "s"}', '{"source_id": "s", "state": {"write": {}}}', '"x"', b"\xff\xfe"])
+BROKEN = ["", "{", "[]", "{}", '{"source_id": "s"}', '{"source_id": "s", "state": {"write": {}}}', '"x"', b"\xff\xfe"]
+
+
+@pytest.mark.parametrize("text", BROKEN)
 def test_a_broken_lock_is_named(tmp_path, text):
     path = tmp_path / "t@lm.json"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())

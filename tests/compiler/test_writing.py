@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.compiler.worlds import RECIPE, TASTES, Taster, session, truth, written
+from tests.compiler.worlds import TASTES, Taster, session, truth, written
 from tokenrec.compiler.writing import program_vectors, write_task
 from tokenrec.recipe.models import Recipe
 

@@ -11,7 +11,7 @@ import yaml
 
 from tests.end_to_end.worlds import ROOT, child, contents, sound, store, tokenrec, write
 
-DISHES, USERS = 48, 300
+DISHES, USERS = 56, 500
 
 
 def holds(document: dict) -> None:

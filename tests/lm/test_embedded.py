@@ -14,6 +14,8 @@ from tokenrec.tasks.lexicon import pattern
 
 Taste = Choice[("sour", None), ("spicy", None), ("sweet", None)]
 
+Stars = Score["bad", "fine", "great"]
+
 
 class Tasting(dspy.Signature):
     """Say how each dish tastes."""
@@ -66,7 +68,8 @@ def test_closed_outputs_come_with_probabilities(chooser):
 def test_what_a_record_says_does_not_depend_on_what_was_asked_before(chooser):
     first = taster()(lm=chooser, name="Ginger Biscuits").taste.probabilities
     taster([])(lm=chooser, name="Something else entirely")
-    assert taster()(lm=chooser, name="Ginger Biscuits").taste.probabilities == pytest.approx(first, abs=0.02)  # rounding of batches
+    again = taster()(lm=chooser, name="Ginger Biscuits").taste.probabilities
+    assert again == pytest.approx(first, abs=0.02)  # to the rounding of cached batches
 
 
 def test_bootstrapped_demos_read_as_written_ones(chooser):
@@ -96,7 +99,7 @@ def test_scores_and_async_answers(chooser):
         """Rate it."""
 
         name: str = dspy.InputField()
-        stars: Score["bad", "fine", "great"] = dspy.OutputField(desc="stars")
+        stars: Stars = dspy.OutputField(desc="stars")
 
     with dspy.track_usage() as tracker:
         made = asyncio.run(dspy.Predict(Rating).acall(lm=chooser, name="Lemon Tart"))

@@ -9,9 +9,7 @@ from tokenrec.lm.writer import Writer, open_writer
 from tokenrec.recipe.models import Budget
 
 
-@pytest.mark.parametrize(
-    "limit", [{"calls": 2}, {"lm_tokens": 24}, {"usd": 0.4}], ids=["calls", "lm_tokens", "usd"]
-)
+@pytest.mark.parametrize("limit", [{"calls": 2}, {"lm_tokens": 24}, {"usd": 0.4}], ids=["calls", "lm_tokens", "usd"])
 def test_a_limit_stops_the_next_call(limit):
     meter = Meter(Budget(**limit))
     for _ in range(2):

@@ -1,6 +1,6 @@
 """Values are data: nothing in a record can end its own block or begin another."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokenrec.lm.plain import MOST_CHARACTERS, block, head, label, value_text
@@ -13,6 +13,7 @@ values = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(values)
 def test_a_value_is_one_line(value):
     text = value_text(value)
@@ -20,6 +21,7 @@ def test_a_value_is_one_line(value):
     assert not set(text) & set("\u202a\u202b\u202d\u202e\u2066\u2067\u2068\u200e\u200f\x00\x1b")
 
 
+@settings(max_examples=50)
 @given(st.dictionaries(st.sampled_from(["name", "ingredients", "long_method"]), values))
 def test_a_record_is_one_block_with_its_own_labels(record):
     lines = block(record).split("\n")
@@ -28,6 +30,7 @@ def test_a_record_is_one_block_with_its_own_labels(record):
     assert [line.split(":")[0] for line in lines] == shown and all(lines)
 
 
+@settings(max_examples=50)
 @given(st.lists(st.fixed_dictionaries({"name": values, "taste": values}), max_size=4))
 def test_each_demo_is_one_paragraph(demos):
     full = [d for d in demos if block(d)]

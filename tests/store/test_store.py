@@ -40,9 +40,10 @@ def test_an_older_store_gets_what_it_lacks(tmp_path, monkeypatch):
 
     monkeypatch.setattr("tokenrec.store.store.MIGRATIONS", [*MIGRATIONS, m999_more])
     db = open_store(tmp_path / "s.db")
-    assert "more" in db.table_names() and db.execute("select count(*) from migrations").fetchone()[0] == len(
-        MIGRATIONS
-    ) + 1
+    assert (
+        "more" in db.table_names()
+        and db.execute("select count(*) from migrations").fetchone()[0] == len(MIGRATIONS) + 1
+    )
 
 
 def test_a_broken_migration_leaves_no_trace(tmp_path, monkeypatch):
@@ -130,8 +131,8 @@ def fill(db, program="p1", states=(("rejected", "accepted", "accepted"), ("accep
     prompts = [Prompt(f"s{i}", f"S {i}", {"n": i}, f"h{i}", None) for i in range(len(states))]
     store.save_subjects(db, "r", "t", "item", program, "lm", prompts)
     for prompt, kinds in zip(prompts, states, strict=True):
-        rows = [(Key(program, "lm", prompt.hash, n), prompt.inputs, Answer(raw=f"{program}/{n}")) for n in range(len(kinds))]
-        store.insert_answers(db, "t", None, rows)
+        keys = [Key(program, "lm", prompt.hash, n) for n in range(len(kinds))]
+        store.insert_answers(db, "t", None, [(k, prompt.inputs, Answer(raw=f"{program}/{k.sample}")) for k in keys])
     judge(db, program, states, gate)
 
 

@@ -1,7 +1,7 @@
 """From likelihoods to tags."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tasks.test_program import program
@@ -46,6 +46,7 @@ def test_or_none_says_nothing_when_nothing_stands_out():
     assert decode(output, output.choices, {"a": 0.7, "b": 0.1, "c": 0.1, "d": 0.1}, None)[0] == ["a"]
 
 
+@settings(max_examples=25)
 @given(st.lists(st.tuples(chance, chance, chance), min_size=20, max_size=30))
 def test_calibrated_batches_favour_no_choice(rows):
     """Batch calibration: over the batch each choice has the same mean, weights included."""

@@ -37,9 +37,7 @@ def test_tokens_of_another_task_are_shown_where_they_were_accepted():
 
 
 def test_references_with_one_name_do_not_cover_each_other():
-    made = recipe(
-        flavour=flavour(), scent=flavour(), card=line(inputs=["name", "$flavour.taste", "$scent.taste"])
-    )
+    made = recipe(flavour=flavour(), scent=flavour(), card=line(inputs=["name", "$flavour.taste", "$scent.taste"]))
     names = [r.name for r in task_spec(made, "card").inputs]
     assert len(set(names)) == 3, names
 

@@ -67,7 +67,7 @@ def test_an_id_is_stable():
         flavour(inputs=["name"]),
         flavour(outputs={"taste": {"type": "tags", "choices": ["sour", "sweet", "salty"], "max": 2}}),
         flavour(outputs={"taste": {"type": "tags", "choices": ["sour", "sweet", "hot"], "max": 1}}),
-        flavour(outputs={"taste": {"type": "tags", "choices": ["sour", "sweet", "hot"], "max": 2, "describe": "mouth"}}),
+        flavour(outputs={"taste": flavour()["outputs"]["taste"] | {"describe": "in the mouth"}}),
     ],
     ids=["instruction", "demos", "inputs", "choices", "limits", "description"],
 )
@@ -110,9 +110,9 @@ def test_a_state_goes_through_json_and_back(scored):
 
 
 def test_a_program_from_a_file_with_sorted_keys_shows_the_same_prompt():
-    first = program()
+    _, first, _ = program()
     state = json.loads(json.dumps(program_state(first), sort_keys=True))
-    second = program()
+    _, second, _ = program()
     load_program_state(second, state)
     shown = [[block(dict(d)) for _, p in one.named_predictors() for d in p.demos] for one in (first, second)]
     assert shown[0] == shown[1] and shown[0][0].startswith("Name:")

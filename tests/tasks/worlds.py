@@ -53,9 +53,7 @@ def dataset(n_items=6, events=()):
         np.array(user, np.int32), np.array(item, np.int32), np.array(time, float), np.full(len(rows), np.nan),
         np.array(positive, bool), np.array(window, np.int8),
     )  # fmt: skip
-    return Dataset(
-        "plants", [i["pid"] for i in items], items, [u["uid"] for u in users], users, made, "data", "time"
-    )
+    return Dataset("plants", [i["pid"] for i in items], items, [u["uid"] for u in users], users, made, "data", "time")
 
 
 def history(n=4):

@@ -90,7 +90,7 @@ def run(args: list[str]) -> int:
         return _fail(f"{text}{'' if text.endswith('?') else '.'} see {path} --help", 2, as_json)
     except click.ClickException as error:
         return _fail(error.format_message(), 2, as_json)
-    except Exception as error:  # noqa: BLE001 - the one place where every error becomes a message
+    except Exception as error:
         if debug:
             traceback.print_exc()
         if isinstance(error, TokenrecError):

@@ -152,8 +152,7 @@ def _finals(
     if not made.promotion.promoted:
         test = made.promotion
         return f"the challenger's gain is not proved ({test.delta:+.4f}, p = {test.p:.3f}, level {test.alpha:.3f})"
-    lm_id = session.db.execute("select lm_id from programs where program_id = ?", [report.program_id]).fetchone()[0]
-    store.set_current(session.db, session.recipe.name, name, report.program_id, lm_id, report.gate_id)
+    store.set_current(session.db, session.recipe.name, name, report.program_id, report.lm_id, report.gate_id)
     task.program, task.program_id, task.report = program, report.program_id, report
     task.vectors = vectors_of(session, spec, program)
     session.forget(name)

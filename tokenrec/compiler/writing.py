@@ -75,9 +75,8 @@ def program_vectors(
     session: Session, spec: TaskSpec, program, report: Report, accepted_only: bool = True
 ) -> list[Vectors]:
     """Vectors of any program's completions: a challenger's, or with rejected ones (the ungated arm)."""
-    lm_id = session.db.execute("select lm_id from programs where program_id = ?", [report.program_id]).fetchone()[0]
     best: dict[str, tuple] = {}
-    for row in store.completions_of(session.db, session.recipe.name, spec.name, report.program_id, lm_id):
+    for row in store.completions_of(session.db, session.recipe.name, spec.name, report.program_id, report.lm_id):
         usable = row.output is not None and (row.state == "accepted" or not accepted_only)
         if usable and row.subject not in best:
             best[row.subject] = (row.subject, row.output, row.probabilities)

@@ -80,7 +80,7 @@ def _judge(db, loaded: LoadedRecipe, spec: TaskSpec, row: dict[str, str], datase
                     f"run: tokenrec compile {loaded.path}"
                 )
         break  # one program, one vocabulary
-    weights = saved_weights(store.load_program(db, pid) or {}, spec)
+    weights = saved_weights(store.load_program(db, pid, lm_id) or {}, spec)
     gate_id = judge_all(db, spec.recipe, spec, weights, make_judge(loaded.recipe, spec, dataset), pid, lm_id)
     if gate_id == row["gate_id"]:
         return False

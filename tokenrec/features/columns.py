@@ -23,7 +23,6 @@ from tokenrec.features.profiles import (
 from tokenrec.features.types import Columns, Vectors
 
 
-
 def token_columns(
     vectors: Vectors,
     dataset: Dataset,

@@ -42,6 +42,7 @@ class Report:
     reject_reasons: Counter = field(default_factory=Counter)
     usage: Usage = field(default_factory=Usage)
     program_id: str = ""
+    lm_id: str = ""  # with decode parameters, as in completion keys
     gate_id: str = ""
 
 
@@ -59,8 +60,8 @@ def generate(
     """
     lm_id = writer.lm_id + "#" + content_id(spec.decode())[:8]
     pid = program_id(spec, program, writer)
-    report = Report(spec.name, subjects=len(prompts), program_id=pid)
-    saved = store.load_program(db, pid)
+    report = Report(spec.name, subjects=len(prompts), program_id=pid, lm_id=lm_id)
+    saved = store.load_program(db, pid, lm_id)
     if saved and not any(weights_of(program, o) for o in spec.choices):
         _restore_weights(program, saved)
     store.save_program(

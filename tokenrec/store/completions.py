@@ -45,13 +45,14 @@ def save_program(db, recipe: str, task: str, program_id: str, lm_id: str, instru
     with transaction(db) as sql:
         sql.execute(
             "insert into programs values (?, ?, ?, ?, ?, ?, ?)"
-            " on conflict (program_id) do update set state = excluded.state",
+            " on conflict (program_id) do update set state = excluded.state, lm_id = excluded.lm_id",
             [program_id, recipe, task, lm_id, instructions, canonical_json(state), now()],
         )
 
 
-def load_program(db, program_id: str) -> dict | None:
-    row = db.execute("select state from programs where program_id = ?", [program_id]).fetchone()
+def load_program(db, program_id: str, lm_id: str) -> dict | None:
+    """The saved state; None when the program last wrote with another model, whose calibration would not fit."""
+    row = db.execute("select state from programs where program_id = ? and lm_id = ?", [program_id, lm_id]).fetchone()
     return json.loads(row[0]) if row else None
 
 
