@@ -115,7 +115,9 @@ class Project(Model):
     def _names(cls, models):
         for name in models:
             if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]*", name):
-                raise ValueError(f'"{name}" cannot name a model. use letters, digits, _ . and -, beginning with a letter')
+                raise ValueError(
+                    f'"{name}" cannot name a model. use letters, digits, _ . and -, beginning with a letter'
+                )
         return models
 
 
@@ -197,7 +199,9 @@ def resolve_model(loaded: LoadedProject, name: str) -> ModelConfig:
         raise InputError(f'"{name}" is no model of {FILE}. {nearest(name, list(named))} '
                          f"else write provider/model, the path of a .gguf file, or define it under models: in {FILE}")
     if isinstance(model, Api) and model.api_key_env is None:
-        return model.model_copy(update={"api_key_env": None if model.api_base else PROVIDERS.get(model.model.split("/")[0])})
+        return model.model_copy(
+            update={"api_key_env": None if model.api_base else PROVIDERS.get(model.model.split("/")[0])}
+        )
     path = getattr(model, "path", None)
     if path is None:
         return model

@@ -37,7 +37,7 @@ def grade() -> dict:
         current = store.current(db, loaded.recipe.name, task)
         if spec.subject != "item" or not spec.choices or not current:
             continue
-        weights = saved_weights(store.load_program(db, current["program_id"]), spec)
+        weights = saved_weights(store.load_program(db, current["program_id"], current["lm_id"]), spec)
         rows = list(store.token_rows(db, loaded.recipe.name, task))
         for field, choices in spec.choices.items():
             truth = [labels[s][field] for s, _, _ in rows]

@@ -22,7 +22,10 @@ DEFECT = 70
 
 COMMANDS = {  # name: (module:attribute, first line of its help)
     "compile": ("tokenrec.cli.compile:command", "Write texts, gate them, rank with them, and say which prompts help."),
-    "eval": ("tokenrec.cli.eval:command", "Noise and hallucination rates of a recipe's texts, before and after the gates."),
+    "eval": (
+        "tokenrec.cli.eval:command",
+        "Noise and hallucination rates of a recipe's texts, before and after the gates.",
+    ),
     "recipe": ("tokenrec.cli.recipe:group", "Check a recipe, or print its JSON Schema."),
     "init": ("tokenrec.cli.init:command", "Make a project that runs as it is."),
     "doctor": ("tokenrec.cli.doctor:command", "Say which models this machine could use, and what each is good for."),

@@ -48,7 +48,15 @@ class Judge:
 
     def _rules(self, output: Output) -> Rules:
         shown = (self.instruction, self.examples, self.terms)
-        return Rules(output.min_words, output.max_words, self.task.language, output.ground, *shown, output.extract, output.lexicon)
+        return Rules(
+            output.min_words,
+            output.max_words,
+            self.task.language,
+            output.ground,
+            *shown,
+            output.extract,
+            output.lexicon,
+        )
 
     @property
     def gate_id(self) -> str:

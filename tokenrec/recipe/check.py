@@ -12,7 +12,11 @@ from tokenrec.recipe.models import Data, Recipe, Task
 from tokenrec.recipe.refs import choices_of, ref, task_order
 
 Fault = tuple[tuple, str]  # path in the recipe, "what is wrong. what to do"
-TAKEN = {"tokens": "the arm raw_text+tokens means all tasks", "raw_text": "it names an arm", "behaviour": "it names an arm"}
+TAKEN = {
+    "tokens": "the arm raw_text+tokens means all tasks",
+    "raw_text": "it names an arm",
+    "behaviour": "it names an arm",
+}
 
 
 def check_recipe(recipe: Recipe, broken: set[str]) -> Iterator[Fault]:
@@ -32,7 +36,10 @@ def check_recipe(recipe: Recipe, broken: set[str]) -> Iterator[Fault]:
     except CycleError as error:
         circle = error.args[1][::-1]
         if len(circle) > 2:  # a task that reads itself is reported at its input
-            yield ("tasks", circle[0]), f"{' → '.join(circle)} is a circle: each waits for the next. take one $ input out"
+            yield (
+                ("tasks", circle[0]),
+                f"{' → '.join(circle)} is a circle: each waits for the next. take one $ input out",
+            )
     known = [*recipe.tasks, *broken]
     for i, name in enumerate(recipe.compile.tasks):
         if name not in known:
@@ -76,7 +83,9 @@ def _inputs(recipe: Recipe, name: str, broken: set[str]) -> Iterator[Fault]:
     if task.for_ == "user" and "liked" in task.outputs:
         yield (*at, "outputs", "liked"), "is the name by which the prompt shows the history. give it another name"
     shown = [((*at, "inputs", i), text, False) for i, text in enumerate(task.inputs)]
-    shown += [((*at, "history", "show", i), text, True) for i, text in enumerate(task.history.show if task.history else [])]
+    shown += [
+        ((*at, "history", "show", i), text, True) for i, text in enumerate(task.history.show if task.history else [])
+    ]
     for path, text, of_items in shown:
         if (of_items, text) in seen:
             yield path, f"{text} is named twice. remove one"
@@ -155,7 +164,10 @@ def _privacy(recipe: Recipe, name: str) -> Iterator[Fault]:
     advice = "add it to privacy.send, or take it out here"
     for i, text in enumerate(task.inputs):
         if not text.startswith("$") and text not in send and (task.for_ == "item" or recipe.data and recipe.data.users):
-            yield ("tasks", name, "inputs", i), f"{text} would go to an LM, and privacy.send does not allow it. {advice}"
+            yield (
+                ("tasks", name, "inputs", i),
+                f"{text} would go to an LM, and privacy.send does not allow it. {advice}",
+            )
     if task.for_ != "user":
         return
     for i, text in enumerate(task.history.show if task.history else []):

@@ -1,5 +1,6 @@
 """A recipe file → a checked Recipe, or every fault of the file at once."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,14 +68,10 @@ def _sound_parts(document: Document) -> tuple[Recipe, set[str]]:
     for key, field in Recipe.model_fields.items():
         if key in ("name", "about", "tasks") or key not in document.value:
             continue
-        try:
+        with suppress(ValidationError):
             parts[key] = field.annotation.model_validate(document.value[key], strict=True)
-        except ValidationError:
-            pass
     tasks = document.value.get("tasks")
     for name, value in (tasks.items() if isinstance(tasks, dict) else ()):
-        try:
+        with suppress(ValidationError):
             parts["tasks"][name] = Task.model_validate(value, strict=True)
-        except ValidationError:
-            pass
     return Recipe.model_construct(**parts), set(tasks or {}) - set(parts["tasks"]) if isinstance(tasks, dict) else set()

@@ -25,7 +25,9 @@ class ItemsFile(Model):
     id: str
     text: list[str] = Field(min_length=1, description="Fields that say what the item is; the raw_text arm embeds them.")
     facts: list[str] = Field(default=[], description="Further fields that may be shown and checked against.")
-    name: str | None = Field(default=None, description="Field that people call the item by; the first text field unless said.")
+    name: str | None = Field(
+        default=None, description="Field that people call the item by; the first text field unless said."
+    )
     where: str | None = Field(default=None, description="Keep only records in which this field is not empty.")
 
 
@@ -45,8 +47,12 @@ class EventsFile(Model):
     item: str
     time: str | None = Field(default=None, description="Dates, timestamps or any increasing order.")
     value: str | None = Field(default=None, description="Rating, count, ...")
-    positive: Comparison | None = Field(default=None, description='Which values are likes, e.g. ">= 4"; every event unless said.')
-    none_value: float | None = Field(default=None, description="A value that means none was given (Food.com: 0); such rows are no likes.")
+    positive: Comparison | None = Field(
+        default=None, description='Which values are likes, e.g. ">= 4"; every event unless said.'
+    )
+    none_value: float | None = Field(
+        default=None, description="A value that means none was given (Food.com: 0); such rows are no likes."
+    )
     test: str | None = Field(default=None, description="With split given: the published test file.")
 
 
@@ -82,13 +88,17 @@ class Data(Model):
     labels: LabelsFile | None = None
     split: Split = Split()
     simulated: bool = Field(default=False, description="Say SIMULATED wherever these users are shown.")
-    most_users: int | None = Field(default=None, ge=2, description="Keep this many users, chosen by hash: for a quick look.")
+    most_users: int | None = Field(
+        default=None, ge=2, description="Keep this many users, chosen by hash: for a quick look."
+    )
 
 
 class Objective(Model):
     metric: Metric = "ndcg@10"
     slice: Literal["all", "cold_items", "sparse_users", "warm"] = "all"
-    margin: float | None = Field(default=None, gt=0, description="Lift that would not matter; 1% of raw_text unless said.")
+    margin: float | None = Field(
+        default=None, gt=0, description="Lift that would not matter; 1% of raw_text unless said."
+    )
 
 
 class Models(Model):
@@ -102,8 +112,14 @@ class Models(Model):
 class Lexicon(Model):
     """A text that may only be put together from the record's own entries and a few joining words."""
 
-    from_: list[str] = Field(alias="from", min_length=1, description="Inputs whose entries (list items, or words) may be used.")
-    words: list[str] = Field(min_length=1, description="What may stand between two entries: with, and, ... The first one follows `begin`, the others stand between entries.")
+    from_: list[str] = Field(
+        alias="from", min_length=1, description="Inputs whose entries (list items, or words) may be used."
+    )
+    words: list[str] = Field(
+        min_length=1,
+        description="What may stand between two entries: with, and, ... "
+        "The first one follows `begin`, the others stand between entries.",
+    )
     begin: str | None = Field(default=None, description="Input that the text begins with, such as the name.")
     most: int = Field(default=3, ge=1, description="Most entries in one text, the beginning not counted.")
 
@@ -119,10 +135,16 @@ class Output(Model):
     max_words: int | None = Field(default=None, ge=1)
     min_words: int = Field(default=1, ge=0)
     grounding: Literal["closed", "open", "none"] | None = Field(
-        default=None, description="closed: every claim must follow from the inputs (default for text); open: world knowledge is wanted (default for tags); none: not judged."
+        default=None,
+        description="closed: every claim must follow from the inputs (default for text); "
+        "open: world knowledge is wanted (default for tags); none: not judged.",
     )
-    extract: bool = Field(default=False, description="text: whole sentences taken over from an input; shorter than it, and no copy.")
-    lexicon: Lexicon | None = Field(default=None, description="text: written from the record's own entries only; small models need it.")
+    extract: bool = Field(
+        default=False, description="text: whole sentences taken over from an input; shorter than it, and no copy."
+    )
+    lexicon: Lexicon | None = Field(
+        default=None, description="text: written from the record's own entries only; small models need it."
+    )
     describe: str = Field(default="", description="What the field means; the prompt shows it.")
 
     @model_validator(mode="after")
@@ -176,12 +198,16 @@ class Task(Model):
     for_: Literal["item", "user"] = Field(alias="for")
     inputs: list[str] = Field(default=[], description="Fields of the record, or $task.output.")
     write: str | None = Field(default=None, description="The instruction, in a sentence or a few.")
-    use: str | None = Field(default=None, description="A DSPy module instead: name.Class (built-in) or ./file.py:Class.")
+    use: str | None = Field(
+        default=None, description="A DSPy module instead: name.Class (built-in) or ./file.py:Class."
+    )
     outputs: dict[Name, Output] = Field(min_length=1)
     examples: list[dict[str, Any]] = Field(default=[], description="Worked examples: input and output fields by name.")
     history: History | None = None
     subjects: Subjects | None = None
-    samples: int = Field(default=1, ge=1, le=8, description="Best of n: another answer is asked for while the gates reject.")
+    samples: int = Field(
+        default=1, ge=1, le=8, description="Best of n: another answer is asked for while the gates reject."
+    )
     temperature: float = Field(default=0.0, ge=0, le=2)
     max_tokens: int | None = Field(default=None, ge=1)
     language: str = "en"
@@ -202,7 +228,9 @@ class Ranker(Model):
     k: int = Field(default=10, ge=1)
     candidates: list[Literal["popular", "item_knn", "text"]] = ["popular", "item_knn", "text"]
     seeds: int = Field(default=3, ge=1, le=20)
-    negatives: int = Field(default=100, ge=1, description="Negatives a list when fitting; every candidate is scored when measuring.")
+    negatives: int = Field(
+        default=100, ge=1, description="Negatives a list when fitting; every candidate is scored when measuring."
+    )
 
 
 class Budget(Model):
@@ -214,7 +242,9 @@ class Budget(Model):
 
 class Compile(Model):
     optimizer: Literal["none", "bootstrap_random"] = "bootstrap_random"
-    tasks: list[str] = Field(default=[], description="Tasks whose prompts are searched; item tasks with closed vocabularies unless said.")
+    tasks: list[str] = Field(
+        default=[], description="Tasks whose prompts are searched; item tasks with closed vocabularies unless said."
+    )
     budget: Budget = Budget(calls=300)
     candidates: int = Field(default=3, ge=1, description="Programs that the search proposes a task.")
     finalists: int = Field(default=1, ge=1, le=3)

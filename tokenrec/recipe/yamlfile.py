@@ -279,5 +279,8 @@ def _syntax(error: yaml.MarkedYAMLError, rows: list[str]) -> tuple[int, str]:
     if "could not find expected ':'" in problem:
         return opened, 'has text where "key: value" should be. add the colon and a space after it, or the indentation'
     if "block" in (error.context or ""):
-        return line, f"{problem}. keys of one level start in the same column, and text after a closing quote is an error"
+        return (
+            line,
+            f"{problem}. keys of one level start in the same column, and text after a closing quote is an error",
+        )
     return line, f"{problem}. put quotes around text with special characters, and check the indentation"

@@ -120,8 +120,12 @@ def load_used(spec: TaskSpec, writer: Writer, root: Path | None):
         else:
             raise ImportError(f"there is no built-in program {where}")
         kind = getattr(module, name)
-    except (ImportError, AttributeError, FileNotFoundError, SyntaxError) as error:
-        raise InputError(f"use: {spec.task.use} can't be loaded: {error}") from error
+    except Exception as error:  # a user's file may raise anything
+        raise InputError(f"use: {spec.task.use} can't be loaded: {type(error).__name__}: {error}") from error
     if not (isinstance(kind, type) and issubclass(kind, dspy.Module)):
         raise InputError(f"use: {spec.task.use} is no dspy.Module. Write a class that takes (spec, writer)")
-    return kind(spec, writer)
+    try:
+        return kind(spec, writer)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise InputError(f"use: {spec.task.use} can't be made from (spec, writer): {reason}") from error
