@@ -40,20 +40,20 @@ def truth(name: str) -> int:
 
 
 class Taster:
-    """Answers DSPy's decisions: the truth where `knows(state)`, else a guess that is right two times in three."""
+    """Answers DSPy's decisions: the truth where `knows(state)`, else a guess with a share of `luck`."""
 
     supports_decision_requests = True
     model = "taster"
 
-    def __init__(self, knows=lambda state: "well" in state["instructions"]):
-        self.knows, self.calls = knows, 0
+    def __init__(self, knows=lambda state: "well" in state["instructions"], luck: float = 0.6):
+        self.knows, self.luck, self.calls = knows, luck, 0
 
     def __call__(self, state, questions):
         import dspy
 
         self.calls += 1
         name = state["inputs"]["name"]
-        sure = self.knows(state) or unit_hash("lucky", name) < 0.6
+        sure = self.knows(state) or unit_hash("lucky", name) < self.luck
         likely = truth(name) if sure else int(unit_hash("guess", name) * len(TASTES))
         chances = {c: 0.75 if i == likely else 0.05 for i, c in enumerate(TASTES)}
         if tracker := dspy.settings.usage_tracker:
@@ -84,10 +84,12 @@ def diners(items: list[dict], users: int, each: int = 10, seed: int = 3) -> list
     return [(u, d, round(t, 3), v) for t, u, d, v in sorted(rows)]
 
 
-def session(root: Path, users: int = 120, recipe: str = RECIPE, taster: Taster | None = None) -> Session:
+def session(
+    root: Path, users: int = 120, n_dishes: int = 90, each: int = 10, recipe: str = RECIPE, taster: Taster | None = None
+) -> Session:
     """An open session with lists; raw texts say nothing, so that no encoder is needed."""
-    items = dishes(90)
-    events = diners(items, users)
+    items = dishes(n_dishes)
+    events = diners(items, users, each)
     loaded = load_recipe(project(root, items=items, events=events, recorded=[], recipe=recipe))
     made = open_session(loaded, "run-1")
     rng = np.random.default_rng(0)

@@ -1,6 +1,7 @@
 """`use:` modules: the user's own file, the built-in digest, and whatever can be wrong with them."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -74,7 +75,7 @@ class LongIsMain:
         ("Rinse. Boil the rice for twelve minutes. Stir. Let it rest under a lid.",
          "Boil the rice for twelve minutes. Let it rest under a lid."),
         (["Rinse", "Boil the rice for twelve minutes", "Stir", "Serve"],
-         "Boil the rice for twelve minutes. Rinse."),
+         "Rinse. Boil the rice for twelve minutes."),
         ("洗米。把米饭煮十二分钟直到变软。", "把米饭煮十二分钟直到变软。"),
         ("Only one step", "Only one step"),
     ],
@@ -84,5 +85,4 @@ def test_a_digest_is_made_of_the_texts_own_sentences_in_order(parts, kept):
     task = spec("digest.KeySentences", inputs=["name", "parts"])
     answer = asyncio.run(ask(make_program(task, at), task, at, {"name": "Rice", "parts": parts}))
     assert not answer.error
-    said = answer.raw.removeprefix('{"line":"').removesuffix('"}')
-    assert set(said.split(". ")) == set(kept.split(". ")) or said == kept
+    assert json.loads(answer.raw) == {"line": kept}

@@ -86,7 +86,7 @@ def sample_events(plants: str, seed: int = 7) -> str:
         for _ in range(8 + int(draw() * 7)):
             left = [i["plant_id"] for i in items if i["plant_id"] not in bought]
             weights = [fashion[p] * appeal[p] for p in left]
-            mark, plant = draw() * sum(weights), left[0]
+            mark = draw() * sum(weights)
             for plant, weight in zip(left, weights, strict=True):  # noqa: B007 - the one it stops at is bought
                 mark -= weight
                 if mark <= 0:

@@ -42,11 +42,14 @@ class UserAUC:
         """Items that enough users liked later to be scored."""
         return sorted(i for i, users in self.likers.items() if len(users) >= least)
 
-    def score(self, item: int, vector: np.ndarray | None) -> float:
-        """In [0, 1]: .5 says nothing, 1 puts every user who liked the item above all others."""
+    def score(self, item: int, vector: np.ndarray | None, mean=None, scale=None) -> float:
+        """In [0, 1]: .5 says nothing, 1 puts every user who liked the item above all others.
+
+        `mean` and `scale` (float[d]) are those of the program's own texts, the incumbent's unless given.
+        """
         if vector is None or np.isnan(vector).any():
             return NO_TOKEN - PENALTY
-        centred = (vector - self.mean) / self.scale
+        centred = (vector - (self.mean if mean is None else mean)) / (self.scale if scale is None else scale)
         if not np.any(centred):
             return NO_TOKEN
         likeness = np.round(self.profile @ centred, 9)  # equal profiles are ties, whatever their rounding

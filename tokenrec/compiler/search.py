@@ -22,7 +22,7 @@ from tokenrec.ids import unit_hash
 from tokenrec.lm.meter import Meter
 from tokenrec.store import completions as store
 from tokenrec.tasks.inputs import Prompt
-from tokenrec.tasks.program import decode, examples, typed_answer, weights_of
+from tokenrec.tasks.program import examples, typed_answer, weights_of
 from tokenrec.tasks.spec import TaskSpec
 
 MOST_EXAMPLES = 100
@@ -55,7 +55,7 @@ def search(
 
     BootstrapFewShotWithRandomSearch mixes the recipe's worked examples with demonstrations bootstrapped from the
     incumbent's best-scoring answers.
-    Stays inside `compile.budget`; every program is scored on the same items.
+    Stays inside `compile.budget`; every program is scored on the same items, each with its own calibration.
     """
     import dspy
     from dspy.teleprompt import BootstrapFewShotWithRandomSearch
@@ -87,6 +87,7 @@ def search(
     by_subject = {p.subject: p for p in usable}
     weights = {o: weights_of(program, o) for o in spec.choices}
     done, counted, tracker = 0, Counter(), None
+    answers: list[tuple[int, list | None]] = []  # (item, parts) of every evaluated answer, program after program
 
     def count() -> None:
         """Put what was used since the last count on the meter."""
@@ -103,8 +104,10 @@ def search(
             return 0.0
         progress(done, options.candidates * (n + BOOTSTRAP // 2))
         prompt = by_subject[example.subject]
-        vector = _vector(session, spec, judge, prompt, prediction, weights)
-        return reward.score(code[example.subject], vector)
+        parts = _parts(session, spec, judge, prompt, prediction, weights)
+        if trace is None:  # an evaluation; bootstrapping gives its trace
+            answers.append((code[example.subject], parts))
+        return reward.score(code[example.subject], _joined(parts))
 
     incumbent = float(np.mean([reward.score(code[e.subject], _stored(reference, code[e.subject])) for e in val]))
     typical = float(
@@ -134,7 +137,10 @@ def search(
                 valset=val,
                 restrict=range(options.candidates),
             )
-        found = [Proposal(c["program"], float(np.mean(c["subscores"]))) for c in best.candidate_programs]
+        found = [
+            Proposal(c["program"], _calibrated_score(reward, answers[c["seed"] * n : (c["seed"] + 1) * n]))
+            for c in best.candidate_programs
+        ]
         note = ""
     except Exception as error:  # DSPy wraps what its worker threads raise
         why = writer.redact(_stop(meter) or str(error) or type(error).__name__).splitlines()[0]
@@ -175,10 +181,9 @@ def _stored(reference: np.ndarray, item: int) -> np.ndarray | None:
     return None if np.isnan(reference[item]).any() else reference[item]
 
 
-def _vector(
-    session: Session, spec: TaskSpec, judge: Judge, prompt: Prompt, prediction, weights: dict
-) -> np.ndarray | None:
-    """The columns that an answer would become, None when a gate rejects it."""
+def _parts(session: Session, spec: TaskSpec, judge: Judge, prompt: Prompt, prediction, weights: dict) -> list | None:
+    """What an answer says, output by output, None when a gate rejects it: (raw probabilities, weights) of scored
+    outputs, (columns, None) of the others."""
     raw, probabilities = typed_answer(spec, prediction, [])
     raw = typed_raw(spec, raw, probabilities, weights)
     candidate = Candidate("", spec.name, prompt.subject, raw, None, prompt.inputs, prompt.name)
@@ -186,14 +191,44 @@ def _vector(
         return None
     answer, parts = json.loads(raw), []
     for name, output in spec.outputs.items():
-        if name in spec.choices and probabilities and name in probabilities:
-            likely = decode(output, spec.choices[name], probabilities[name], weights.get(name))[1]
-            parts.append(np.array([likely[c] for c in spec.choices[name]]))
-        elif name in spec.choices:
+        choices = spec.choices.get(name)
+        if choices and probabilities and name in probabilities:
+            by = weights.get(name) or {}
+            row = np.array([probabilities[name][c] for c in choices])
+            parts.append((row, np.array([by.get(c, 1.0) for c in choices])))
+        elif choices:
             said = answer[name] if isinstance(answer[name], list) else [answer[name]]
-            parts.append(np.array([float(c in said) for c in spec.choices[name]]))
+            parts.append((np.array([float(c in said) for c in choices]), None))
         elif output.type == "number":
-            parts.append(np.array([float(answer[name])]))
+            parts.append((np.array([float(answer[name])]), None))
         else:
-            parts.append(session.encoder.encode(session.db, [answer[name]])[0])
-    return np.concatenate(parts)
+            parts.append((session.encoder.encode(session.db, [answer[name]])[0], None))
+    return parts
+
+
+def _joined(parts: list | None, own: list | None = None) -> np.ndarray | None:
+    """The columns that an answer would become; `own` are weights to calibrate with instead of the incumbent's."""
+    if parts is None:
+        return None
+    columns = []
+    for i, (row, weights) in enumerate(parts):
+        if weights is not None:
+            row = row * (weights if own is None else own[i])
+            row = row / max(row.sum(), 1e-12)
+        columns.append(row)
+    return np.concatenate(columns)
+
+
+def _calibrated_score(reward: UserAUC, answers: list[tuple[int, list | None]]) -> float:
+    """Mean completion score of one program, calibrated and centred on its own answers.
+
+    By the incumbent's calibration every other prompt would look worse than it is: it has other habits.
+    """
+    kept = [parts for _, parts in answers if parts is not None]
+    if not kept:
+        return reward.score(0, None)
+    own = [1 / np.maximum(np.mean([p[i][0] for p in kept], axis=0), 1e-6) for i in range(len(kept[0]))]
+    vectors = [_joined(parts, own) for _, parts in answers]
+    matrix = np.array([v for v in vectors if v is not None])
+    mean, scale = matrix.mean(axis=0), np.maximum(matrix.std(axis=0), 1e-6)
+    return float(np.mean([reward.score(item, v, mean, scale) for (item, _), v in zip(answers, vectors, strict=True)]))
