@@ -73,6 +73,9 @@ def kitchen(root):
     for name, task in recipe["tasks"].items():
         if name != "flavour":
             task["subjects"] = {**task.get("subjects", {}), "most": 4}
+    flavour = recipe["tasks"]["flavour"]
+    del flavour["outputs"]["texture"]
+    flavour["examples"] = [{k: v for k, v in e.items() if k != "texture"} for e in flavour["examples"]]
     recipe["data"]["most_users"] = USERS
     recipe["ranker"] |= {"seeds": 1, "negatives": 10}
     recipe["compile"] |= {"candidates": 2, "tasks": ["flavour"], "budget": {"calls": 140}}

@@ -137,8 +137,14 @@ def search(
                 valset=val,
                 restrict=range(options.candidates),
             )
+        whole = len(answers) == options.candidates * n  # DSPy leaves out the examples that raised
         found = [
-            Proposal(c["program"], _calibrated_score(reward, answers[c["seed"] * n : (c["seed"] + 1) * n]))
+            Proposal(
+                c["program"],
+                _calibrated_score(reward, answers[c["seed"] * n : (c["seed"] + 1) * n])
+                if whole
+                else float(np.mean(c["subscores"])),
+            )
             for c in best.candidate_programs
         ]
         note = ""
