@@ -1,5 +1,6 @@
 """Arms: the same ranker, lists, candidates and seeds on different blocks of columns, measured alike."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -49,15 +50,16 @@ def measure_arms(
 
     `blocks` holds each block's columns for the fit and the test lists; `arms` names the blocks of each arm.
     Seed for seed, all arms see the same sampled negatives; the seeds' scores are averaged
-    (`ranker.average`). Arms of the same blocks are trained once. `on_progress(arm, done, total)` is called after
+    (`ranker.average`). Arms of the same numbers are trained once. `on_progress(arm, done, total)` is called after
     each training. Blocks are shared between arms: only the sampled fit rows of one arm are copied at a time.
     """
     tie = tie_order(dataset.item_ids)
     result = ArmScores(lists_test)
     done, total = 0, len(arms) * len(seeds)
-    first: dict[tuple[str, ...], str] = {}
+    first: dict[tuple[bytes, ...], str] = {}
+    digests = {name: _digest(blocks[name]) for name in {n for names in arms.values() for n in names}}
     for arm, names in arms.items():
-        same = first.setdefault(tuple(names), arm)
+        same = first.setdefault(tuple(digests[n] for n in names), arm)
         if same != arm:
             result.scores[arm], result.ranks[arm] = result.scores[same], result.ranks[same]
             done += len(seeds)
@@ -75,3 +77,12 @@ def measure_arms(
         result.scores[arm] = average(each, lists_test)
         result.ranks[arm] = relevant_ranks(result.scores[arm], lists_test, tie)
     return result
+
+
+def _digest(block: tuple[Columns, Columns]) -> bytes:
+    """Equal for blocks of equal numbers: where a gate rejects nothing, `ungated` has the tokens' own."""
+    digest = hashlib.blake2b()
+    for columns in block:
+        digest.update(repr(columns.matrix.shape).encode())
+        digest.update(np.ascontiguousarray(columns.matrix))
+    return digest.digest()
