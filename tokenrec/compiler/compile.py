@@ -27,7 +27,7 @@ def compile_recipe(
     loaded: LoadedRecipe, stages, *, optimizer: str | None = None, force: bool = False, budget: Budget | None = None,
     most_users: int | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """The main job. Returns the JSON document of `tokenrec compile --json`, with `details` for the report.
+    """The main job. Returns the JSON document of `tokenrec compile --json`.
 
     Raises InputError, BudgetStop, ServiceError; whatever was finished before is in the store.
     """

@@ -56,7 +56,7 @@ def _arms(session: Session, written: dict[str, Written], usable: dict[str, Writt
         )
         return source
 
-    block("raw_text", [session.raw])
+    blocks["raw_text"] = tuple(session.columns("raw_text", w, [session.raw]) for w in (FIT, TEST))
     base = ["behaviour", "raw_text"]
     arms = {"behaviour": ["behaviour"], "raw_text": base}
     for name, w in usable.items():

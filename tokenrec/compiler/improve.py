@@ -94,7 +94,6 @@ def _finals(
     """Write all subjects with each finalist, score it by *lite*, test the best one for promotion."""
     task, spec = written[name], written[name].spec
     metric, slice = session.recipe.objective.metric, session.recipe.objective.slice
-    raw = {w: session.columns("raw_text", w, [session.raw]) for w in (FIT, TUNE_A, TUNE_B)}
     with stages.stage("lite", 1 + len(programs)) as bar:
         margin_fit, margin_tune = margins(
             session.behaviour(FIT), session.lists[FIT], session.behaviour(TUNE_A), session.settings
@@ -129,7 +128,7 @@ def _finals(
     with stages.stage("promotion on tune-B", 10) as bar:
         blocks: dict[str, Any] = {
             "behaviour": tuple(session.behaviour(w) for w in (FIT, TUNE_B)),
-            "raw_text": (raw[FIT], raw[TUNE_B]),
+            "raw_text": tuple(session.columns("raw_text", w, [session.raw]) for w in (FIT, TUNE_B)),
         }
         items = [v for w in written.values() if w.spec.subject == "item" and w.spec.name != name for v in w.vectors]
         others = []

@@ -109,10 +109,12 @@ def search(
             answers.append((code[example.subject], parts))
         return reward.score(code[example.subject], _joined(parts))
 
-    incumbent = float(np.mean([reward.score(code[e.subject], _stored(reference, code[e.subject])) for e in val]))
-    typical = float(
-        np.quantile([reward.score(code[e.subject], _stored(reference, code[e.subject])) for e in train], 0.75)
-    )
+    def stored_score(example) -> float:
+        item = code[example.subject]
+        return reward.score(item, reference[item])  # NaN where nothing was accepted, which scores as a rejection
+
+    incumbent = float(np.mean([stored_score(e) for e in val]))
+    typical = float(np.quantile([stored_score(e) for e in train], 0.75))
     optimizer_noise = logging.getLogger("dspy")
     level = optimizer_noise.level
     optimizer_noise.setLevel(logging.CRITICAL)
@@ -181,10 +183,6 @@ def _labelled(session: Session, spec: TaskSpec, made: list) -> list:
     """Training items with what the incumbent wrote, where it was accepted."""
     written = store.tokens(session.db, session.recipe.name, spec.name)
     return [e.copy(**written[e.subject]) for e in made if e.subject in written]
-
-
-def _stored(reference: np.ndarray, item: int) -> np.ndarray | None:
-    return None if np.isnan(reference[item]).any() else reference[item]
 
 
 def _parts(session: Session, spec: TaskSpec, judge: Judge, prompt: Prompt, prediction, weights: dict) -> list | None:

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from tokenrec.compiler.lock import lock_path, read_lock
 from tokenrec.compiler.session import Session
 from tokenrec.features.types import Vectors
@@ -87,8 +85,3 @@ def program_vectors(
 
 def _weights(spec: TaskSpec, program) -> dict:
     return {o: weights_of(program, o) for o in spec.choices}
-
-
-def covered(vectors: list[Vectors]) -> int:
-    """Subjects that have any token."""
-    return int(sum((~np.isnan(v.matrix).all(axis=1)).sum() for v in vectors[:1]))

@@ -5,7 +5,6 @@ unchanged one asks nothing. Answers are stored before they are judged; failures 
 """
 
 import asyncio
-import itertools
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -64,16 +63,14 @@ def generate(
     saved = store.load_program(db, pid, lm_id)
     if saved and not any(weights_of(program, o) for o in spec.choices):
         _restore_weights(program, saved)
-    store.save_program(
-        db, recipe, spec.name, pid, lm_id, spec.task.write or spec.task.use or "", program_state(program)
-    )
+    _save(db, recipe, spec, program, pid, lm_id)
     store.save_subjects(db, recipe, spec.name, spec.subject, pid, lm_id, prompts)
     try:
         asyncio.run(_fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, concurrency, progress, report))
     finally:
         if run:
             store.add_spend(db, run, spec.name, "generate", writer.lm_id, report.usage)
-        _calibrate(db, recipe, spec, program, writer, pid, lm_id)
+        _calibrate(db, recipe, spec, program, pid, lm_id)
         weights = {o: weights_of(program, o) for o in spec.choices}
         report.gate_id = judge_all(db, recipe, spec, weights, judge, pid, lm_id)
         if make_current:
@@ -153,7 +150,8 @@ def _missing(
 ) -> Iterator[tuple[Prompt, int]]:
     """(prompt, next sample) of every distinct input that the store has no passing answer for."""
     asked: set[str] = set()
-    for chunk in itertools.batched(prompts, CHUNK) if hasattr(itertools, "batched") else _batched(prompts, CHUNK):
+    for start in range(0, len(prompts), CHUNK):
+        chunk = prompts[start : start + CHUNK]
         have = store.samples_of(db, pid, lm_id, [p.hash for p in chunk])
         for prompt in chunk:
             if prompt.hash in asked:
@@ -166,11 +164,6 @@ def _missing(
                 _passes(judge, prompt, _decided(spec, raw)) for raw in samples.values()
             ):
                 yield prompt, max(samples) + 1
-
-
-def _batched(rows: list, size: int) -> Iterator[list]:
-    for start in range(0, len(rows), size):
-        yield rows[start : start + size]
 
 
 def judge_all(
@@ -239,15 +232,18 @@ def _malformed(judge: Judge, prompt: Prompt, raw: str) -> bool:
     return judge.read(_candidate(judge, prompt, raw)) is None
 
 
-def _calibrate(db, recipe, spec, program, writer, pid, lm_id) -> None:
+def _calibrate(db, recipe, spec, program, pid, lm_id) -> None:
     """Batch calibration, once a program: the weights stay with it, so that later subjects are read alike."""
     if not spec.choices or all(weights_of(program, o) for o in spec.choices):
         return
     batch = [r.probabilities for r in store.completions_of(db, recipe, spec.name, pid, lm_id) if r.probabilities]
     calibrate(program, spec, batch)
-    store.save_program(
-        db, recipe, spec.name, pid, lm_id, spec.task.write or spec.task.use or "", program_state(program)
-    )
+    _save(db, recipe, spec, program, pid, lm_id)
+
+
+def _save(db, recipe, spec, program, pid, lm_id) -> None:
+    told = spec.task.write or spec.task.use or ""
+    store.save_program(db, recipe, spec.name, pid, lm_id, told, program_state(program))
 
 
 def _restore_weights(program, saved: dict[str, Any]) -> None:
@@ -289,6 +285,3 @@ def _replayed(recorded: dict, task: str, prompt: Prompt, sample: int) -> Answer:
         return Answer(error="the recording has no completion for this subject")
     usage = Usage(0, record.get("prompt_tokens") or 0, record.get("completion_tokens") or 0, 0.0)
     return Answer(raw=record["raw"], probabilities=record.get("probabilities"), usage=usage)
-
-
-__all__ = ["BudgetStop", "Report", "generate", "judge_all", "typed_raw"]

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from tokenrec.gates.base import Verdict
@@ -37,7 +37,6 @@ class Stored:
     state: str | None = None
     output: dict[str, Any] | None = None
     gate_id: str | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
     repaired: bool = False  # the first answer was malformed, and `raw` is its repair
 
 
@@ -111,8 +110,7 @@ def completions_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> I
         yield Stored(
             Key(program_id, lm_id, input_hash, sample), subject, name or "", json.loads(inputs), raw,
             json.loads(probabilities) if probabilities else None, state, json.loads(output) if output else None,
-            gate_id,
-            repaired=bool(repaired),
+            gate_id, bool(repaired),
         )  # fmt: skip
 
 
@@ -137,9 +135,8 @@ def save_verdicts(db, gate_id: str, rows: Iterable[tuple[Stored, Verdict, dict |
         for stored, verdict, output in rows:
             key = stored.key.id
             sql.execute(
-                "update completions set state = ?, output = ?, gate_id = ?, probabilities = coalesce(?, probabilities)"
-                " where completion_id = ?",
-                [verdict.state, output and canonical_json(output), gate_id, None, key],
+                "update completions set state = ?, output = ?, gate_id = ? where completion_id = ?",
+                [verdict.state, output and canonical_json(output), gate_id, key],
             )
             sql.execute("delete from verdicts where completion_id = ?", [key])
             kept: dict[str, list] = {}
