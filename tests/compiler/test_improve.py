@@ -52,7 +52,7 @@ def world(made=None, lists=500, **at):
         spec = task_spec(made, name)
         program = make_program(spec, session.writer)
         pid = program_id(spec, program, session.writer)
-        written[name] = Written(spec, program, pid, pid, None, [], Report(name), [])
+        written[name] = Written(spec, program, pid, pid, SimpleNamespace(gate_id="g@1"), [], Report(name), [])
     return session, written
 
 
@@ -70,8 +70,8 @@ def test_a_finished_search_is_not_run_twice(searched):
     assert searched.calls == ["flavour"] and again.note.startswith("searched before") and "no candidate" in again.note
 
 
-@pytest.mark.parametrize("change", ["data", "options", "lm", "encoder", "task", "other task", "objective"])
-def test_a_search_is_run_again_when_what_it_rests_on_has_changed(searched, change):
+@pytest.mark.parametrize("change", ["data", "options", "lm", "encoder", "task", "gates", "other task", "objective", "search"])
+def test_a_search_is_run_again_when_what_it_rests_on_has_changed(searched, change, monkeypatch):
     session, written = world()
     improve(session, written)
     made = session.recipe
@@ -86,7 +86,11 @@ def test_a_search_is_run_again_when_what_it_rests_on_has_changed(searched, chang
     if change == "encoder":
         session.encoder.encoder_id = "e@2"
     if change == "task":
-        written["flavour"].source_id = "other"
+        written["flavour"].program_id = "other"
+    if change == "gates":
+        written["flavour"].judge.gate_id = "g@2"
+    if change == "search":
+        monkeypatch.setattr(improving, "SEARCH_VERSION", 0)
     if change == "other task":
         written["palate"].source_id = "other"
     session.loaded.recipe = made

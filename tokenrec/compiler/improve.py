@@ -17,8 +17,9 @@ from tokenrec.ranking.metrics import mean
 from tokenrec.ranking.ranker import lite, margins
 from tokenrec.store import completions as store
 from tokenrec.store.store import now, transaction
-from tokenrec.tasks.program import program_id, program_state
+from tokenrec.tasks.program import DECODE_VERSION, program_id, program_state
 
+SEARCH_VERSION = 2  # raise it with any change of search, score, *lite* or promotion: stored outcomes are then stale
 FEWEST_LISTS = 400  # tune-A lists below which a search is skipped (CONTRACT)
 
 
@@ -38,7 +39,7 @@ class Improvement:
 def improve(session: Session, written: dict[str, Written], name: str, stages, force: bool = False) -> Improvement:
     """Search a better prompt for task `name`; the others' incumbents stay in place.
 
-    A search that this store has finished for the same data, recipe task, LM and options is not repeated.
+    A search that this store has finished for the same data, incumbent, gates, LM and options is not repeated.
     """
     task, spec = written[name], written[name].spec
     made = Improvement(name)
@@ -56,11 +57,7 @@ def improve(session: Session, written: dict[str, Written], name: str, stages, fo
         made.note = "only item tasks with write: are searched so far"
         return made
     options = session.recipe.compile
-    search_id = content_id([
-        name, task.source_id, writer.lm_id, session.dataset.data_hash, session.encoder.encoder_id,
-        options.model_dump(), session.recipe.objective.model_dump(),
-        [o.source_id for n, o in sorted(written.items()) if n != name],
-    ])  # fmt: skip
+    search_id = _search_id(session, written, name)
     known = session.db.execute("select document from searches where search_id = ?", [search_id]).fetchone()
     if known:
         made.note = "searched before, nothing has changed since: " + json.loads(known[0])["outcome"]
@@ -81,11 +78,23 @@ def improve(session: Session, written: dict[str, Written], name: str, stages, fo
     made.note = made.note or outcome
     with transaction(session.db) as sql:
         document = {"outcome": outcome, "scores": made.scores, "incumbent": made.incumbent_score}
+        key = _search_id(session, written, name)
         sql.execute(
             "insert or replace into searches values (?,?,?,?,?,?)",
-            [search_id, session.recipe.name, name, session.run, canonical_json(document), now()],
+            [key, session.recipe.name, name, session.run, canonical_json(document), now()],
         )
     return made
+
+
+def _search_id(session: Session, written: dict[str, Written], name: str) -> str:
+    """All that a search's outcome rests on. After a promotion it names the new incumbent, which the search found;
+    should its lock go away, the task is searched again."""
+    task, recipe = written[name], session.recipe
+    return content_id([
+        SEARCH_VERSION, DECODE_VERSION, name, task.program_id, task.judge.gate_id, session.writer.lm_id,
+        session.dataset.data_hash, session.encoder.encoder_id, recipe.compile.model_dump(),
+        recipe.objective.model_dump(), [o.source_id for n, o in sorted(written.items()) if n != name],
+    ])  # fmt: skip
 
 
 def _finals(
