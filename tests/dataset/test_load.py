@@ -289,6 +289,8 @@ def test_given_takes_the_published_test_file(folder):
 
 def test_time_split_without_times_says_what_to_do(folder):
     assert "split: {by: user}" in refused(recipe(events_keys={"time": None}), folder)
-    assert load_dataset(recipe(split={"by": "user"}, events_keys={"time": None}), folder).split == "user"
+    made = load_dataset(recipe(split={"by": "user"}, events_keys={"time": None}), folder)
+    assert made.split == "user" and any("cut by hash, not by time" in note for note in made.notes)
+    assert not any("by hash" in note for note in load_dataset(recipe(), folder).notes)
     write_csv(folder / "events.csv", [e | {"at": "2024-01-01"} for e in EVENTS])
     assert "without events (history 100, fit 0" in refused(recipe(), folder)

@@ -16,13 +16,16 @@ USERS, ARTISTS = 200, 250
 pytestmark = pytest.mark.skipif(not PACK.is_dir(), reason="../shared/data/colakg_lastfm is not here")
 
 
-def music(root) -> None:
-    """The recipe as shipped with small numbers, and the CSV files that its comments ask for."""
+def music(root, two_files: bool = False) -> None:
+    """The recipe as shipped with small numbers, and the CSV files that its comments ask for: three, or two."""
     recipe = yaml.safe_load((ROOT / "recipes/music.yaml").read_text(encoding="utf-8"))
     recipe["data"]["most_users"] = USERS
     recipe["tasks"]["sound"]["subjects"]["most"] = 20
     recipe["tasks"]["listener"]["subjects"]["most"] = 6
     recipe["ranker"] |= {"seeds": 1, "negatives": 10}
+    if two_files:
+        del recipe["data"]["events"]["test"]
+        recipe["data"]["split"] = {"by": "user"}
     write(root / "tokenrec.yaml", "")
     write(root / "recipes/music.yaml", yaml.safe_dump(recipe, allow_unicode=True, sort_keys=False))
     plays = {}
@@ -33,6 +36,8 @@ def music(root) -> None:
     kept = {artist for artist, _ in heard}
     folder = root / "recipes/music"
     folder.mkdir()
+    if two_files:
+        plays = {"train": plays["train"] + plays["test"][1:]}
     for name, (head, *rows) in plays.items():
         table(folder / f"{name}.csv", [head, *[row for row in rows if row[1] in kept]])
     with gzip.open(PACK / "llm_items.jsonl.gz", "rt", encoding="utf-8") as file:
@@ -53,6 +58,7 @@ def test_music_compiles_and_is_evaluated(tmp_path):
     recipe = tmp_path / "recipes/music.yaml"
     code, document, said = tokenrec("compile", recipe)
     assert code == 0, said
+    assert any("not by time (split: {by: given})" in note for note in document["notes"])
     holds(document)
     adds_up(document, tmp_path)
     by_task = {t["task"]: t for t in document["tasks"]}
@@ -77,3 +83,15 @@ def test_music_compiles_and_is_evaluated(tmp_path):
     holds(rates)
     assert code == 5, said
     assert [t["task"] for t in rates["tasks"]] == ["sound", "listener"]
+
+
+def test_two_files_without_times_will_do(tmp_path):
+    music(tmp_path, two_files=True)
+    code, document, said = tokenrec("compile", tmp_path / "recipes/music.yaml")
+    assert code == 0, said
+    holds(document)
+    assert {r["task"] for r in document["leaderboard"]} == {"sound", "listener"}
+    assert 0.01 < document["smallest_detectable_lift"] < 0.5
+    assert any("not by time" in note for note in document["notes"]), document["notes"]
+    windows = dict(store(tmp_path).execute("select window, count(*) from windows group by window"))
+    assert len(windows) == 5 and min(windows.values()) > 200, windows

@@ -85,6 +85,11 @@ def load_dataset(recipe: Recipe, folder: Path, most_users: int | None = None) ->
         user, item, time if data.events.time else None, names, item_ids, data.split, in_test, data.events.path
     )
     events = Events(user[keep], item[keep], time[keep], value[keep], positive[keep], window[keep])
+    if data.split.by == "user" or not data.events.time:
+        notes.append(
+            f"{data.events.path}: the windows are cut by hash, not by time (split: {{by: {data.split.by}}}), so the "
+            "figures say how well a user's left-out items are found, not how well the future is foretold."
+        )
     if data.split.by == "item_holdout":
         notes.append(f"{data.events.path}: item_holdout dropped {(~keep).sum():,} history events of held-out items.")
     users = _read_users(recipe, folder, names, notes)
