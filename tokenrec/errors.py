@@ -21,3 +21,7 @@ class ServiceError(TokenrecError):
     """Something outside (an LM, a disk) failed and retries did not help."""
 
     exit_code = 4
+
+
+class ServiceGone(ServiceError):
+    """The service can't answer any request (wrong key, wrong address, nobody there): asking on is of no use."""

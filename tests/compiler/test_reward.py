@@ -67,7 +67,7 @@ def test_it_is_the_mean_percentile_of_the_likers(seed):
         past = [i for i, w, p, v in zip(e.item, e.window, e.positive, e.user, strict=True)
                 if v == u and p and w == HISTORY and known[i]]  # fmt: skip
         total = sum(((reference[i] - mean) / scale for i in past), np.zeros(d))
-        if np.linalg.norm(total) > 0:
+        if np.linalg.norm(total) > 1e-9:
             profile[u] = total / np.linalg.norm(total)
     assume(len(profile) > 1)
     for item in reward.items(least=1):

@@ -30,7 +30,7 @@ class UserAUC:
         past = events.positive & (events.window == HISTORY)
         np.add.at(profile, events.user[past], items[events.item[past]])
         norm = np.linalg.norm(profile, axis=1, keepdims=True)
-        self.known = norm[:, 0] > 0
+        self.known = norm[:, 0] > 1e-9  # below that it is rounding, whose direction says nothing
         self.profile = profile / np.maximum(norm, 1e-9)
         later = events.positive & np.isin(events.window, (FIT, TUNE_A))
         self.likers = {}

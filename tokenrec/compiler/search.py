@@ -19,7 +19,7 @@ from tokenrec.gates.base import Candidate
 from tokenrec.gates.judge import Judge
 from tokenrec.generate.run import typed_raw
 from tokenrec.ids import unit_hash
-from tokenrec.lm.meter import Meter
+from tokenrec.lm.meter import Meter, Usage
 from tokenrec.store import completions as store
 from tokenrec.tasks.inputs import Prompt
 from tokenrec.tasks.program import examples, typed_answer, weights_of
@@ -95,6 +95,9 @@ def search(
             for entry in entries[counted[name] :]:
                 meter.add(writer.usage(entry))
             counted[name] = len(entries)
+        if writer.wire:
+            meter.add(Usage(calls=writer.wire.retries))
+            writer.wire.retries = 0
 
     def metric(example, prediction, trace=None) -> float:
         nonlocal done

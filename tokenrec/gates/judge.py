@@ -99,14 +99,18 @@ class Judge:
         return findings
 
     def check_batch(
-        self, candidates: Iterable[Candidate], findings_so_far: Mapping[str, list[Finding]]
+        self,
+        candidates: Iterable[Candidate],
+        findings_so_far: Mapping[str, list[Finding]],
+        outputs: Mapping[str, dict[str, Any] | None] | None = None,
     ) -> dict[str, list[Finding]]:
         """Further findings by key, from looking at all candidates of the task together (all subjects, all samples).
 
         Rejected candidates count as neighbours but get no further findings. Text: near-duplicate, collapse,
         boilerplate, not telling. Tags and choices: a soft finding when one answer covers over 90% of the subjects.
         """
-        seen = [(c, out) for c in candidates if (out := self.read(c)) is not None]
+        read = [(c, outputs[c.key] if outputs is not None else self.read(c)) for c in candidates]
+        seen = [(c, out) for c, out in read if out is not None]
         open_keys = {c.key for c, _ in seen if all(f.passed for f in findings_so_far.get(c.key, []))}
         extra: dict[str, list[Finding]] = {}
 
@@ -140,10 +144,19 @@ class Judge:
         state = "accepted" if not failed else "malformed" if any(f.gate == "schema" for f in failed) else "rejected"
         return Verdict(key, state, findings)
 
-    def judge(self, candidates: Sequence[Candidate]) -> dict[str, Verdict]:
-        """Per-record and batch checks of a whole task at once: verdict by key."""
-        findings = {c.key: self.check(c) for c in candidates}
-        for key, more in self.check_batch(candidates, findings).items():
+    def judge(
+        self,
+        candidates: Sequence[Candidate],
+        checked: Mapping[str, list[Finding]] | None = None,
+        outputs: Mapping[str, dict[str, Any] | None] | None = None,
+    ) -> dict[str, Verdict]:
+        """Per-record and batch checks of a whole task at once: verdict by key.
+
+        `checked` and `outputs`, by key, are what `check` and `read` said before, where the caller has it.
+        """
+        known = checked or {}
+        findings = {c.key: known[c.key] if c.key in known else self.check(c) for c in candidates}
+        for key, more in self.check_batch(candidates, findings, outputs).items():
             findings[key] = findings[key] + more
         return {key: self.verdict(key, found) for key, found in findings.items()}
 

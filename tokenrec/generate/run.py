@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tokenrec.errors import BudgetStop, ServiceError
-from tokenrec.gates.base import Candidate
+from tokenrec.gates.base import Candidate, Finding
 from tokenrec.gates.judge import Judge
 from tokenrec.ids import canonical_json, content_id
 from tokenrec.lm.meter import Usage
@@ -20,8 +20,9 @@ from tokenrec.lm.writer import Writer
 from tokenrec.store import completions as store
 from tokenrec.store.completions import Key
 from tokenrec.tasks.inputs import Prompt
-from tokenrec.tasks.program import DECODE_VERSION, Answer, ask, calibrate, decode, program_id, program_state, weights_of
+from tokenrec.tasks.program import DECODE_VERSION, Answer, calibrate, decode, program_id, program_state, weights_of
 from tokenrec.tasks.spec import TaskSpec
+from tokenrec.tasks.template import Asker
 
 CHUNK = 256  # subjects looked up in the store at a time
 GIVE_UP = 8  # failures in a row after which the service is called gone
@@ -65,36 +66,43 @@ def generate(
         _restore_weights(program, saved)
     _save(db, recipe, spec, program, pid, lm_id)
     store.save_subjects(db, recipe, spec.name, spec.subject, pid, lm_id, prompts)
+    checked: dict[str, list[Finding]] = {}
     try:
-        asyncio.run(_fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, concurrency, progress, report))
+        asyncio.run(
+            _fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, concurrency, progress, report, checked)
+        )
     finally:
         if run:
             store.add_spend(db, run, spec.name, "generate", writer.lm_id, report.usage)
         _calibrate(db, recipe, spec, program, pid, lm_id)
         weights = {o: weights_of(program, o) for o in spec.choices}
-        report.gate_id = judge_all(db, recipe, spec, weights, judge, pid, lm_id)
+        report.gate_id = judge_all(db, recipe, spec, weights, judge, pid, lm_id, checked)
         if make_current:
             store.set_current(db, recipe, spec.name, pid, lm_id, report.gate_id)
         _count(db, recipe, spec, pid, lm_id, report)
     return report
 
 
-async def _fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, concurrency, progress, report) -> None:
-    streak = 0
+async def _fill(
+    db, spec, program, writer, judge, prompts, pid, lm_id, run, concurrency, progress, report, checked
+) -> None:
+    streak, most = 0, _samples(spec, writer)
+    answers = _Answers(db, spec.name, run)
     stop: list[BudgetStop] = []
     recorded = _recording(writer)
     jobs = _missing(db, spec, judge, prompts, pid, lm_id)
+    asker = Asker(program, spec, writer)
 
     async def one(prompt: Prompt, sample: int) -> None:
         nonlocal streak
-        while sample < _samples(spec, writer):
+        while sample < most:
             if recorded is not None:
                 answer = _replayed(recorded, spec.name, prompt, sample)
             else:
-                answer = await ask(program, spec, writer, prompt.inputs, sample)
+                answer = await asker.ask(prompt.inputs, sample)
                 if not answer.error and answer.probabilities is None and _malformed(judge, prompt, answer.raw):
                     try:
-                        repair = await ask(program, spec, writer, prompt.inputs, sample + 100)  # another seed
+                        repair = await asker.ask(prompt.inputs, sample + 100)  # another seed
                     except BudgetStop:
                         report.usage.add(answer.usage)  # paid, and asked for again by the next run
                         raise
@@ -118,15 +126,20 @@ async def _fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, conc
                     )
                 break
             streak = 0
-            # at once: a commit takes 60 µs in WAL mode, and a killed run must not pay for an answer twice
-            store.insert_answers(db, spec.name, run, [(key, prompt.inputs, answer)])
+            answers.add((key, prompt.inputs, answer))
             progress(report)
-            if _passes(judge, prompt, _decided(spec, answer.raw)):
+            if answer.probabilities is None:  # judged while others are awaited; scored ones wait for calibration
+                checked[key.id] = judge.check(_candidate(judge, prompt, answer.raw))
+                passed = all(f.passed for f in checked[key.id])
+            else:
+                passed = sample + 1 < most and _passes(judge, prompt, _decided(spec, answer.raw))
+            if passed:
                 break
             sample += 1
 
     async def worker():
         for prompt, sample in jobs:  # one shared iterator: each job goes to one worker
+            answers.check()
             try:
                 await one(prompt, sample)
             except BudgetStop as limit:  # what the others have in flight is paid for: let it arrive
@@ -143,6 +156,35 @@ async def _fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, conc
         for w in workers:
             w.cancel()
         await asyncio.gather(*workers, return_exceptions=True)
+        if writer.wire:
+            await writer.wire.aclose()
+        answers.store()
+        answers.check()
+
+
+class _Answers:
+    """Stores what one turn of the event loop brought in one transaction: a killed run loses no answer but those."""
+
+    def __init__(self, db, task: str, run: str | None):
+        self.db, self.task, self.run, self.rows = db, task, run, []
+        self.error: Exception | None = None
+
+    def add(self, row: tuple[Key, dict, Answer]) -> None:
+        if not self.rows:
+            asyncio.get_running_loop().call_soon(self.store)
+        self.rows.append(row)
+
+    def store(self) -> None:
+        rows, self.rows = self.rows, []
+        try:
+            if rows:
+                store.insert_answers(self.db, self.task, self.run, rows)
+        except Exception as error:  # a callback's own would be lost: the next to ask raises it
+            self.error = self.error or error
+
+    def check(self) -> None:
+        if self.error:
+            raise self.error
 
 
 def _missing(
@@ -167,11 +209,13 @@ def _missing(
 
 
 def judge_all(
-    db, recipe: str, spec: TaskSpec, weights: dict[str, dict[str, float] | None], judge: Judge, pid: str, lm_id: str
-) -> str:
+    db, recipe: str, spec: TaskSpec, weights: dict[str, dict[str, float] | None], judge: Judge, pid: str, lm_id: str,
+    checked: dict[str, list[Finding]] | None = None,
+) -> str:  # fmt: skip
     """Judge every completion of the task's present subjects under one gate id; no LM is asked.
 
-    `weights`: the program's decision weights by closed output. Returns the gate id. Completions that carry it
+    `weights`: the program's decision weights by closed output. `checked`: what the judge found on single completions
+    before. Returns the gate id. Completions that carry it
     already are only judged again when others are new, since some checks look at the whole batch.
     """
     rows = list(store.completions_of(db, recipe, spec.name, pid, lm_id))
@@ -179,14 +223,13 @@ def judge_all(
     gate_id = content_id([judge.gate_id, DECODE_VERSION, weights, batch])[:32]
     if all(r.gate_id == gate_id for r in rows):
         return gate_id
-    candidates, outputs = [], {}
+    candidates = []
     rows = list({r.key.id: r for r in reversed(rows)}.values())[::-1]  # subjects of equal inputs share a verdict
     for row in rows:
         raw = typed_raw(spec, row.raw, row.probabilities, weights)
-        candidate = Candidate(row.key.id, spec.name, row.subject, raw, None, row.inputs, row.name)
-        outputs[row.key.id] = judge.read(candidate)
-        candidates.append(candidate)
-    verdicts = judge.judge(candidates)
+        candidates.append(Candidate(row.key.id, spec.name, row.subject, raw, None, row.inputs, row.name))
+    outputs = {c.key: judge.read(c) for c in candidates}
+    verdicts = judge.judge(candidates, checked, outputs)
     store.save_verdicts(
         db, gate_id, ((row, verdicts[c.key], outputs[c.key]) for row, c in zip(rows, candidates, strict=True))
     )
@@ -254,21 +297,11 @@ def _restore_weights(program, saved: dict[str, Any]) -> None:
 
 def _count(db, recipe, spec, pid, lm_id, report: Report) -> None:
     """Fill the report's states: a subject's is that of its best sample."""
-    best: dict[str, str] = {}
-    rank = {"accepted": 3, "rejected": 2, "malformed": 1}
-    for row in store.completions_of(db, recipe, spec.name, pid, lm_id):
-        if row.state and rank[row.state] > rank.get(best.get(row.subject, ""), 0):
-            best[row.subject] = row.state
-    states = Counter(best.values())
+    key = [recipe, spec.name, pid, lm_id]
+    states = store.states_of(db, *key)
     report.malformed, report.rejected, report.accepted = states["malformed"], states["rejected"], states["accepted"]
     report.failed = report.subjects - sum(states.values())
-    for gate, n in db.execute(
-        "select v.gate, count(distinct s.subject) from verdicts v join completions c using (completion_id)"
-        " join subjects s on s.program_id = c.program_id and s.lm_id = c.lm_id and s.input_hash = c.input_hash"
-        " where s.recipe = ? and s.task = ? and s.program_id = ? and s.lm_id = ? and not v.passed group by v.gate",
-        [recipe, spec.name, pid, lm_id],
-    ):
-        report.reject_reasons[gate] = n
+    report.reject_reasons.update(store.reasons_of(db, *key))
 
 
 def _recording(writer: Writer) -> dict | None:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 from tokenrec.errors import BudgetStop, InputError
@@ -11,6 +12,7 @@ UNPRICED = (
     "budget.usd can't be kept: the model's price is not known. Write price: under the model in tokenrec.yaml, "
     "or limit calls or lm_tokens instead"
 )
+attempts: ContextVar[list[int] | None] = ContextVar("attempts", default=None)  # [requests sent for one question]
 
 
 @dataclass

@@ -29,6 +29,7 @@ class Writer:
     replay: Path | None = None
     meter: Meter = field(default_factory=Meter)
     secret: str | None = field(default=None, repr=False)
+    wire: Any = None  # lm.wire.Wire, where requests go through ours
 
     def redact(self, text: str) -> str:
         """`text` without the key: servers quote it in their errors, which are stored and shown."""
@@ -61,7 +62,7 @@ def open_writer(project: LoadedProject, name: str, meter: Meter | None = None) -
 
         return Writer(name, replay_id(path), None, None, replay=path, free=True, meter=meter)
     if isinstance(config, Api):
-        return _api(name, config, meter)
+        return _api(name, config, meter, project.project.concurrency)
     raise InputError(f'"{name}" is an encoder and can\'t write. name a model of kind embedded, api or replay')
 
 
@@ -83,14 +84,12 @@ def _embedded(name: str, config: Embedded, meter: Meter) -> Writer:
     )  # fmt: skip
 
 
-def _api(name: str, config: Api, meter: Meter) -> Writer:
+def _api(name: str, config: Api, meter: Meter, concurrency: int) -> Writer:
     import dspy
 
-    settings: dict[str, Any] = {"timeout": config.timeout, "num_retries": 5, "cache": False}
-    if config.max_tokens:
-        settings["max_tokens"] = config.max_tokens
-    if config.api_base:
-        settings["api_base"] = config.api_base
+    from tokenrec.lm.api import open_lm
+    from tokenrec.lm.wire import Wire
+
     key = None
     if config.api_key_env:
         key = os.environ.get(config.api_key_env)
@@ -98,11 +97,21 @@ def _api(name: str, config: Api, meter: Meter) -> Writer:
             raise InputError(
                 f"{name} needs a key: set the environment variable {config.api_key_env}, or use `embedded`"
             )
-        settings["api_key"] = key
-    elif config.api_base:
-        settings["api_key"] = "none"
     free = config.model.startswith("ollama")
     if meter.budget.usd is not None and not (config.price or free):
         raise InputError(f"{name}: {UNPRICED}")
-    lm = dspy.LM(config.model, **settings)
-    return Writer(name, config.model, lm, dspy.JSONAdapter(), price=config.price, free=free, meter=meter, secret=key)
+    made = Writer(
+        name, config.model, None, dspy.JSONAdapter(), price=config.price, free=free, meter=meter, secret=key
+    )  # fmt: skip
+    settings = {"max_tokens": config.max_tokens} if config.max_tokens else {}
+    wire = Wire(name, meter, concurrency, config.timeout, config.api_key_env, made.redact)
+    made.lm = open_lm(config, wire, key, settings)
+    if made.lm is not None:
+        made.wire = wire
+        return made
+    if config.api_base:
+        settings["api_base"] = config.api_base
+    if key or config.api_base:
+        settings["api_key"] = key or "none"
+    made.lm = dspy.LM(config.model, timeout=config.timeout, num_retries=5, cache=False, **settings)
+    return made

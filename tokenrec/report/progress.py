@@ -1,5 +1,6 @@
 """Progress of long work on stderr: stage, done/total, rate, LM tokens, cost, time left."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -14,16 +15,20 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+REDRAW = 0.1  # seconds; rich works out a speed from its last thousand updates, each time
+
 
 class Bar:
     """One stage. Without a console it only counts."""
 
     def __init__(self, progress: Progress | None, task, total: int):
         self.progress, self.task, self.total, self.done = progress, task, total, 0
+        self.drawn = 0.0
 
     def count(self, done: int, total: int | None = None, detail: str = "") -> None:
         self.done, self.total = done, total or self.total
-        if self.progress:
+        if self.progress and (time.monotonic() - self.drawn > REDRAW or done >= self.total):
+            self.drawn = time.monotonic()
             task = self.progress.tasks[self.progress.task_ids.index(self.task)]
             rate = f"{task.speed:.1f}/s" if task.speed else ""
             self.progress.update(self.task, completed=done, total=max(self.total, done), rate=rate, detail=detail)
@@ -46,8 +51,6 @@ class Stages:
 
     @contextmanager
     def stage(self, name: str, total: int = 0) -> Iterator[Bar]:
-        import time
-
         began = time.perf_counter()
         try:
             if self.console is None:

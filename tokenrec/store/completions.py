@@ -1,6 +1,7 @@
 """Reading and writing completions, verdicts and tokens. All SQL about them is here."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +9,11 @@ from typing import Any
 from tokenrec.gates.base import Verdict
 from tokenrec.ids import canonical_json, content_id
 from tokenrec.store.store import now, transaction
+
+_OF_SUBJECTS = (
+    " from subjects s join completions c on c.program_id = s.program_id and c.lm_id = s.lm_id"
+    " and c.input_hash = s.input_hash where s.recipe = ? and s.task = ? and s.program_id = ? and s.lm_id = ?"
+)
 
 
 @dataclass(frozen=True)
@@ -100,10 +106,7 @@ def completions_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> I
     """Every completion of the task's present subjects, by subject, then sample."""
     rows = db.execute(
         "select s.subject, s.name, c.input_hash, c.sample, c.inputs, c.raw, c.probabilities, c.state, c.output,"
-        " c.gate_id, c.first_raw is not null"
-        " from subjects s join completions c on c.program_id = s.program_id and c.lm_id = s.lm_id"
-        " and c.input_hash = s.input_hash where s.recipe = ? and s.task = ? and s.program_id = ? and s.lm_id = ?"
-        " order by s.subject, c.sample",
+        f" c.gate_id, c.first_raw is not null{_OF_SUBJECTS} order by s.subject, c.sample",
         [recipe, task, program_id, lm_id],
     )
     for subject, name, input_hash, sample, inputs, raw, probabilities, state, output, gate_id, repaired in rows:
@@ -112,6 +115,28 @@ def completions_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> I
             json.loads(probabilities) if probabilities else None, state, json.loads(output) if output else None,
             gate_id, bool(repaired),
         )  # fmt: skip
+
+
+def states_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> Counter[str]:
+    """How many subjects are in each state, a subject's being that of its best sample."""
+    best = "max(case c.state when 'accepted' then 3 when 'rejected' then 2 when 'malformed' then 1 end)"
+    rows = db.execute(
+        f"select best, count(*) from (select {best} as best{_OF_SUBJECTS} group by s.subject)"
+        " where best is not null group by best",
+        [recipe, task, program_id, lm_id],
+    )
+    return Counter({("malformed", "rejected", "accepted")[best - 1]: n for best, n in rows})
+
+
+def reasons_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> dict[str, int]:
+    """Subjects by gate that said no to one of their samples."""
+    rows = db.execute(
+        f"select v.gate, count(distinct o.subject) from (select s.subject, c.completion_id{_OF_SUBJECTS}"
+        " and c.state != 'accepted') o join verdicts v on v.completion_id = o.completion_id and not v.passed"
+        " group by v.gate",
+        [recipe, task, program_id, lm_id],
+    )
+    return dict(rows)
 
 
 def samples_of(db, program_id: str, lm_id: str, hashes: Sequence[str]) -> dict[str, dict[int, str]]:

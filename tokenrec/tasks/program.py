@@ -6,9 +6,9 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
-from tokenrec.errors import BudgetStop, TokenrecError
+from tokenrec.errors import BudgetStop, ServiceGone, TokenrecError
 from tokenrec.ids import canonical_json, content_id
-from tokenrec.lm.meter import Usage
+from tokenrec.lm.meter import Usage, attempts
 from tokenrec.lm.writer import Writer
 from tokenrec.recipe.models import Output
 from tokenrec.tasks.lexicon import pattern
@@ -79,38 +79,49 @@ def program_id(spec: TaskSpec, program, writer: Writer) -> str:
 
 
 async def ask(program, spec: TaskSpec, writer: Writer, inputs: dict[str, Any], sample: int = 0) -> Answer:
-    """Ask the program about one subject. Raises BudgetStop; other failures come back as `error`."""
+    """Ask the program about one subject. Raises BudgetStop and ServiceGone; other failures come back as `error`."""
     import dspy
 
-    writer.meter.check()
     raws: list[str] = []
     token, began = _RAW.set(raws), time.perf_counter()
+    count = [0]  # attempts, where the wire counts them
+    counting = attempts.set(count) if writer.wire else None
     answer = Answer()
-    writer.meter.in_flight += 1
+    if not writer.wire:
+        writer.meter.check()
+        writer.meter.in_flight += 1
+        count[0] = 1
     try:
         with dspy.context(lm=writer.lm, adapter=recording(writer.adapter)), dspy.track_usage() as tracker:
             try:
                 prediction = await program.acall(sample=sample, **inputs)
                 answer.raw, answer.probabilities = typed_answer(spec, prediction, raws)
-            except BudgetStop:
-                raise
             except Exception as error:  # the LM's or DSPy's; told apart by whether there was an answer
+                _raise_final(error)
                 if raws:
                     answer.raw = raws[-1]
                 else:
                     answer.error = _short(error, writer)
             finally:
-                entries = [e for many in tracker.usage_data.values() for e in many]
-                for entry in entries:
+                for entry in [e for many in tracker.usage_data.values() for e in many]:
                     answer.usage.add(writer.usage(entry))
-                if not entries:
-                    answer.usage.calls += 1
+                answer.usage.calls = count[0] if writer.wire else max(answer.usage.calls, 1)
                 writer.meter.add(answer.usage)
     finally:
-        writer.meter.in_flight -= 1
+        writer.meter.in_flight -= count[0]
+        if counting:
+            attempts.reset(counting)
         _RAW.reset(token)
     answer.seconds = time.perf_counter() - began
     return answer
+
+
+def _raise_final(error: BaseException | None) -> None:
+    """Raise the BudgetStop or ServiceGone inside what DSPy made of it, if there is one."""
+    while error is not None:
+        if isinstance(error, (BudgetStop, ServiceGone)):
+            raise error
+        error = error.__cause__ or error.__context__
 
 
 def recording(adapter):
