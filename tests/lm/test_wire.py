@@ -83,6 +83,19 @@ def test_an_error_that_stays_is_returned_after_a_few_attempts():
     assert got[0].status == 500 and len(had) == wiring.ATTEMPTS
 
 
+def test_refusals_while_others_are_answered_lose_nothing():
+    """Ten in eleven are refused, far more often than ATTEMPTS for one request."""
+    slow = [(429, {"Retry-After": "0.01"})] * 10
+    got, had, _, count = asked([*slow, GOOD] * 40, times=20, most=20)
+    assert [r.status for r in got] == [200] * 20 and len(had) == count > 100
+
+
+def test_nothing_but_refusals_ends(monkeypatch):
+    monkeypatch.setattr(wiring, "REFUSED", 0.2)
+    got, had, _, _ = asked([(429, {"Retry-After": "0.05"})])
+    assert got[0].status == 429 and 2 <= len(had) <= 6
+
+
 def test_silence_is_a_timeout_and_asked_again():
     got, had, _, _ = asked(["stall", GOOD], timeout=0.2)
     assert got[0].status == 200 and len(had) == 2
@@ -123,7 +136,7 @@ def test_a_record_that_is_forbidden_stops_no_run():
     got, had, _, _ = asked([GOOD, 403], times=1)
     assert got[0].status == 200
     wire = Wire("served", Meter())
-    wire.answered = True
+    wire.answers = 1
     wire._final(wiring.Reply(403, [], b"{}"))
     with pytest.raises(ServiceGone):
         wire._final(wiring.Reply(401, [], b"{}"))
@@ -155,7 +168,7 @@ def test_the_limit_falls_with_refusals_and_comes_back():
     low = wire.throttle.limit
     assert low < 16
     for _ in range(400):
-        wire.throttle.answered()
+        wire.throttle.answered(0.01)
     assert wire.throttle.limit == 16
 
 
@@ -165,13 +178,13 @@ def test_never_more_in_flight_than_the_limit_and_nobody_waits_for_ever(most, ref
     throttle, seen, script = Throttle(most), [], iter(refusals * 100)
 
     async def one():
-        async with throttle as began:
+        async with throttle:
             seen.append((throttle.active, throttle.limit))
             await asyncio.sleep(0)
             if next(script):
-                throttle.refused(began)
+                throttle.refused()
             else:
-                throttle.answered()
+                throttle.answered(0.001)
 
     async def go():
         await asyncio.wait_for(asyncio.gather(*[one() for _ in range(askers)]), 5)

@@ -147,7 +147,9 @@ async def _fill(
             if stop:
                 return
 
-    workers = [asyncio.ensure_future(worker()) for _ in range(1 if writer.serial else concurrency)]
+    # on the wire, whose throttle keeps the limit, some more: those that wait for another attempt hold no place
+    many = 1 if writer.serial else concurrency * 3 // 2 if writer.wire else concurrency
+    workers = [asyncio.ensure_future(worker()) for _ in range(many)]
     try:
         await asyncio.gather(*workers)
         if stop:

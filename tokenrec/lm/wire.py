@@ -23,7 +23,8 @@ from tokenrec.errors import ServiceGone
 from tokenrec.lm.meter import Meter, attempts
 from tokenrec.lm.throttle import Throttle
 
-ATTEMPTS = 6  # most requests for one answer
+ATTEMPTS = 6  # faults after which a request is given up; refusals are no faults
+REFUSED = 90.0  # seconds of nothing but refusals to anyone after which a refused request is given up
 BACKOFF = 0.5  # seconds before the second attempt, doubled each time
 LONGEST_WAIT = 60.0  # seconds of backoff at most; a Retry-After is honoured up to ten times that
 UNREACHABLE = 5.0  # seconds without any connection after which nobody is there
@@ -73,7 +74,8 @@ class Wire:
     loop: asyncio.AbstractEventLoop | None = None
     proxy: str | None = None
     unreachable_since: float | None = None
-    answered: bool = False  # has it ever?
+    answers: int = 0  # so far
+    last_answer: float = field(default_factory=time.monotonic)
     retries: int = 0  # attempts that no asker has counted (see ApiEngine)
 
     def __post_init__(self):
@@ -85,11 +87,14 @@ class Wire:
         Raises ServiceGone, BudgetStop (checked before each attempt), and asyncio.TimeoutError or aiohttp.ClientError
         when the last attempt got no answer at all.
         """
-        for attempt in range(1, ATTEMPTS + 1):
-            self.meter.check()
+        faults = tries = 0
+        while True:
+            tries += 1
             reply, fault, wait = None, None, None
-            async with self.throttle as began:
+            async with self.throttle:
+                self.meter.check()
                 self._count()
+                began = time.monotonic()
                 try:
                     reply = await self._once(method, url, headers, body)
                 except aiohttp.ClientConnectorError as error:
@@ -100,18 +105,20 @@ class Wire:
                 else:
                     self.unreachable_since = None
                     if reply.status in BUSY:
-                        self.throttle.refused(began)
                         wait = retry_after(reply.headers)
+                        self.throttle.refused(wait)
                     elif reply.status < 400:
-                        self.throttle.answered()
-                        self.answered = True
+                        self.throttle.answered(time.monotonic() - began)
+                        self.last_answer, self.answers = time.monotonic(), self.answers + 1
             if reply is not None:
                 self._final(reply)
                 if reply.status not in AGAIN and (reply.status >= 400 or reply.document is not None):
                     return reply
-            if attempt == ATTEMPTS:
+            refused = reply is not None and reply.status in BUSY
+            faults += not refused
+            if faults == ATTEMPTS or (refused and time.monotonic() - self.last_answer > REFUSED):
                 break
-            backoff = min(LONGEST_WAIT, BACKOFF * 2 ** (attempt - 1)) * random.uniform(0.5, 1.0)
+            backoff = min(LONGEST_WAIT, BACKOFF * 2 ** min(tries - 1, 10)) * random.uniform(0.5, 1.0)
             await asyncio.sleep(backoff if wait is None else min(wait, 10 * LONGEST_WAIT) * random.uniform(1.0, 1.1))
         if reply is None:
             raise fault
@@ -148,6 +155,7 @@ class Wire:
         loop = asyncio.get_running_loop()
         if self.session is None or self.loop is not loop:
             self.loop, self.throttle, self.proxy = loop, Throttle(self.most), proxy_for(url)
+            self.last_answer = time.monotonic()
             self.session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0),
                 timeout=aiohttp.ClientTimeout(total=self.timeout, connect=min(10.0, self.timeout)),
@@ -176,7 +184,7 @@ class Wire:
 
     def _final(self, reply: Reply) -> None:
         why = FINAL.get(reply.status)
-        if reply.status in (403, 404) and self.answered:
+        if reply.status in (403, 404) and self.answers:
             return  # it answers others: this is about the one record
         text = reply.text
         if reply.status == 429 and any(word in text for word in NO_CREDIT):
