@@ -21,6 +21,7 @@ from tokenrec.ranking.ranker import choose_settings
 from tokenrec.recipe.load import LoadedRecipe, task_order
 from tokenrec.recipe.models import Budget
 from tokenrec.recipe.refs import needs
+from tokenrec.store.lock import only_run
 
 
 def compile_recipe(
@@ -34,18 +35,19 @@ def compile_recipe(
     began = time.perf_counter()
     recipe = loaded.recipe
     run = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + uuid.uuid4().hex[:6]
-    with stages.stage("load"):
-        session = open_session(loaded, run, budget, most_users)
-        start_run(session)
-    try:
-        document = _run(session, stages, optimizer or recipe.compile.optimizer, force, began)
-        finish_run(session, "finished", document)
-        return document
-    except BaseException as error:
-        finish_run(session, "stopped" if not isinstance(error, Exception) else type(error).__name__, None)
-        raise
-    finally:
-        session.db.conn.close()
+    with only_run(loaded.project.store, recipe.name):
+        with stages.stage("load"):
+            session = open_session(loaded, run, budget, most_users)
+            start_run(session)
+        try:
+            document = _run(session, stages, optimizer or recipe.compile.optimizer, force, began)
+            finish_run(session, "finished", document)
+            return document
+        except BaseException as error:
+            finish_run(session, "stopped" if not isinstance(error, Exception) else type(error).__name__, None)
+            raise
+        finally:
+            session.db.conn.close()
 
 
 def _run(session: Session, stages, optimizer: str, force: bool, began: float) -> dict[str, Any]:

@@ -14,16 +14,20 @@ from tokenrec.store.store import now, transaction
 
 
 def start_run(session: Session) -> None:
-    """The run's row, and the windows of its data (replacing those of an earlier data set of the recipe)."""
+    """The run's row, and the windows of its data (replacing those of an earlier data set of the recipe).
+
+    An earlier run that is still called running was killed: a run holds its recipe's lock (store/lock.py).
+    """
     dataset, recipe = session.dataset, session.recipe
     e = dataset.events
     with transaction(session.db) as sql:
+        sql.execute("update runs set status = 'killed' where recipe = ? and status = 'running'", [recipe.name])
         sql.execute(
             "insert into runs (run, recipe, recipe_hash, data_hash, command, started, status) values (?,?,?,?,?,?,?)",
             [session.run, recipe.name, session.loaded.recipe_hash, dataset.data_hash, "compile", now(), "running"],
         )
         last = sql.execute(
-            "select data_hash from runs where recipe = ? and run <> ? order by started desc limit 1",
+            "select data_hash from runs where recipe = ? and run <> ? order by rowid desc limit 1",
             [recipe.name, session.run],
         ).fetchone()
         if (
