@@ -88,6 +88,7 @@ def _api(name: str, config: Api, meter: Meter, concurrency: int) -> Writer:
     import dspy
 
     from tokenrec.lm.api import open_lm
+    from tokenrec.lm.prices import price_of
     from tokenrec.lm.wire import Wire
 
     key = None
@@ -97,12 +98,10 @@ def _api(name: str, config: Api, meter: Meter, concurrency: int) -> Writer:
             raise InputError(
                 f"{name} needs a key: set the environment variable {config.api_key_env}, or use `embedded`"
             )
-    free = config.model.startswith("ollama")
-    if meter.budget.usd is not None and not (config.price or free):
+    free, price = config.model.startswith("ollama"), price_of(config)
+    if meter.budget.usd is not None and not (price or free):
         raise InputError(f"{name}: {UNPRICED}")
-    made = Writer(
-        name, config.model, None, dspy.JSONAdapter(), price=config.price, free=free, meter=meter, secret=key
-    )  # fmt: skip
+    made = Writer(name, config.model, None, dspy.JSONAdapter(), price=price, free=free, meter=meter, secret=key)
     settings = {"max_tokens": config.max_tokens} if config.max_tokens else {}
     wire = Wire(name, meter, concurrency, config.timeout, config.api_key_env, made.redact)
     made.lm = open_lm(config, wire, key, settings)
