@@ -1,5 +1,6 @@
 """What a prompt is told of its subject, and which subjects a task has."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,12 @@ from tokenrec.recipe.models import Recipe
 from tokenrec.tasks.spec import HISTORY, TaskSpec, input_hash
 
 Tokens = dict[str, dict[str, dict[str, Any]]]  # task → subject → accepted output
+MOST_CHARACTERS = 8000  # of one value, about 2,000 LM tokens: a megabyte in a catalogue must not be a megabyte's bill
+# Invisible marks that reorder, hide or smuggle text. Joiners (U+200C, U+200D) are spelling and stay.
+_HIDDEN = re.compile(
+    "[\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
+_MARKER = re.compile(r"\[\[(\s*)##")  # how DSPy's prompts begin a field
 
 
 @dataclass(frozen=True)
@@ -28,7 +35,7 @@ class Prompt:
 
 def display_name(recipe: Recipe, record: dict) -> str:
     items = recipe.data.items
-    return str(record.get(items.name or items.text[0]) or record.get(items.id) or "")
+    return str(as_data(record.get(items.name or items.text[0])) or record.get(items.id) or "")
 
 
 def prompts(recipe: Recipe, dataset: Dataset, spec: TaskSpec, tokens: Tokens) -> Iterator[Prompt]:
@@ -56,11 +63,27 @@ def prompts(recipe: Recipe, dataset: Dataset, spec: TaskSpec, tokens: Tokens) ->
         yield Prompt(subject, subject, shown, input_hash(shown), max(t for t, _ in liked))
 
 
+def as_data(value: Any) -> Any:
+    """`value` as a prompt shows it: data that can't hide, reorder or end its own field; cut at MOST_CHARACTERS."""
+    if isinstance(value, str):
+        text = _MARKER.sub(r"[ [\1##", _HIDDEN.sub("", value))
+        return text if len(text) <= MOST_CHARACTERS else text[:MOST_CHARACTERS] + " …"
+    if isinstance(value, list):
+        kept, room = [], MOST_CHARACTERS
+        for part in value:
+            kept.append(as_data(part))
+            room -= len(str(kept[-1]))
+            if room < 0:
+                break
+        return kept
+    return value
+
+
 def _fields(spec: TaskSpec, record: dict, subject: str, tokens: Tokens) -> dict[str, Any]:
     inputs = {}
     for ref in spec.inputs:
         if ref.field:
-            inputs[ref.name] = record.get(ref.field)
+            inputs[ref.name] = as_data(record.get(ref.field))
         elif ref.task:
             inputs[ref.name] = tokens.get(ref.task, {}).get(subject, {}).get(ref.output)
     return {k: v for k, v in inputs.items() if v not in (None, "", [])}
@@ -100,7 +123,7 @@ def _item_line(recipe: Recipe, dataset: Dataset, spec: TaskSpec, item: int, toke
             value = f"({', '.join(value) if isinstance(value, list) else value})" if value else None
         else:
             value = _pseudonymise(recipe, {field: record.get(field)})[field]
-            value = ", ".join(map(str, value)) if isinstance(value, list) else value
+            value = ", ".join(map(str, value)) if isinstance(value := as_data(value), list) else value
         if value not in (None, ""):
             parts.append(str(value))
     return " ".join(parts)
