@@ -45,3 +45,5 @@ def command(out: Out, recipe, optimizer, calls, lm_tokens, usd, minutes, users, 
         from tokenrec.report.terminal import print_compile
 
         print_compile(out.table_console, document)
+        project = loaded.project.project
+        out.say(f"Texts, verdicts and figures: {project.store} (tokenrec show, export). Programs: programs/compiled/.")

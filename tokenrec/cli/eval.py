@@ -84,7 +84,10 @@ def print_eval(console, doc: dict[str, Any]) -> None:
 
 def closing(doc: dict[str, Any]) -> list[str]:
     """What the figures mean, and the limits that are broken or can't be said to hold."""
-    lines = ["Before: first answers; after: accepted ones. 95% intervals from human labels, of the texts in the store."]
+    lines = [
+        "Before: first answers; after: accepted ones (malformed: what stayed so). "
+        "95% intervals from human labels, of the texts in the store."
+    ]
     if not doc["labels"]["used"]:
         lines.append("No label fits a text of the store; a flag is no rate. Draw texts to label: --sample 100 FILE.")
     unknown: dict[str, list[str]] = {}
@@ -105,7 +108,7 @@ def _rate(rate: dict) -> str:
 
 
 def _range(rate: dict) -> str:
-    return f"{100 * rate['low']:.1f}–{_share(rate['high'])}"
+    return "all read" if rate["low"] == rate["high"] else f"{100 * rate['low']:.1f}–{_share(rate['high'])}"
 
 
 def _share(value: float | None) -> str:

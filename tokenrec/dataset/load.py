@@ -169,7 +169,8 @@ def _read_items(recipe: Recipe, folder: Path, notes: list[str]) -> tuple[dict[st
     bare = [i for i, record in found.items() if all(values.is_empty(record[c]) for c in file.text)]
     if bare:
         first = ", ".join(place(file.path, lines[i]) for i in bare[:3])
-        notes.append(f"{file.path}: {len(bare):,} items have no text in {', '.join(file.text)} (first: {first}).")
+        notes.append(f"{file.path}: {len(bare):,} items have no text in {', '.join(file.text)} (first: {first}). "
+                     "They stay in the lists; a task that has nothing to read writes nothing about them.")
     return found, hidden
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from ..recipe.models import Lexicon
 from .base import Finding
 from .factuality.catalogue import Terms
+from .factuality.extract import extracted
 from .factuality.names import contradicted, entities, names
 from .factuality.numbers import numbers
 from .noise.copy import copied, shortened
@@ -72,6 +73,9 @@ CLOSED: dict[str, Check] = {
 }
 
 
+EXTRACT: dict[str, Check] = {"factuality/extract": lambda text, r, s: extracted(text, s.record)}
+
+
 def unverifiable(text: str, rules: Rules, source: Source) -> Finding:
     """Open grounding, first version: passes, noting the first claim that the record does not bear out (score 1)
     or, where there is none, the text as a whole (score 0). Contradiction by catalogue facts comes later."""
@@ -84,6 +88,7 @@ def unverifiable(text: str, rules: Rules, source: Source) -> Finding:
 
 def checks_for(rules: Rules) -> dict[str, Check]:
     """The checks that apply to a text under `rules`, in order."""
+    noise = NOISE | EXTRACT if rules.extract else NOISE
     if rules.ground == "closed":
-        return NOISE | CLOSED
-    return NOISE | {"factuality/unverifiable": unverifiable} if rules.ground == "open" else NOISE
+        return noise | CLOSED
+    return noise | {"factuality/unverifiable": unverifiable} if rules.ground == "open" else noise

@@ -22,7 +22,7 @@ from guardrails.utils.hub_telemetry_utils import HubTelemetry
 from guardrails.validator_base import ErrorSpan, FailResult, PassResult, Validator, register_validator
 from pydantic import Field, create_model
 
-from .checks import CLOSED, NOISE, Check, Rules, Source, checks_for, unverifiable
+from .checks import CLOSED, EXTRACT, NOISE, Check, Rules, Source, checks_for, unverifiable
 from .judge import Judge
 from .noise.vocabulary import vocabulary
 from .schema import Answer, tag_limits
@@ -84,9 +84,8 @@ def _register(gate: str, check: Check) -> type[Validator]:
     return register_validator(name=f"tokenrec/{gate.split('/')[1]}", data_type="string")(TextCheck)
 
 
-VALIDATORS: dict[str, type[Validator]] = {
-    gate: _register(gate, check) for gate, check in (NOISE | CLOSED | {"factuality/unverifiable": unverifiable}).items()
-}
+_ALL = NOISE | EXTRACT | CLOSED | {"factuality/unverifiable": unverifiable}
+VALIDATORS: dict[str, type[Validator]] = {gate: _register(gate, check) for gate, check in _ALL.items()}
 
 
 @register_validator(name="tokenrec/vocabulary", data_type=["list", "string"])

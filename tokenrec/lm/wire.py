@@ -179,7 +179,7 @@ class Wire:
         if now - self.unreachable_since > UNREACHABLE:
             raise ServiceGone(
                 f"{self.name}: nobody answers ({self.redact(str(error))}). Start the server or correct api_base, then "
-                "run again to go on; what is finished is stored"
+                "run again to go on; what is finished is stored. tokenrec doctor shows which models answer"
             ) from error
 
     def _final(self, reply: Reply) -> None:

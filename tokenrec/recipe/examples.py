@@ -24,7 +24,10 @@ def check_examples(recipe: Recipe, name: str, broken: set[str]) -> Iterator[tupl
         at = ("tasks", name, "examples", i)
         for key in example:
             if key not in inputs and key not in task.outputs and not (key == "liked" and "history" in inputs):
-                yield (*at, key), f"is no input or output of {name}. {nearest(key, [*inputs, *task.outputs])}"
+                yield (*at, key), (
+                    f"is no input or output of {name}, which has {', '.join([*inputs, *task.outputs])}. "
+                    f"{nearest(key, [*inputs, *task.outputs])} Or correct the name there"
+                )
         if not {*inputs, "liked"} & set(example):
             yield at, f"shows no input. add one of {', '.join(inputs)}"
         for key, output in task.outputs.items():

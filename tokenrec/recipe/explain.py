@@ -12,7 +12,7 @@ _SECRET = {"api_key", "apikey", "key", "token", "secret", "password", "api_token
 _PATTERNS = {  # how to name what a pattern wants, by a piece of the pattern
     "(ndcg|recall|mrr)": "write ndcg@10, recall@20, mrr@10 or the like",
     "(>=|<=": 'write a comparison in quotes, like ">= 4"',
-    "[A-Za-z][A-Za-z0-9_]*$": "use letters, digits and _, beginning with a letter",
+    "[A-Za-z][A-Za-z0-9_]*$": "use the letters a to z, digits and _, beginning with a letter",
     "[A-Z_][A-Z0-9_]*$": "write the NAME of an environment variable, in capitals, never the key itself",
     "https?": "write a URL that begins with http:// or https:// and holds no user or password",
 }

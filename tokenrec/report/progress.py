@@ -19,14 +19,14 @@ REDRAW = 0.1  # seconds; rich works out a speed from its last thousand updates, 
 
 
 class Bar:
-    """One stage. Without a console it only counts."""
+    """One stage. Without a screen it only counts."""
 
     def __init__(self, progress: Progress | None, task, total: int):
         self.progress, self.task, self.total, self.done = progress, task, total, 0
-        self.drawn = 0.0
+        self.drawn, self.detail = 0.0, ""
 
     def count(self, done: int, total: int | None = None, detail: str = "") -> None:
-        self.done, self.total = done, total or self.total
+        self.done, self.total, self.detail = done, total or self.total, detail
         if self.progress and (time.monotonic() - self.drawn > REDRAW or done >= self.total):
             self.drawn = time.monotonic()
             task = self.progress.tasks[self.progress.task_ids.index(self.task)]
@@ -53,8 +53,10 @@ class Stages:
     def stage(self, name: str, total: int = 0) -> Iterator[Bar]:
         began = time.perf_counter()
         try:
-            if self.console is None:
-                yield Bar(None, None, total)
+            if self.console is None or not self.console.is_terminal:
+                bar = Bar(None, None, total)
+                yield bar
+                self._line(name, bar, time.perf_counter() - began)
                 return
             columns = [
                 SpinnerColumn(), TextColumn("{task.description:<28}"), BarColumn(bar_width=20), MofNCompleteColumn(),
@@ -67,6 +69,14 @@ class Stages:
         finally:
             self.seconds.append((name, time.perf_counter() - began))
 
+    def _line(self, name: str, bar: Bar, seconds: float) -> None:
+        """What a finished stage leaves in a log, where no bar can be drawn."""
+        if self.console:
+            rate = f"  {bar.done / seconds:.1f}/s" if bar.total and seconds > 0 else ""
+            count = f"  {bar.done}/{bar.total}" if bar.total else ""
+            detail = f"  {bar.detail}" if bar.detail else ""
+            self.say(f"  {name:<28}{count}{rate}{detail}  {seconds:.0f} s")
+
     def say(self, text: str) -> None:
         if self.console:
-            self.console.print(text, highlight=False, markup=False)
+            self.console.print(text, highlight=False, markup=False, soft_wrap=not self.console.is_terminal)

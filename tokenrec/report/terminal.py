@@ -15,6 +15,8 @@ def print_compile(console: Console, doc: dict[str, Any]) -> None:
         title, table.title = table.title, None  # a title of the table would wrap at the table's width
         console.print(f"\n[bold]{title}[/bold]", highlight=False, soft_wrap=True)
         console.print(table)
+        if table.columns[-1].header == "rejected for *":
+            console.print("* of any sample; a text may be rejected for several reasons", style="dim")
     console.print()
     for line in summary(doc):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -42,7 +44,7 @@ def summary(doc: dict[str, Any]) -> list[str]:
         lines.append(
             f"The smallest lift this data could show is {least:.4f} {metric} "
             f"(80% power, {doc['lists']['n_test']:,} test lists; an upper guess)"
-            + (f"; {wide:.4f} when the items count as a sample too." if wide else ".")
+            + (f"; {wide:.4f} when the items count as a sample too." if wide and wide > least else ".")
         )
     lines.append(
         "Intervals cover users and items; they do not cover a text's part as a distractor, nor writing the texts anew."
@@ -67,12 +69,12 @@ def _table(title: str, *columns: tuple[str, str]) -> Table:
 def _tasks(doc: dict, mark: str) -> Table:
     names = ("texts", "accepted", "rejected", "malformed", "failed")
     counts = [(n, "right") for n in names]
-    table = _table(f"What was written{mark}", ("task", "left"), *counts, ("rejected for", "left"))
+    table = _table(f"What was written{mark}", ("task", "left"), *counts, ("rejected for *", "left"))
     table.columns[-1].no_wrap = False
     for t in doc["tasks"]:
         reasons = sorted(t["reject_reasons"].items(), key=lambda r: -r[1])
         counts = (f"{t[n]:,}" for n in ("generated", "accepted", "rejected", "malformed", "failed"))
-        table.add_row(t["task"], *counts, ", ".join(f"{g} {n}" for g, n in reasons[:4]))
+        table.add_row(t["task"], *counts, ", ".join([f"{g} {n}" for g, n in reasons[:4]] + ["…"] * (len(reasons) > 4)))
     return table
 
 

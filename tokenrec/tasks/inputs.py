@@ -42,12 +42,15 @@ def prompts(recipe: Recipe, dataset: Dataset, spec: TaskSpec, tokens: Tokens) ->
     """Every subject of the task with its inputs, in a stable order.
 
     `tokens` holds the accepted outputs of the tasks that this one refers to; a subject whose input
-    is missing there is written about without it. Users with too few liked items are left out.
+    is missing there is written about without it. Items with nothing to be told of and users with too few liked items
+    are left out.
     """
     if spec.subject == "item":
         for code in _chosen(spec, dataset, np.arange(len(dataset.item_ids))):
             record, subject = dataset.items[code], dataset.item_ids[code]
             inputs = _pseudonymise(recipe, _fields(spec, record, subject, tokens))
+            if not inputs:
+                continue
             yield Prompt(subject, display_name(recipe, record), inputs, input_hash(inputs))
         return
     history = _liked(dataset)
