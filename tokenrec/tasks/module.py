@@ -22,7 +22,8 @@ class TaskModule(dspy.Module):
     def __init__(self, spec: TaskSpec, writer: Writer):
         super().__init__()
         self.spec, self.writer = spec, writer
-        scored = [o for o in spec.outputs if o in spec.choices and writer.chooser]
+        # a recording may hold probabilities, which are calibrated as the model's own are
+        scored = [o for o in spec.outputs if o in spec.choices and (writer.chooser or writer.replay)]
         written = [o for o in spec.outputs if o not in scored]
         if scored:
             self.choose = dspy.Predict(signature(spec, scored, decisions=True))
