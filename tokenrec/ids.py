@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from typing import Any
 
 
@@ -18,3 +19,8 @@ def content_id(value: Any) -> str:
 def unit_hash(*parts: Any) -> float:
     """A number in [0, 1) that depends only on `parts`: seeded choices that survive reordering."""
     return int(content_id(list(parts))[:13], 16) / 16**13
+
+
+def finite(value: float | None) -> float | None:
+    """JSON has no NaN or infinity: null."""
+    return value if value is not None and math.isfinite(value) else None

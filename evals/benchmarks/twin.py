@@ -34,7 +34,7 @@ def simulator():
 
 def one_world(seed: int, twin: bool, users: int, rankers: int = 3) -> tuple[list, bool]:
     """(leaderboard rows, whether the arm of all placebos is significantly above raw_text) of one world."""
-    from tokenrec.compiler.compile import _settings_and_power
+    from tokenrec.compiler.baseline import settings_and_power
     from tokenrec.compiler.evidence import PLACEBO_DRAWS
     from tokenrec.compiler.session import Session, embed_items, make_columns
     from tokenrec.dataset.load import load_dataset, load_labels
@@ -65,7 +65,7 @@ def one_world(seed: int, twin: bool, users: int, rankers: int = 3) -> tuple[list
     session = Session(loaded, dataset, db, f"twin{seed}", open_encoder(loaded.project, recipe.lm.encoder), Meter())
     embed_items(session, lambda done, total: None)
     session.make_lists()
-    _settings_and_power(session, Stages(None))
+    settings_and_power(session, Stages(None))
     tasks = {v.output: [v] for v in oracle(recipe, dataset, load_labels(recipe, loaded.folder))}
     base = ["behaviour", "raw_text"]
     blocks = {"behaviour": tuple(session.behaviour(w) for w in (FIT, TEST))}

@@ -1,25 +1,22 @@
 """`tokenrec compile`: recipe, dataset → tasks → generate → store → features → ranking → evidence."""
 
-import math
 import time
 import uuid
 from dataclasses import asdict
 from typing import Any
 
+from tokenrec.compiler.baseline import prepare_baseline
 from tokenrec.compiler.evidence import Evidence, measure
 from tokenrec.compiler.improve import Improvement, improve, save_locks
-from tokenrec.compiler.promotion import count_look
+from tokenrec.compiler.promotion import count_look, events_id
 from tokenrec.compiler.record import finish_run, save_evidence, start_run
-from tokenrec.compiler.session import Session, embed_items, open_session
+from tokenrec.compiler.session import Session, open_session
 from tokenrec.compiler.writing import Written, write_task
-from tokenrec.dataset.types import FIT, TEST, TUNE_A, TUNE_B
-from tokenrec.errors import InputError
-from tokenrec.evidence.arms import measure_arms
-from tokenrec.evidence.power import promotion_alpha, smallest_lift, smallest_lift_two_way
+from tokenrec.evidence.power import smallest_lift_two_way
 from tokenrec.evidence.statistics import compare
-from tokenrec.ranking.ranker import choose_settings
+from tokenrec.ids import finite
 from tokenrec.recipe.load import LoadedRecipe, task_order
-from tokenrec.recipe.models import Budget
+from tokenrec.recipe.models import Budget, Recipe
 from tokenrec.recipe.refs import needs
 from tokenrec.store.lock import only_run
 
@@ -54,19 +51,7 @@ def _run(session: Session, stages, optimizer: str, force: bool, began: float) ->
     recipe = session.recipe
     for note in session.dataset.notes:
         stages.say(f"note: {note}")
-    with stages.stage("encode source texts", len(session.dataset.item_ids)) as bar:
-        embed_items(session, bar.count)
-    with stages.stage("lists and behaviour", 4) as bar:
-        session.make_lists()
-        for window in (FIT, TUNE_A, TUNE_B, TEST):
-            if not len(session.lists[window]):
-                raise InputError(
-                    f"{recipe.name}: no user has a like in one of the windows fit, tune, test. "
-                    "More events, or other shares under data.split, are needed"
-                )
-            session.behaviour(window)
-            bar.step()
-    power = _settings_and_power(session, stages)
+    power = prepare_baseline(session, stages)
     stages.say(
         f"smallest lift this data could show on test: {power['evidence']:.4f} {recipe.objective.metric} "
         f"({power['n_test']:,} lists)"
@@ -76,7 +61,7 @@ def _run(session: Session, stages, optimizer: str, force: bool, began: float) ->
         written[name] = _write(session, name, stages)
     improvements = []
     if optimizer != "none":
-        for name in _searched(recipe):
+        for name in searched_tasks(recipe):
             made = improve(session, written, name, stages, force)
             stages.say(f"  {name}: {made.note}")
             improvements.append(made)
@@ -114,35 +99,8 @@ def _rewrite_dependents(session: Session, written: dict[str, Written], changed: 
             written[name] = _write(session, name, stages)
 
 
-def _settings_and_power(session: Session, stages) -> dict[str, Any]:
-    """Choose the ranker's settings on tune-A with the raw_text arm, the baseline; estimate the power."""
-    objective = session.recipe.objective
-    with stages.stage("ranker settings on tune-A", 2) as bar:
-        fit = [session.behaviour(FIT), session.columns("raw_text", FIT, [session.raw])]
-        tune = [session.behaviour(TUNE_A), session.columns("raw_text", TUNE_A, [session.raw])]
-        fit_lists, tune_lists = session.lists[FIT], session.lists[TUNE_A]
-        session.settings, _ = choose_settings(
-            fit, fit_lists, tune, tune_lists, objective.metric, objective.slice, session.recipe.ranker.negatives
-        )
-        bar.step()
-        blocks = {"behaviour": (fit[0], tune[0]), "raw_text": (fit[1], tune[1])}
-        arms = {"behaviour": ["behaviour"], "raw_text": ["behaviour", "raw_text"]}
-        scores = measure_arms(session.dataset, fit_lists, tune_lists, blocks, arms, session.settings, [0, 1, 2])
-        bar.step()
-    paired = scores.per_list("raw_text", objective.metric, objective.slice) - scores.per_list(
-        "behaviour", objective.metric, objective.slice
-    )
-    n_test, n_tune_b = len(session.lists[TEST]), len(session.lists[TUNE_B])
-    return {
-        "evidence": smallest_lift(paired, n_test),
-        "promotion": smallest_lift(paired, n_tune_b, promotion_alpha(1)),
-        "n_test": n_test,
-        "n_tune_b": n_tune_b,
-        "n_tune_a": len(tune_lists),
-    }
-
-
-def _searched(recipe) -> list[str]:
+def searched_tasks(recipe: Recipe) -> list[str]:
+    """The tasks whose prompts `compile` searches."""
     if recipe.compile.tasks:
         return recipe.compile.tasks
     return [
@@ -163,7 +121,7 @@ def _document(
 ) -> dict[str, Any]:
     recipe, used = session.recipe, session.meter.used
     looks = session.db.execute(
-        "select count(*) from looks where data_hash = ? and window = 'tune_b'", [session.dataset.data_hash]
+        "select count(*) from looks where data_hash = ? and window = 'tune_b'", [events_id(session.dataset)]
     ).fetchone()[0]
     return {
         "kind": "compile",
@@ -208,7 +166,12 @@ def _document(
         "looks": {"test_reads": reads, "tune_b": looks},
         "lists": {k: power[k] for k in ("n_tune_a", "n_tune_b", "n_test")},
         "stage_seconds": [[name, round(s, 2)] for name, s in stages.seconds],
-        "notes": [*session.dataset.notes, *[w.stale for w in written.values() if w.stale]],
+        "notes": [
+            *session.dataset.notes,
+            *[w.stale for w in written.values() if w.stale],
+            *[f"{n}: nothing of it reaches the ranker, since it compares with no item: no verdict"
+              for n in evidence.unseen if written[n].report.accepted],
+        ],
     }  # fmt: skip
 
 
@@ -217,8 +180,3 @@ def _two_way(session: Session, evidence: Evidence) -> float:
     objective = session.recipe.objective
     difference = compare(evidence.scores, "raw_text", "behaviour", objective.metric, objective.slice)
     return smallest_lift_two_way(difference.se)
-
-
-def finite(value: float | None) -> float | None:
-    """JSON has no NaN or infinity: null."""
-    return value if value is not None and math.isfinite(value) else None

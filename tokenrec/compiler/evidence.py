@@ -1,6 +1,6 @@
 """The arms of a recipe on test, and the evidence that goes to the report and the store."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ class Evidence:
     scores: ArmScores
     arms: list[dict[str, Any]]  # arm, slice, metric, value, low, high, n
     leaderboard: list[Row]
+    unseen: list[str] = field(default_factory=list)  # tasks of which nothing reaches the ranker
 
 
 def metrics_of(session: Session) -> list[str]:
@@ -41,13 +42,15 @@ def measure(session: Session, written: dict[str, Written], progress) -> Evidence
         session.dataset, session.lists[FIT], session.lists[TEST], blocks, arms, session.settings, seeds, progress
     )
     objective = session.recipe.objective
+    unseen = [n for n in written if n not in usable]
     by = {n: "user" if w.spec.subject == "user" else "user_item" for n, w in written.items()}
     rows = leaderboard(scores, list(usable), objective.metric, objective.slice, objective.margin, by)
-    return Evidence(scores, _values(session, scores), rows)
+    return Evidence(scores, _values(session, scores), rows, unseen)
 
 
 def _arms(session: Session, written: dict[str, Written], usable: dict[str, Written]) -> tuple[dict, dict]:
     items = [v for w in usable.values() if w.spec.subject == "item" for v in w.vectors]
+    items.append(session.raw)  # what a user's text is compared with; of one space, the last is met
     blocks: dict[str, tuple] = {"behaviour": tuple(session.behaviour(w) for w in (FIT, TEST))}
 
     def block(source: str, vectors: list, met: list = items) -> str:
@@ -59,8 +62,10 @@ def _arms(session: Session, written: dict[str, Written], usable: dict[str, Writt
     blocks["raw_text"] = tuple(session.columns("raw_text", w, [session.raw]) for w in (FIT, TEST))
     base = ["behaviour", "raw_text"]
     arms = {"behaviour": ["behaviour"], "raw_text": base}
-    for name, w in usable.items():
+    for name, w in list(usable.items()):
         block(name, w.vectors)
+        if not blocks[name][0].matrix.shape[1]:
+            del usable[name], blocks[name]  # nothing of it can be compared with an item: no arm, no verdict
     if usable:
         arms["raw_text+tokens"] = [*base, *usable]
         dealt = {

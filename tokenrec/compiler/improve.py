@@ -1,6 +1,7 @@
 """One task's way through the sieves: completion scores → lite on tune-A → promotion on tune-B."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,10 +11,10 @@ from tokenrec.compiler.lock import lock_path, write_lock
 from tokenrec.compiler.promotion import Promotion, decide_promotion
 from tokenrec.compiler.search import search
 from tokenrec.compiler.session import Session, make_columns
-from tokenrec.compiler.writing import Written, generate_with, program_vectors, vectors_of
+from tokenrec.compiler.writing import Prepared, Written, generate_with, program_vectors, vectors_of
 from tokenrec.dataset.types import FIT, TUNE_A, TUNE_B
-from tokenrec.ids import canonical_json, content_id
-from tokenrec.ranking.metrics import mean
+from tokenrec.ids import canonical_json, content_id, finite
+from tokenrec.ranking.metrics import mean, members
 from tokenrec.ranking.ranker import lite, margins
 from tokenrec.store import completions as store
 from tokenrec.store.store import now, transaction
@@ -42,26 +43,10 @@ def improve(session: Session, written: dict[str, Written], name: str, stages, fo
     A search that this store has finished for the same data, incumbent, gates, LM and options is not repeated.
     """
     task, spec = written[name], written[name].spec
-    made = Improvement(name)
-    lists = len(session.lists[TUNE_A])
-    if lists < FEWEST_LISTS and not force:
-        made.note = (
-            f"{lists} tune-A lists are too few to choose a prompt on (it takes {FEWEST_LISTS}; --force overrides)"
-        )
+    made = Improvement(name, why_not_searched(session, written, name, force))
+    if made.note:
         return made
-    writer = session.open_writer()
-    if writer.replay:
-        made.note = "recorded completions can't answer new prompts"
-        return made
-    if spec.subject != "item" or spec.task.use:
-        made.note = "only item tasks with write: are searched so far"
-        return made
-    options = session.recipe.compile
-    search_id = _search_id(session, written, name)
-    known = session.db.execute("select document from searches where search_id = ?", [search_id]).fetchone()
-    if known:
-        made.note = "searched before, nothing has changed since: " + json.loads(known[0])["outcome"]
-        return made
+    writer, options = session.open_writer(), session.recipe.compile
     meter = session.meter.child(options.budget)
     with stages.stage(f"search {name}", options.candidates) as bar:
         found = search(session, spec, task.program, task.prompts, task.vectors, task.judge, meter, bar.count)
@@ -69,6 +54,9 @@ def improve(session: Session, written: dict[str, Written], name: str, stages, fo
     made.scores, made.incumbent_score = [p.score for p in found.proposals], found.incumbent
     made.note = found.note
     if found.note and not found.proposals:
+        if found.spent:
+            session.meter.check()  # the run's own limit: it stops here, and the next run goes on
+            _remember(session, written, made, found.note)  # compile.budget: asking again would end the same
         return made
     finalists = [p for p in found.proposals if program_id(spec, p.program, writer) != task.program_id]
     finalists = [p for p in finalists if p.score > found.incumbent][: options.finalists]
@@ -76,22 +64,42 @@ def improve(session: Session, written: dict[str, Written], name: str, stages, fo
     if finalists:
         outcome = _finals(session, written, name, [p.program for p in finalists], len(found.proposals), made, stages)
     made.note = made.note or outcome
-    with transaction(session.db) as sql:
-        document = {"outcome": outcome, "scores": made.scores, "incumbent": made.incumbent_score}
-        key = _search_id(session, written, name)
-        sql.execute(
-            "insert or replace into searches values (?,?,?,?,?,?)",
-            [key, session.recipe.name, name, session.run, canonical_json(document), now()],
-        )
+    _remember(session, written, made, outcome)
     return made
 
 
-def _search_id(session: Session, written: dict[str, Written], name: str) -> str:
+def _remember(session: Session, written: dict[str, Written], made: Improvement, outcome: str) -> None:
+    """Store what came of a search, so that it is not run twice."""
+    with transaction(session.db) as sql:
+        document = {"outcome": outcome, "scores": made.scores, "incumbent": finite(made.incumbent_score)}
+        key = _search_id(session, written, made.task)
+        sql.execute(
+            "insert or replace into searches values (?,?,?,?,?,?)",
+            [key, session.recipe.name, made.task, session.run, canonical_json(document), now()],
+        )
+
+
+def why_not_searched(session: Session, tasks: Mapping[str, Prepared], name: str, force: bool = False) -> str:
+    """Why `compile` would not search task `name`; empty when it would."""
+    spec, lists = tasks[name].spec, members(session.lists[TUNE_A], session.recipe.objective.slice)
+    if lists < FEWEST_LISTS and not force:
+        return f"{lists} tune-A lists are too few to choose a prompt on (it takes {FEWEST_LISTS}; --force overrides)"
+    if session.open_writer().replay:
+        return "recorded completions can't answer new prompts"
+    if spec.subject != "item" or spec.task.use:
+        return "only item tasks with write: are searched so far"
+    search_id = _search_id(session, tasks, name)
+    known = session.db.execute("select document from searches where search_id = ?", [search_id]).fetchone()
+    return "searched before, nothing has changed since: " + json.loads(known[0])["outcome"] if known else ""
+
+
+def _search_id(session: Session, written: Mapping[str, Prepared], name: str) -> str:
     """All that a search's outcome rests on. After a promotion it names the new incumbent, which the search found;
     should its lock go away, the task is searched again."""
     task, recipe = written[name], session.recipe
     return content_id([
         SEARCH_VERSION, DECODE_VERSION, name, task.program_id, task.judge.gate_id, session.writer.lm_id,
+        task.spec.decode(), task.spec.task.samples, [p.hash for p in task.prompts], recipe.ranker.model_dump(),
         session.dataset.data_hash, session.encoder.encoder_id, recipe.compile.model_dump(),
         recipe.objective.model_dump(), [o.source_id for n, o in sorted(written.items()) if n != name],
     ])  # fmt: skip

@@ -1,12 +1,16 @@
 """Promotion: may a challenger take the incumbent's place? Asked of tune-B, and counted."""
 
+import hashlib
 from dataclasses import dataclass
 
+import numpy as np
+
 from tokenrec.compiler.session import Session
-from tokenrec.dataset.types import FIT, TUNE_B
+from tokenrec.dataset.types import FIT, TUNE_B, Dataset
 from tokenrec.evidence.arms import measure_arms
 from tokenrec.evidence.power import promotion_alpha
 from tokenrec.evidence.statistics import compare
+from tokenrec.ids import canonical_json
 from tokenrec.store.store import now, transaction
 
 
@@ -56,13 +60,26 @@ def decide_promotion(
     return made
 
 
+def events_id(dataset: Dataset) -> str:
+    """Hash of who did what when, and in which window."""
+    e, made = dataset.events, hashlib.sha256()
+    for part in (e.user, e.item, e.time, e.positive, e.window):
+        made.update(np.ascontiguousarray(part).tobytes())
+    made.update(canonical_json([dataset.user_ids, dataset.item_ids]).encode("utf-8", "surrogatepass"))
+    return made.hexdigest()
+
+
 def count_look(session: Session, window: str, task: str | None = None) -> int:
-    """Note that `window` of this data is looked at; returns which look this is (1, 2, ...)."""
+    """Note that `window` of these events is looked at; returns which look this is (1, 2, ...).
+
+    The events count, not the texts: another column of the catalogue makes no fresh tune-B.
+    """
+    events = events_id(session.dataset)
     with transaction(session.db) as sql:
         sql.execute(
             "insert into looks (recipe, data_hash, window, task, run, at) values (?,?,?,?,?,?)",
-            [session.recipe.name, session.dataset.data_hash, window, task, session.run, now()],
+            [session.recipe.name, events, window, task, session.run, now()],
         )
         return sql.execute(
-            "select count(*) from looks where data_hash = ? and window = ?", [session.dataset.data_hash, window]
+            "select count(*) from looks where data_hash = ? and window = ?", [events, window]
         ).fetchone()[0]

@@ -9,7 +9,7 @@ import numpy as np
 
 from tokenrec.compiler.session import Session
 from tokenrec.dataset.types import TEST, WINDOWS
-from tokenrec.ids import canonical_json
+from tokenrec.ids import canonical_json, finite
 from tokenrec.store.store import now, transaction
 
 
@@ -48,8 +48,9 @@ def start_run(session: Session) -> None:
 def finish_run(session: Session, status: str, document: dict | None) -> None:
     with transaction(session.db) as sql:
         sql.execute(
-            "update runs set finished = ?, status = ?, document = ? where run = ?",
-            [now(), status, document and json.dumps(document, ensure_ascii=False), session.run],
+            "update runs set finished = ?, status = ?, seconds = ?, document = ? where run = ?",
+            [now(), status, document and document["seconds"], document and json.dumps(document, ensure_ascii=False),
+             session.run],
         )
 
 
@@ -80,7 +81,9 @@ def save_evidence(session: Session, evidence) -> None:
                 ),
             )
         rows = [[run, "arm", a["arm"], canonical_json(a)] for a in evidence.arms]
-        rows += [[run, "leaderboard", r.task, json.dumps(asdict(r))] for r in evidence.leaderboard]
+        for r in evidence.leaderboard:
+            row = {k: finite(v) if isinstance(v, float) else v for k, v in asdict(r).items()}
+            rows.append([run, "leaderboard", r.task, canonical_json(row)])
         sql.executemany("insert into evidence values (?,?,?,?)", rows)
     path = session.loaded.project.store.parent / f"scores-{session.recipe.name}.parquet"
     digest = _write_scores(session, scores, path)

@@ -20,6 +20,7 @@ from tokenrec.gates.judge import Judge
 from tokenrec.generate.run import typed_raw
 from tokenrec.ids import unit_hash
 from tokenrec.lm.meter import Meter, Usage
+from tokenrec.recipe.models import Compile
 from tokenrec.store import completions as store
 from tokenrec.tasks.inputs import Prompt
 from tokenrec.tasks.program import examples, typed_answer, weights_of
@@ -27,6 +28,8 @@ from tokenrec.tasks.spec import TaskSpec
 
 MOST_EXAMPLES = 100
 BOOTSTRAP = 24  # examples that demonstrations may come from, per candidate
+FEWEST_EXAMPLES = 20
+TOO_FEW = f"{{}} items to score programs on; it takes {FEWEST_EXAMPLES} (more likes, or a larger compile.budget)"
 
 
 @dataclass
@@ -45,6 +48,14 @@ class Search:
     incumbent: float = float("nan")
     examples: int = 0
     note: str = ""
+    spent: bool = False  # stopped by a budget
+
+
+def examples_scored(options: Compile, usable: int) -> int:
+    """Items that every program is scored on, of `usable` ones, inside `compile.budget`."""
+    calls = options.budget.calls or 10**9
+    affordable = (calls - options.candidates * BOOTSTRAP) // options.candidates
+    return max(min(MOST_EXAMPLES, affordable, usable - BOOTSTRAP), 0)
 
 
 def search(
@@ -69,14 +80,9 @@ def search(
     able = set(reward.items())
     usable = [p for p in prompts if code[p.subject] in able]
     usable.sort(key=lambda p: unit_hash("search", spec.name, p.subject))
-    calls = options.budget.calls or 10**9
-    n = min(
-        MOST_EXAMPLES, (calls - options.candidates * BOOTSTRAP) // options.candidates, max(len(usable) - BOOTSTRAP, 0)
-    )
-    if n < 20:
-        return Search(
-            [], note=f"{max(n, 0)} items to score programs on; it takes 20 (more likes, or a larger compile.budget)"
-        )
+    n = examples_scored(options, len(usable))
+    if n < FEWEST_EXAMPLES:
+        return Search([], note=TOO_FEW.format(n))
     names = [r.name for r in spec.inputs]
     made = [
         dspy.Example(**p.inputs, subject=p.subject).with_inputs(*[x for x in names if x in p.inputs]) for p in usable
@@ -152,16 +158,16 @@ def search(
             )
             for c in best.candidate_programs
         ]
-        note = ""
+        note, spent = "", False
     except Exception as error:  # DSPy wraps what its worker threads raise
         why = writer.redact(_stop(meter) or str(error) or type(error).__name__).splitlines()[0]
-        found, note = [], f"the search stopped early: {why}"
+        found, note, spent = [], f"the search stopped early: {why}", bool(_stop(meter))
     finally:
         writer.meter = outer
         optimizer_noise.setLevel(level)
         count()
     found.sort(key=lambda p: -p.score)
-    return Search(found, incumbent, n, note)
+    return Search(found, incumbent, n, note, spent)
 
 
 def _stop(meter: Meter) -> str:

@@ -20,7 +20,7 @@ from tokenrec.ranking.candidates import candidates
 from tokenrec.ranking.ranker import Settings
 from tokenrec.recipe.load import LoadedRecipe
 from tokenrec.recipe.models import Budget, Recipe
-from tokenrec.store.store import open_store
+from tokenrec.store.store import copy_store, open_store
 
 
 @dataclass
@@ -38,6 +38,7 @@ class Session:
     settings: Settings = field(default_factory=Settings)
     lists: dict[int, Lists] = field(default_factory=dict)
     cache: dict[tuple[str, int], Columns] = field(default_factory=dict)
+    asking: bool = True  # False: a plan, on a copy of the store and without the LM
 
     @property
     def recipe(self) -> Recipe:
@@ -46,7 +47,7 @@ class Session:
     def open_writer(self) -> Writer:
         """The writing model, loaded when first needed."""
         if self.writer is None:
-            self.writer = open_writer(self.loaded.project, self.recipe.lm.writer, self.meter)
+            self.writer = open_writer(self.loaded.project, self.recipe.lm.writer, self.meter, self.asking)
         return self.writer
 
     def make_lists(self, windows: tuple[int, ...] = (FIT, TUNE_A, TUNE_B, TEST)) -> None:
@@ -89,17 +90,20 @@ def make_columns(
 
 
 def open_session(
-    loaded: LoadedRecipe, run: str, budget: Budget | None = None, most_users: int | None = None
+    loaded: LoadedRecipe, run: str, budget: Budget | None = None, most_users: int | None = None, asking: bool = True
 ) -> Session:
-    """Load data and open the store and the encoder. Raises InputError for anything that can't be used."""
+    """Load data and open the store and the encoder. Raises InputError for anything that can't be used.
+
+    With `asking=False` the store is a copy that is thrown away, and the LM can't be asked.
+    """
     recipe = loaded.recipe
     dataset = load_dataset(recipe, loaded.folder, most_users=most_users)
-    db = open_store(loaded.project.store)
+    db = open_store(loaded.project.store) if asking else copy_store(loaded.project.store)
     project = loaded.project.project
     limits = project.budget.model_dump() | {k: v for k, v in recipe.budget.model_dump().items() if v is not None}
     limits |= {k: v for k, v in (budget or Budget()).model_dump().items() if v is not None}
     encoder = open_encoder(loaded.project, recipe.lm.encoder)
-    return Session(loaded, dataset, db, run, encoder, Meter(budget=Budget(**limits)))
+    return Session(loaded, dataset, db, run, encoder, Meter(budget=Budget(**limits)), asking=asking)
 
 
 def embed_items(session: Session, progress: Callable[[int, int], None]) -> None:

@@ -1,6 +1,6 @@
 """Writing all tasks of a recipe with given programs, and turning what was accepted into vectors."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tokenrec.compiler.lock import lock_path, read_lock
@@ -12,14 +12,14 @@ from tokenrec.gates.judge import Judge
 from tokenrec.generate.run import Report, generate
 from tokenrec.recipe.refs import needs
 from tokenrec.store import completions as store
-from tokenrec.tasks.inputs import Prompt, prompts
+from tokenrec.tasks.inputs import Prompt, Tokens, prompts
 from tokenrec.tasks.program import load_program_state, make_program, program_id, weights_of
 from tokenrec.tasks.spec import TaskSpec, task_spec
 
 
 @dataclass
-class Written:
-    """One task as it stands: its program, what it wrote about, and the vectors of its tokens."""
+class Prepared:
+    """One task before anything is asked: its program in use, what it writes about, and its gates."""
 
     spec: TaskSpec
     program: Any
@@ -27,13 +27,29 @@ class Written:
     source_id: str  # the recipe's own program, before any compile
     judge: Judge
     prompts: list[Prompt]
+    stale: str = field(default="", kw_only=True)
+
+
+@dataclass
+class Written(Prepared):
+    """One task as it stands: also what its generation did, and the vectors of its tokens."""
+
     report: Report
     vectors: list[Vectors]
-    stale: str = ""
 
 
 def write_task(session: Session, name: str, progress) -> Written:
     """Generate what the store lacks for one task with its incumbent program. Raises BudgetStop, ServiceError."""
+    made = prepare_task(session, name)
+    report = generate_with(session, made.spec, made.program, made.judge, made.prompts, progress)
+    return Written(**vars(made), report=report, vectors=vectors_of(session, made.spec, made.program))
+
+
+def prepare_task(session: Session, name: str, unwritten: Tokens | None = None) -> Prepared:
+    """The task with its incumbent program: the lock's where it has one, else the recipe's own.
+
+    `unwritten` stands in for outputs of other tasks that are yet to be written.
+    """
     spec = task_spec(session.recipe, name)
     writer = session.open_writer()
     program = make_program(spec, writer, session.loaded.project.root)
@@ -48,10 +64,10 @@ def write_task(session: Session, name: str, progress) -> Written:
             stale = f"{lock.path.name} was promoted on other data than this: compile again to see whether it still wins"
     judge = make_judge(session.recipe, spec, session.dataset)
     told = {t: store.tokens(session.db, session.recipe.name, t) for t in needs(spec.task)}
+    for task, outputs in told.items():
+        outputs.update((unwritten or {}).get(task, {}))
     asked = list(prompts(session.recipe, session.dataset, spec, told))
-    report = generate_with(session, spec, program, judge, asked, progress)
-    pid = report.program_id
-    return Written(spec, program, pid, source_id, judge, asked, report, vectors_of(session, spec, program), stale)
+    return Prepared(spec, program, program_id(spec, program, writer), source_id, judge, asked, stale=stale)
 
 
 def generate_with(

@@ -80,7 +80,10 @@ def _judge(db, loaded: LoadedRecipe, spec: TaskSpec, row: dict[str, str], datase
                     f"run: tokenrec compile {loaded.path}"
                 )
         break  # one program, one vocabulary
-    weights = saved_weights(store.load_program(db, pid, lm_id) or {}, spec)
+    saved = store.load_program(db, pid, lm_id)
+    if saved is None:  # another LM wrote with this program since: its calibration is not this one's
+        return False
+    weights = saved_weights(saved, spec)
     gate_id = judge_all(db, spec.recipe, spec, weights, make_judge(loaded.recipe, spec, dataset), pid, lm_id)
     if gate_id == row["gate_id"]:
         return False

@@ -58,7 +58,7 @@ def generate(
     Raises BudgetStop at a limit and ServiceError when the model is gone; all answers so far are stored
     and judged either way.
     """
-    lm_id = writer.lm_id + "#" + content_id(spec.decode())[:8]
+    lm_id = completion_lm(spec, writer)
     pid = program_id(spec, program, writer)
     report = Report(spec.name, subjects=len(prompts), program_id=pid, lm_id=lm_id)
     saved = store.load_program(db, pid, lm_id)
@@ -83,14 +83,19 @@ def generate(
     return report
 
 
+def completion_lm(spec: TaskSpec, writer: Writer) -> str:
+    """The LM with its decode parameters, as completion keys have it."""
+    return writer.lm_id + "#" + content_id(spec.decode())[:8]
+
+
 async def _fill(
     db, spec, program, writer, judge, prompts, pid, lm_id, run, concurrency, progress, report, checked
 ) -> None:
-    streak, most = 0, _samples(spec, writer)
+    streak, most = 0, most_samples(spec, writer)
     answers = _Answers(db, spec.name, run)
     stop: list[BudgetStop] = []
     recorded = _recording(writer)
-    jobs = _missing(db, spec, judge, prompts, pid, lm_id)
+    jobs = missing(db, spec, judge, prompts, pid, lm_id, most)
     asker = Asker(program, spec, writer)
 
     async def one(prompt: Prompt, sample: int) -> None:
@@ -189,10 +194,10 @@ class _Answers:
             raise self.error
 
 
-def _missing(
-    db, spec: TaskSpec, judge: Judge, prompts: list[Prompt], pid: str, lm_id: str
+def missing(
+    db, spec: TaskSpec, judge: Judge, prompts: list[Prompt], pid: str, lm_id: str, most: int
 ) -> Iterator[tuple[Prompt, int]]:
-    """(prompt, next sample) of every distinct input that the store has no passing answer for."""
+    """(prompt, next sample) of every distinct input without a passing answer among its `most` samples."""
     asked: set[str] = set()
     for start in range(0, len(prompts), CHUNK):
         chunk = prompts[start : start + CHUNK]
@@ -204,7 +209,7 @@ def _missing(
             samples = have.get(prompt.hash, {})
             if not samples:
                 yield prompt, 0
-            elif spec.task.samples > 1 and not any(
+            elif max(samples) + 1 < most and not any(
                 _passes(judge, prompt, _decided(spec, raw)) for raw in samples.values()
             ):
                 yield prompt, max(samples) + 1
@@ -221,8 +226,7 @@ def judge_all(
     already are only judged again when others are new, since some checks look at the whole batch.
     """
     rows = list(store.completions_of(db, recipe, spec.name, pid, lm_id))
-    batch = content_id(sorted({r.key.id for r in rows}))
-    gate_id = content_id([judge.gate_id, DECODE_VERSION, weights, batch])[:32]
+    gate_id = gate_of(rows, weights, judge)
     if all(r.gate_id == gate_id for r in rows):
         return gate_id
     candidates = []
@@ -236,6 +240,12 @@ def judge_all(
         db, gate_id, ((row, verdicts[c.key], outputs[c.key]) for row, c in zip(rows, candidates, strict=True))
     )
     return gate_id
+
+
+def gate_of(rows: list[store.Stored], weights: dict[str, dict[str, float] | None], judge: Judge) -> str:
+    """The id of the verdicts on these completions: the gates' settings, the decision weights and the batch."""
+    batch = content_id(sorted({r.key.id for r in rows}))
+    return content_id([judge.gate_id, DECODE_VERSION, weights, batch])[:32]
 
 
 def typed_raw(spec: TaskSpec, raw: str, probabilities: dict | None, weights: dict) -> str:
@@ -261,7 +271,8 @@ def _decided(spec: TaskSpec, raw: str) -> str:
         return raw
 
 
-def _samples(spec: TaskSpec, writer: Writer) -> int:
+def most_samples(spec: TaskSpec, writer: Writer) -> int:
+    """Answers that may be asked for about one input; scored choices come out the same each time."""
     return 1 if writer.chooser and set(spec.outputs) == set(spec.choices) else spec.task.samples
 
 

@@ -50,23 +50,27 @@ class Writer:
         return Usage(entry.get("calls") or 1, prompt, completion, usd)
 
 
-def open_writer(project: LoadedProject, name: str, meter: Meter | None = None) -> Writer:
-    """Open the model that a recipe's `lm:` names. Raises InputError when it can't be used."""
+def open_writer(project: LoadedProject, name: str, meter: Meter | None = None, asking: bool = True) -> Writer:
+    """Open the model that a recipe's `lm:` names. Raises InputError when it can't be used.
+
+    With `asking=False` it is only named: programs can be made for it and nothing can be asked of it, so that no
+    weights are loaded and no key is needed.
+    """
     config = resolve_model(project, name)
     meter = meter or Meter()
     if isinstance(config, Embedded):
-        return _embedded(name, config, meter)
+        return _embedded(name, config, meter, asking)
     if isinstance(config, Replay):
         path = Path(config.path)
         from tokenrec.lm.replay import replay_id
 
         return Writer(name, replay_id(path), None, None, replay=path, free=True, meter=meter)
     if isinstance(config, Api):
-        return _api(name, config, meter, project.project.concurrency)
+        return _api(name, config, meter, project.project.concurrency, asking)
     raise InputError(f'"{name}" is an encoder and can\'t write. name a model of kind embedded, api or replay')
 
 
-def _embedded(name: str, config: Embedded, meter: Meter) -> Writer:
+def _embedded(name: str, config: Embedded, meter: Meter, asking: bool) -> Writer:
     import dspy
 
     from tokenrec.lm import plain
@@ -74,7 +78,7 @@ def _embedded(name: str, config: Embedded, meter: Meter) -> Writer:
     from tokenrec.lm.llama import bundled_weights, load
 
     path = Path(config.path) if config.path else bundled_weights()
-    llama = load(str(path), config.context, config.threads)
+    llama = load(str(path), config.context, config.threads) if asking else None
     lm_id = f"embedded/{path.stem}@{path.stat().st_size}"
     engine = EmbeddedEngine(llama, lm_id)
     lm = dspy.LM(lm_id, engine=engine, async_engine=AsyncEmbeddedEngine(engine), cache=False, temperature=0.0)
@@ -84,7 +88,7 @@ def _embedded(name: str, config: Embedded, meter: Meter) -> Writer:
     )  # fmt: skip
 
 
-def _api(name: str, config: Api, meter: Meter, concurrency: int) -> Writer:
+def _api(name: str, config: Api, meter: Meter, concurrency: int, asking: bool) -> Writer:
     import dspy
 
     from tokenrec.lm.api import open_lm
@@ -94,7 +98,7 @@ def _api(name: str, config: Api, meter: Meter, concurrency: int) -> Writer:
     key = None
     if config.api_key_env:
         key = os.environ.get(config.api_key_env)
-        if not key:
+        if not key and asking:
             raise InputError(
                 f"{name} needs a key: set the environment variable {config.api_key_env}, or use `embedded`"
             )

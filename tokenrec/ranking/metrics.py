@@ -104,6 +104,16 @@ def contributions(ranks: np.ndarray, lists: Lists, metric: str, slice: str = "al
     return Contributions(of_list, lists.item_of_row[rows], value.astype(float), member)
 
 
+def members(lists: Lists, slice: str = "all") -> int:
+    """How many lists belong to a slice."""
+    if slice == "all":
+        return len(lists)
+    if slice == "sparse_users":
+        return int(lists.sparse_list.sum())
+    rows = relevant_rows(lists)
+    return len(np.unique(lists.list_of_row[rows][lists.cold_row[rows] == (slice == "cold_items")]))
+
+
 def per_list(ranks: np.ndarray, lists: Lists, metric: str, slice: str = "all") -> np.ndarray:
     """float64[L]: the metric of each list, NaN for lists outside the slice (see `contributions`)."""
     parts = contributions(ranks, lists, metric, slice)

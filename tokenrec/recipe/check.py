@@ -15,6 +15,12 @@ Fault = tuple[tuple, str]  # path in the recipe, "what is wrong. what to do"
 TAKEN = {
     "tokens": "the arm raw_text+tokens means all tasks",
     "raw_text": "it names an arm",
+    "placebo": "it names an arm",
+    "extractive": "it names an arm",
+    "oracle": "it names an arm",
+    "ungated": "it names an arm",
+    "incumbent": "it names an arm of the promotion test",
+    "challenger": "it names an arm of the promotion test",
     "behaviour": "it names an arm",
 }
 

@@ -211,7 +211,6 @@ class Task(Model):
     temperature: float = Field(default=0.0, ge=0, le=2)
     max_tokens: int | None = Field(default=None, ge=1)
     language: str = "en"
-    refresh: bool = Field(default=False, description="User texts may use events up to the window that is measured.")
 
     @model_validator(mode="after")
     def _whole(self):

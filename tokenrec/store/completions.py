@@ -61,6 +61,18 @@ def load_program(db, program_id: str, lm_id: str) -> dict | None:
     return json.loads(row[0]) if row else None
 
 
+def told_program(db, program_id: str) -> tuple[str, dict]:
+    """(instructions, state) of a program, whatever model it wrote with last."""
+    row = db.execute("select instructions, state from programs where program_id = ?", [program_id]).fetchone()
+    return row[0] or "", json.loads(row[1])
+
+
+def subjects_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> dict[str, str]:
+    """subject → input hash, of what this program last wrote about."""
+    sql = "select subject, input_hash from subjects where recipe = ? and task = ? and program_id = ? and lm_id = ?"
+    return dict(db.execute(sql, [recipe, task, program_id, lm_id]))
+
+
 def save_subjects(db, recipe: str, task: str, kind: str, program_id: str, lm_id: str, prompts: Iterable) -> int:
     """Replace what this program writes about (prompts: tasks.inputs.Prompt); returns how many subjects."""
     with transaction(db) as sql:
@@ -215,6 +227,21 @@ def token_rows(db, recipe: str, task: str) -> Iterator[tuple[str, dict, dict | N
         "select subject, output, probabilities from tokens where recipe = ? and task = ?", [recipe, task]
     ):
         yield r["subject"], json.loads(r["output"]), json.loads(r["probabilities"]) if r["probabilities"] else None
+
+
+def used_a_record(db, recipe: str, task: str, lm: str, program_id: str | None = None) -> tuple[float, ...] | None:
+    """Means over the records that `lm` has answered: (calls, prompt tokens, completion tokens, seconds), all samples
+    of a record together; None without any. One program's, or those of all the task's programs.
+    """
+    row = db.execute(
+        "select count(*), avg(calls), avg(prompt), avg(completion), avg(seconds) from (select sum(c.calls) as calls,"
+        " sum(c.prompt_tokens) as prompt, sum(c.completion_tokens) as completion, sum(c.seconds) as seconds"
+        " from programs p join completions c using (program_id)"
+        " where p.recipe = ? and p.task = ? and (p.program_id = ? or ? is null) and substr(c.lm_id, 1, ?) = ?"
+        " group by c.program_id, c.lm_id, c.input_hash)",
+        [recipe, task, program_id, program_id, len(lm), lm],
+    ).fetchone()
+    return tuple(value or 0.0 for value in row[1:]) if row[0] else None
 
 
 def add_spend(db, run: str, task: str | None, purpose: str, lm_id: str, usage) -> None:

@@ -1,5 +1,6 @@
 """Open the store: one SQLite file in WAL mode, migrated, readable by Datasette as it is."""
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,6 +42,38 @@ def open_store(path: Path | str) -> sqlite_utils.Database:
         ) from error
     except OSError as error:
         raise ServiceError(f"{path}: {error}. Choose another place for store: in tokenrec.yaml") from error
+
+
+def copy_store(path: Path) -> sqlite_utils.Database:
+    """A copy of the store to think on: what is written there is gone with it, and no byte of the store changes.
+
+    Without a store it is an empty one. SQLite keeps it in memory, and large ones in a file of its own.
+    Raises InputError when the file is no store, ServiceError when it can't be read.
+    """
+    copy = sqlite3.connect("", isolation_level=None)
+    try:
+        if path.is_file():
+            with contextlib.closing(_reader(path)) as original:
+                _demand_ours(original, path)
+                original.backup(copy)
+        copy.execute("pragma foreign_keys = on")
+        db = sqlite_utils.Database(copy)
+        _migrate(db)
+        return db
+    except sqlite3.DatabaseError as error:
+        if "not a database" in str(error) or "malformed" in str(error):
+            raise InputError(
+                f"{path} is no tokenrec store ({error}). Move it away, or change store: in tokenrec.yaml"
+            ) from error
+        raise ServiceError(f"{path}: {error}. Can the file be read, and is there room for a copy?") from error
+
+
+def _reader(path: Path) -> sqlite3.Connection:
+    """A connection that can't write. Where no log lies beside the store, it is told that nobody writes: SQLite would
+    leave files of its own behind."""
+    log = path.with_name(path.name + "-wal")
+    how = "mode=ro" if log.is_file() and log.stat().st_size else "mode=ro&immutable=1"
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, timeout=30, isolation_level=None)
 
 
 def _demand_ours(connection: sqlite3.Connection, path: Path | str) -> None:

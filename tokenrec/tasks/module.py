@@ -1,5 +1,6 @@
 """The DSPy module of an inline task (`write:` + `outputs:`), and the loading of `use:` modules."""
 
+import hashlib
 import importlib.util
 import logging
 from pathlib import Path
@@ -126,7 +127,9 @@ def load_used(spec: TaskSpec, writer: Writer, root: Path | None):
     if not (isinstance(kind, type) and issubclass(kind, dspy.Module)):
         raise InputError(f"use: {spec.task.use} is no dspy.Module. Write a class that takes (spec, writer)")
     try:
-        return kind(spec, writer)
+        made = kind(spec, writer)
+        made.source_hash = hashlib.sha256(path.read_bytes()).hexdigest()  # edited code is another program
+        return made
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
         raise InputError(f"use: {spec.task.use} can't be made from (spec, writer): {reason}") from error

@@ -69,13 +69,21 @@ def load_program_state(program, state: dict[str, Any]) -> None:
 
 
 def program_id(spec: TaskSpec, program, writer: Writer) -> str:
-    """SHA-256 as CONTRACT.md has it: what is asked and how, not the decision weights."""
+    """SHA-256 as CONTRACT.md has it: what is asked and how, not the decision weights.
+
+    Two things more: the recipe, since verdicts and calibration rest on its other texts and its data, so that recipes
+    that share a store don't share those; and the code of a `use:` module.
+    """
     state = {n: {k: s[k] for k in ("signature", "demos")} for n, s in program_state(program).items()}
     adapter = type(writer.adapter).__name__ if writer.adapter else "replay"
     schema = {o: out.model_dump(exclude={"describe"}) for o, out in spec.outputs.items()}
     for output, choices in spec.choices.items():  # the words themselves, where the recipe refers to them
         schema[output]["choices"] = choices
-    return content_id({"task": spec.name, "use": spec.task.use, "state": state, "adapter": adapter, "schema": schema})
+    code = getattr(program, "source_hash", None)
+    return content_id({
+        "recipe": spec.recipe, "task": spec.name, "use": spec.task.use, "code": code, "state": state,
+        "adapter": adapter, "schema": schema,
+    })  # fmt: skip
 
 
 async def ask(program, spec: TaskSpec, writer: Writer, inputs: dict[str, Any], sample: int = 0) -> Answer:

@@ -1,0 +1,66 @@
+"""What the calls of a task will probably use: as its stored answers did, else by the length of its prompts."""
+
+from dataclasses import dataclass
+
+from tokenrec.lm import plain
+from tokenrec.lm.writer import Writer
+from tokenrec.store import completions as store
+from tokenrec.tasks.inputs import Prompt
+from tokenrec.tasks.spec import TaskSpec
+
+CHARACTERS = 4  # of a prompt, to one LM token
+ANSWER = 60  # LM tokens of a generated answer, while none is stored
+RENDERED = 20  # prompts that are rendered for a guess
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Means a record; `seconds` is None while nobody knows. `basis` says in words what they rest on."""
+
+    calls: float
+    prompt_tokens: float
+    completion_tokens: float
+    seconds: float | None
+    basis: str
+
+
+def estimate(db, spec: TaskSpec, program, program_id: str, writer: Writer, prompts: list[Prompt]) -> Estimate:
+    """What one of `prompts` will use. Nothing is asked."""
+    if writer.replay:
+        return Estimate(1, 0, 0, 0.0, "recorded answers, played back: no LM")
+    lm = writer.lm_id + "#"
+    for pid, whose in ((program_id, "this program's"), (None, "the task's earlier programs'")):
+        if means := store.used_a_record(db, spec.recipe, spec.name, lm, pid):
+            calls, *tokens, seconds = means
+            return Estimate(max(calls, 1.0), *tokens, seconds, f"mean of {whose} stored answers")
+    shown = prompts[:: max(len(prompts) // RENDERED, 1)][:RENDERED]
+    characters = sum(_characters(spec, program, writer, p) for p in shown) / max(len(shown), 1)
+    answers, scored = _answers(spec, program, writer)
+    generated = answers * min(ANSWER, spec.task.max_tokens or ANSWER)
+    said = f"a guess: prompt characters / {CHARACTERS}, {ANSWER} LM tokens an answer"
+    if spec.task.use:
+        said += f"; one call a record, since only {spec.task.use} knows how often it asks"
+    return Estimate(answers + (scored > 0), characters / CHARACTERS, generated + scored, None, said)
+
+
+def _answers(spec: TaskSpec, program, writer: Writer) -> tuple[int, int]:
+    """(texts generated, fields scored by likelihood) for one record."""
+    if spec.task.use:
+        return 1, 0
+    names = [name for name, _ in program.named_predictors()]
+    return int("write" in names), len(spec.choices) if "choose" in names else 0
+
+
+def _characters(spec: TaskSpec, program, writer: Writer, prompt: Prompt) -> int:
+    """Length of everything that is sent for one record; a scored field sends the whole prompt."""
+    if spec.task.use:
+        return len(plain.block(prompt.inputs))
+    total = 0
+    for name, predictor in program.named_predictors():
+        if name == "choose":
+            head = plain.head(predictor.signature.instructions, [dict(d) for d in predictor.demos])
+            total += len(spec.choices) * len(head + plain.block(prompt.inputs))
+        else:
+            messages = writer.adapter.format(predictor.signature, predictor.demos, dict(prompt.inputs))
+            total += sum(len(str(m["content"])) for m in messages)
+    return total

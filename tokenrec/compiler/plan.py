@@ -1,0 +1,179 @@
+"""`tokenrec plan`: what a compile would ask. It goes compile's way on a copy of the store, and asks nothing."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tokenrec.compiler.baseline import prepare_baseline
+from tokenrec.compiler.compile import finite, searched_tasks
+from tokenrec.compiler.estimate import Estimate, estimate
+from tokenrec.compiler.improve import why_not_searched
+from tokenrec.compiler.search import BOOTSTRAP, FEWEST_EXAMPLES, TOO_FEW, examples_scored
+from tokenrec.compiler.session import Session, open_session
+from tokenrec.compiler.stale import stored_verdicts, why_judged, why_stale
+from tokenrec.compiler.writing import Prepared, generate_with, prepare_task
+from tokenrec.generate.run import completion_lm, missing, most_samples
+from tokenrec.ids import canonical_json
+from tokenrec.recipe.load import LoadedRecipe, task_order
+from tokenrec.recipe.refs import needs
+from tokenrec.store import completions as store
+from tokenrec.tasks.inputs import Tokens
+from tokenrec.tasks.program import saved_weights, weights_of
+
+YET = "(yet to be written: "
+
+
+def plan_recipe(
+    loaded: LoadedRecipe, stages, *, optimizer: str | None = None, force: bool = False, most_users: int | None = None
+) -> dict[str, Any]:
+    """The JSON document of `tokenrec plan --json`. Nothing is asked and nothing is written.
+
+    Raises InputError where compile would, ServiceError when the store can't be read.
+    """
+    session = open_session(loaded, "plan", most_users=most_users, asking=False)
+    try:
+        power = prepare_baseline(session, stages)
+        made, used, tasks, unwritten = {}, {}, [], {}
+        with stages.stage("plan tasks", len(loaded.recipe.tasks)) as bar:
+            for name in task_order(loaded.recipe):
+                made[name], used[name], planned = _plan_task(session, name, unwritten)
+                tasks.append(planned)
+                bar.step()
+        searched = (optimizer or loaded.recipe.compile.optimizer) != "none"
+        names = searched_tasks(loaded.recipe) if searched else []
+        searches = [_plan_search(session, made, used, name, force) for name in names]
+        return _document(session, power, made, tasks, searches)
+    finally:
+        session.db.conn.close()
+
+
+def _plan_task(session: Session, name: str, unwritten: Tokens) -> tuple[Prepared, Estimate, dict[str, Any]]:
+    """What one task would ask. What it has yet to write is noted in `unwritten`, for the tasks that show it.
+
+    Each such output is stood in for by a text that no stored prompt holds: the records that show it are then missing,
+    and the others are not.
+    """
+    db, writer = session.db, session.open_writer()
+    made = prepare_task(session, name, unwritten)
+    spec, lm_id = made.spec, completion_lm(made.spec, writer)
+    most = most_samples(spec, writer)
+    jobs = list(missing(db, spec, made.judge, made.prompts, made.program_id, lm_id, most))
+    waiting = {p.hash for p, _ in jobs}
+    fed = {
+        source: {p.subject for p in made.prompts if f"{YET}{source} " in canonical_json(p.inputs)}
+        for source in needs(spec.task) if source in unwritten
+    }  # fmt: skip
+    reasons = why_stale(db, made, writer, jobs, fed)
+    known = stored_verdicts(db, made, lm_id)
+    calibrated = _calibrated(db, made, lm_id)
+    used = estimate(db, spec, made.program, made.program_id, writer, [p for p, _ in jobs])
+    shown = any(name in needs(other) for other in session.recipe.tasks.values())
+    if shown or not jobs:  # as compile would: what is there is judged, and is what other tasks are told
+        stored = [p for p in made.prompts if p.hash not in waiting]
+        report = generate_with(session, spec, made.program, made.judge, stored, lambda report: None)
+        if not jobs and not reasons and known and (why := why_judged(known, report.gate_id)):
+            reasons = [why]
+    if jobs:
+        unwritten[name] = {
+            p.subject: dict.fromkeys(spec.outputs, f"{YET}{name} {p.hash})")
+            for p in made.prompts if p.hash in waiting or not calibrated
+        }  # fmt: skip
+    records = len(jobs)
+    prompt, completion = round(records * used.prompt_tokens), round(records * used.completion_tokens)
+    usage = writer.usage({"prompt_tokens": prompt, "completion_tokens": completion})
+    at_once = 1 if writer.serial else session.loaded.project.project.concurrency
+    return made, used, {
+        "task": name,
+        "calls": max(round(records * used.calls), records),
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "cost_usd": usage.usd if jobs else 0.0,
+        "minutes": _minutes(records, used.seconds, at_once),
+        "stale_because": reasons,
+        "subjects": len(made.prompts),
+        "records": records,
+        "rests_on": used.basis if jobs else None,
+    }
+
+
+def _calibrated(db, made: Prepared, lm_id: str) -> bool:
+    """Whether scored outputs are read as they will be: weights, once made, stay with a program."""
+    if not any(name == "choose" for name, _ in made.program.named_predictors()):
+        return True
+    saved = saved_weights(store.load_program(db, made.program_id, lm_id) or {}, made.spec)
+    return any(weights_of(made.program, o) or saved[o] for o in made.spec.choices)
+
+
+def _minutes(records: int, seconds: float | None, at_once: int) -> float | None:
+    if not records:
+        return 0.0
+    return None if seconds is None else round(records * seconds / min(at_once, records) / 60, 2)
+
+
+def _plan_search(
+    session: Session, made: Mapping[str, Prepared], used: Mapping[str, Estimate], name: str, force: bool
+) -> dict[str, Any]:
+    """The most calls that the search of one task may add: scoring, finalists, and what follows a promotion."""
+    options, recipe = session.recipe.compile, session.recipe
+    n = examples_scored(options, len(made[name].prompts))
+    why_not = why_not_searched(session, made, name, force) or (TOO_FEW.format(n) if n < FEWEST_EXAMPLES else "")
+    if why_not:
+        return {"task": name, "calls_at_most": 0, "note": why_not}
+    calls = {t: round(len({p.hash for p in m.prompts}) * used[t].calls) for t, m in made.items()}
+    scoring = round(options.candidates * (n + BOOTSTRAP) * used[name].calls)
+    scoring = min(scoring, options.budget.calls or scoring)
+    finals = options.finalists * calls[name]
+    moved = {name}
+    for other in task_order(recipe):
+        if moved & set(needs(recipe.tasks[other])):
+            moved.add(other)
+    anew = sum(calls[t] for t in moved - {name})
+    note = f"{scoring:,} to score {options.candidates} programs, {finals:,} should one be a finalist"
+    if anew:
+        note += f", {anew:,} should it be promoted ({', '.join(t for t in made if t in moved - {name})})"
+    return {"task": name, "calls_at_most": scoring + finals + anew, "note": note}
+
+
+def _document(session: Session, power: dict, made: Mapping[str, Prepared], tasks: list, searches: list) -> dict:
+    recipe = session.recipe
+    more = sum(s["calls_at_most"] for s in searches)
+    return {
+        "kind": "plan",
+        "schema_version": 1,
+        "recipe": recipe.name,
+        "simulated": recipe.data.simulated,
+        "lm": session.open_writer().lm_id,
+        "objective": {"metric": recipe.objective.metric, "slice": recipe.objective.slice},
+        "nothing_to_do": not any(t["calls"] or t["stale_because"] for t in tasks) and not more,
+        "tasks": tasks,
+        "total": {k: _sum(t[k] for t in tasks) for k in (
+            "calls", "prompt_tokens", "completion_tokens", "cost_usd", "minutes"
+        )},
+        "searches": searches,
+        "search_calls_at_most": more,
+        "smallest_detectable_lift": finite(power["evidence"]),
+        "smallest_promotable_lift": finite(power["promotion"]),
+        "lists": {k: power[k] for k in ("n_tune_a", "n_tune_b", "n_test")},
+        "notes": [*session.dataset.notes, *[m.stale for m in made.values() if m.stale], *_limits(session, tasks)],
+    }  # fmt: skip
+
+
+def _sum(values) -> float | None:
+    """The sum, unknown when a part is."""
+    values = list(values)
+    return None if None in values else sum(values)
+
+
+def _limits(session: Session, tasks: list[dict]) -> list[str]:
+    """The limits of the budget that this would pass."""
+    limits = session.meter.budget.model_dump()
+    need = {
+        "calls": _sum(t["calls"] for t in tasks),
+        "lm_tokens": _sum(t["prompt_tokens"] + t["completion_tokens"] for t in tasks),
+        "usd": _sum(t["cost_usd"] for t in tasks),
+        "minutes": _sum(t["minutes"] for t in tasks),
+    }
+    return [
+        f"budget.{name} {limit:g} will not do: about {need[name]:g} are needed. The run stops there, and goes on when "
+        "it is started again"
+        for name, limit in limits.items() if limit is not None and (need[name] or 0) > limit
+    ]  # fmt: skip
