@@ -12,8 +12,10 @@ from tokenrec.compiler.search import Proposal, Search
 from tokenrec.compiler.session import Session
 from tokenrec.compiler.writing import Written
 from tokenrec.dataset.types import TUNE_A
+from tokenrec.errors import BudgetStop
 from tokenrec.generate.run import Report
 from tokenrec.lm.meter import Meter, Usage
+from tokenrec.recipe.models import Budget
 from tokenrec.store.store import open_store
 from tokenrec.tasks.program import make_program, program_id
 from tokenrec.tasks.spec import task_spec
@@ -104,6 +106,18 @@ def test_an_unfinished_search_is_run_again(searched):
     assert "stopped early" in improve(session, written).note
     improve(session, written)
     assert searched.calls == ["flavour"] * 2 and session.db["searches"].count == 0
+
+
+def test_a_search_that_its_own_budget_stopped_is_done_and_one_that_the_runs_stopped_goes_on(searched):
+    searched.result = Search([], note="the search stopped early: budget reached", spent=True)
+    session, written = world()
+    assert "stopped early" in improve(session, written).note
+    assert "searched before" in improve(session, written).note and searched.calls == ["flavour"]
+    session, written = world()
+    session.meter.budget = Budget(calls=2)
+    with pytest.raises(BudgetStop):
+        improve(session, written)
+    assert session.db["searches"].count == 0
 
 
 def test_the_incumbent_itself_and_worse_programs_are_no_finalists(searched, monkeypatch):

@@ -1,5 +1,7 @@
 """A better prompt takes the incumbent's place, a worse one does not, and every look is counted."""
 
+import dataclasses
+
 import pytest
 
 from tests.compiler.worlds import QUIET, Taster, session, truth, written
@@ -61,6 +63,9 @@ def test_looks_at_tune_b_are_counted_and_dearer_each_time(outcome):
     assert (better.promotion.look, better.promotion.alpha) == (1, 0.025)
     assert count_look(made, "tune_b", "flavour") == 2 and count_look(made, "tune_b", "other") == 3
     assert count_look(made, "test") == 1
+    # another text column makes another data hash, and no fresh tune-B
+    made.dataset = dataclasses.replace(made.dataset, data_hash="other")
+    assert count_look(made, "tune_b", "flavour") == 4
     row = next(made.db["promotions"].rows)
     assert (row["promoted"], row["look"], row["challengers"]) == (1, 1, 1)
     assert made.db.execute("select count(*) from promotions").fetchone()[0] == 1

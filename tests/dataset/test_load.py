@@ -294,3 +294,28 @@ def test_time_split_without_times_says_what_to_do(folder):
     assert not any("by hash" in note for note in load_dataset(recipe(), folder).notes)
     write_csv(folder / "events.csv", [e | {"at": "2024-01-01"} for e in EVENTS])
     assert "without events (history 100, fit 0" in refused(recipe(), folder)
+
+
+def test_held_out_items_are_cold_in_every_window_and_can_still_be_found(folder):
+    import numpy as np
+
+    from tokenrec.dataset.lists import make_lists
+    from tokenrec.dataset.types import FIT, TEST, TUNE_A
+
+    items = [{"id": f"i{n}", "name": f"thing {n}", "minutes": n} for n in range(40)]
+    write_jsonl(folder / "items.jsonl", items)
+    draw = np.random.default_rng(2)
+    rows = [{"user": f"u{draw.integers(30)}", "item": f"i{draw.integers(40)}", "at": t, "stars": 5} for t in range(1200)]
+    write_csv(folder / "events.csv", rows)
+    data = load_dataset(recipe(split={"by": "item_holdout"}), folder)
+    assert 0 < data.held.sum() < 20
+    found = 0
+    for window in (FIT, TUNE_A, TEST):
+        lists = make_lists(data, window)
+        held = data.held[lists.item_of_row]
+        assert lists.cold_row[held].all() and not data.held[data.events.item[lists.before]].any()
+        found += int(lists.label[held].sum())
+        # what a user has already taken is no candidate, held out or not
+        earlier = {(u, i) for u, i, w in zip(data.events.user, data.events.item, data.events.window) if w < window}
+        assert not earlier & set(zip(lists.user[lists.list_of_row], lists.item_of_row)) or window == TUNE_A
+    assert found > 0

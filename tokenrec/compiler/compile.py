@@ -12,6 +12,7 @@ from tokenrec.compiler.promotion import count_look, events_id
 from tokenrec.compiler.record import finish_run, save_evidence, start_run
 from tokenrec.compiler.session import Session, open_session
 from tokenrec.compiler.writing import Written, write_task
+from tokenrec.dataset.types import TEST, Lists
 from tokenrec.evidence.power import smallest_lift_two_way
 from tokenrec.evidence.statistics import compare
 from tokenrec.ids import finite
@@ -163,6 +164,7 @@ def _document(
             {"task": i.task, "note": i.note, "scores": i.scores, "incumbent_score": finite(i.incumbent_score)}
             for i in improvements
         ],
+        "recall_ceiling": finite(_ceiling(session.lists[TEST])),
         "looks": {"test_reads": reads, "tune_b": looks},
         "lists": {k: power[k] for k in ("n_tune_a", "n_tune_b", "n_test")},
         "stage_seconds": [[name, round(s, 2)] for name, s in stages.seconds],
@@ -173,6 +175,12 @@ def _document(
               for n in evidence.unseen if written[n].report.accepted],
         ],
     }  # fmt: skip
+
+
+def _ceiling(lists: Lists) -> float:
+    """Share of the relevant items that are candidates; NaN without any."""
+    found, missed = int(lists.label.sum()), int(lists.missed.sum())
+    return found / (found + missed) if found + missed else float("nan")
 
 
 def _two_way(session: Session, evidence: Evidence) -> float:

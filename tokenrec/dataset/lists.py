@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from tokenrec.dataset.split import events_before
+from tokenrec.dataset.split import events_before, usable_before
 from tokenrec.dataset.types import Dataset, Lists
 
 COLD_POSITIVES = 2
@@ -51,8 +51,9 @@ def make_lists(dataset: Dataset, window: int, candidates: Candidates = None) -> 
         missed[part] = (truth & ~mask).sum(axis=1)
     list_of_row = _joined(lists_, np.int32)
     item_of_row = _joined(items_, np.int32)
-    liked = np.bincount(events.item[before & events.positive], minlength=n_items)
-    active = np.bincount(events.user[before], minlength=len(dataset.user_ids))
+    usable = usable_before(dataset, window)
+    liked = np.bincount(events.item[usable & events.positive], minlength=n_items)
+    active = np.bincount(events.user[usable], minlength=len(dataset.user_ids))
     return Lists(
         window=window,
         user=users,
@@ -61,7 +62,7 @@ def make_lists(dataset: Dataset, window: int, candidates: Candidates = None) -> 
         item_of_row=item_of_row,
         label=_joined(labels_, np.uint8),
         missed=missed,
-        before=before,
+        before=usable,
         cold_row=(liked <= COLD_POSITIVES)[item_of_row],
         sparse_list=active[users] <= SPARSE_EVENTS,
     )

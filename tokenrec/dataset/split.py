@@ -6,7 +6,8 @@ given         the published test file is test. The train file is cut .65/.2/.15 
               tune: by time where there are times, else per user by seeded hash.
 user          each user's events are cut by seeded hash into the four shares; for data without times.
 item_holdout  as time (as user where there are no times), then a fifth of the items, by seeded hash,
-              loses its history events and keeps the later ones.
+              loses its history events and keeps the later ones, which are labels only: no window learns
+              from them, so that these items are cold in fit, tune and test alike.
 
 Tune is halved by user, by seeded hash, into tune-A and tune-B.
 """
@@ -28,6 +29,17 @@ def events_before(dataset: Dataset, window: int) -> np.ndarray:
     """bool[n_events]: what behaviour columns of `window` may use. Both tune halves see history and fit
     only, so that neither learns from the other; test sees all that came earlier."""
     return np.isin(dataset.events.window, _SEEN[window])
+
+
+def usable_before(dataset: Dataset, window: int) -> np.ndarray:
+    """bool[n_events]: `events_before` without the events of held-out items."""
+    before = events_before(dataset, window)
+    return before if dataset.held is None else before & ~dataset.held[dataset.events.item]
+
+
+def held_items(item_ids: list[str], split: Split) -> np.ndarray:
+    """bool[n_items]: a fifth of the items, by seeded hash."""
+    return np.array([unit_hash("holdout", split.seed, i) < HELD_OUT_ITEMS for i in item_ids], bool)
 
 
 def assign_windows(
@@ -70,8 +82,7 @@ def assign_windows(
     window[(coarse == 2) & half[user]] = TUNE_A
     keep = np.ones(len(user), bool)
     if split.by == "item_holdout":
-        held = np.array([unit_hash("holdout", split.seed, i) < HELD_OUT_ITEMS for i in item_ids], bool)
-        keep = ~(held[item] & (window == HISTORY))
+        keep = ~(held_items(item_ids, split)[item] & (window == HISTORY))
     _demand_all(coarse[keep], split.by, name)
     return window, keep
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tokenrec.dataset.lists import COLD_POSITIVES, list_users
-from tokenrec.dataset.split import events_before
+from tokenrec.dataset.split import usable_before
 from tokenrec.dataset.types import TEST, WINDOWS, Dataset
 
 
@@ -20,7 +20,7 @@ def summary(dataset: Dataset) -> dict:
     per_user = np.bincount(events.user, minlength=len(dataset.user_ids))
     top = max(1, round(n_items / 10))
     pairs = np.unique(events.user.astype(np.int64) * n_items + events.item)
-    liked = np.bincount(events.item[events_before(dataset, TEST) & events.positive], minlength=n_items)
+    liked = np.bincount(events.item[usable_before(dataset, TEST) & events.positive], minlength=n_items)
     cold = liked <= COLD_POSITIVES
     in_test = events.item[(events.window == TEST) & events.positive]
     return {

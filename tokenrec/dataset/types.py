@@ -41,6 +41,7 @@ class Dataset:
     split: str  # time | given | user | item_holdout
     simulated: bool = False
     notes: list[str] = field(default_factory=list)  # rows skipped and why, with file and line
+    held: np.ndarray | None = None  # bool[n_items], item_holdout: items that nothing may be learnt of from events
 
 
 @dataclass(frozen=True)

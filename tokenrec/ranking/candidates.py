@@ -3,7 +3,7 @@
 import numpy as np
 from scipy import sparse
 
-from tokenrec.dataset.split import events_before
+from tokenrec.dataset.split import usable_before
 from tokenrec.dataset.types import Dataset
 from tokenrec.features.profiles import liked_matrix, profiles, unit
 from tokenrec.features.types import Vectors
@@ -22,12 +22,14 @@ def candidates(recipe: Recipe, dataset: Dataset, window: int, raw: Vectors | Non
     n_users, n_items = len(dataset.user_ids), len(dataset.item_ids)
     if n_items <= WHOLE:
         return None
-    liked = liked_matrix(dataset, events_before(dataset, window)).tocsr()
+    liked = liked_matrix(dataset, usable_before(dataset, window)).tocsr()
     kinds, parts = recipe.ranker.candidates, []
     popularity = np.asarray(liked.sum(axis=0)).ravel()
     if "popular" in kinds:
         top = np.argsort(-popularity, kind="stable")[:EACH]
-        parts.append(sparse.csr_matrix(np.isin(np.arange(n_items), top)[None, :].repeat(n_users, axis=0)))
+        rows = np.arange(n_users + 1) * len(top)
+        everybody = (np.ones(len(top) * n_users, bool), np.tile(np.sort(top), n_users), rows)
+        parts.append(sparse.csr_matrix(everybody, shape=(n_users, n_items)))
     if "item_knn" in kinds:
         norm = sparse.diags(1 / np.sqrt(np.maximum(popularity, 1)))
         unit_items = (liked @ norm).tocsr()

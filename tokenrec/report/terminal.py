@@ -47,10 +47,17 @@ def summary(doc: dict[str, Any]) -> list[str]:
             + (f"; {wide:.4f} when the items count as a sample too." if wide and wide > least else ".")
         )
     lines.append(
-        "Intervals cover users and items; they do not cover a text's part as a distractor, nor writing the texts anew."
+        "The leaderboard's intervals cover users and items, the arms' users; none covers a text's part as a "
+        "distractor, nor writing the texts anew."
     )
     cost = "unknown" if doc["cost_usd"] is None else f"${doc['cost_usd']:.2f}"
-    calls = f"{doc['lm_calls']:,} LM calls" if doc["lm_calls"] else "0 LM calls: everything was in the store"
+    stored = "answers were played back" if any(t["asked"] for t in doc["tasks"]) else "everything was in the store"
+    calls = f"{doc['lm_calls']:,} LM calls" if doc["lm_calls"] else f"0 LM calls: {stored}"
+    if doc["recall_ceiling"] is not None and doc["recall_ceiling"] < 1:
+        lines.append(
+            f"Candidates hold {doc['recall_ceiling']:.0%} of what the test users liked; no arm can find the rest, "
+            "which counts as missed in all and sparse, and is left out of cold and warm."
+        )
     lines.append(
         f"{calls}, {doc['prompt_tokens'] + doc['completion_tokens']:,} LM tokens, cost {cost}, {doc['seconds']:.0f} s. "
         f"On this data test was read {doc['looks']['test_reads']} time(s), tune-B {doc['looks']['tune_b']}."
