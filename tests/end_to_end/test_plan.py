@@ -179,6 +179,22 @@ def test_whatever_else_changed_is_named(recipe, old, new, why):
     assert why in reasons(planned)[1] and calls(planned) == [0, 24, 0]
 
 
+def test_edited_code_is_named(recipe):
+    module = (
+        "import dspy\nclass Line(dspy.Module):\n    def __init__(self, spec, writer):\n        super().__init__()\n"
+        "    async def aforward(self, sample=0, **inputs):\n"
+        "        return dspy.Prediction(line=inputs['ingredients'][0] + ' and more of it')\n"
+    )
+    write(recipe.parent / "mine.py", module)
+    edit(recipe, "write: A menu line.", "use: ./mine.py:Line")
+    compiled(recipe)
+    assert plan(recipe)["nothing_to_do"]
+    write(recipe.parent / "mine.py", module.replace("more of it", "plenty of it"))
+    planned = plan(recipe)
+    assert reasons(planned) == [[], ["the code of ./mine.py:Line or the task's outputs changed"], []]
+    assert calls(planned) == [0, 24, 0]
+
+
 def test_another_lm_is_named_and_an_unknown_price_is_null(recipe, server):
     text = (recipe.parent / "tokenrec.yaml").read_text(encoding="utf-8")
     write(recipe.parent / "tokenrec.yaml", text.replace("openai/small", "openai/large").replace(", price: {input: 2, output: 8}", ""))

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tokenrec.compiler.baseline import prepare_baseline
-from tokenrec.compiler.compile import finite, searched_tasks
+from tokenrec.compiler.compile import searched_tasks
 from tokenrec.compiler.estimate import Estimate, estimate
 from tokenrec.compiler.improve import why_not_searched
 from tokenrec.compiler.search import BOOTSTRAP, FEWEST_EXAMPLES, TOO_FEW, examples_scored
@@ -12,7 +12,7 @@ from tokenrec.compiler.session import Session, open_session
 from tokenrec.compiler.stale import stored_verdicts, why_judged, why_stale
 from tokenrec.compiler.writing import Prepared, generate_with, prepare_task
 from tokenrec.generate.run import completion_lm, missing, most_samples
-from tokenrec.ids import canonical_json
+from tokenrec.ids import canonical_json, finite
 from tokenrec.recipe.load import LoadedRecipe, task_order
 from tokenrec.recipe.refs import needs
 from tokenrec.store import completions as store

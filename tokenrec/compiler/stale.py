@@ -31,9 +31,11 @@ def why_stale(
     if decode != old_decode:
         said.append("decode parameters changed")
     if made.program_id != before["program_id"]:
-        said += _program_changes(*store.told_program(db, before["program_id"]), made) or (
-            [] if lm != old_lm else ["the task's outputs changed"]
-        )
+        changes = _program_changes(*store.told_program(db, before["program_id"]), made)
+        if not changes and lm == old_lm:  # what no state shows
+            code = f"the code of {made.spec.task.use} or " if made.spec.task.use else ""
+            changes = [f"{code}the task's outputs changed"]
+        said += changes
     if said:
         return said if jobs else [*said, "the answers are stored: no calls"]
     if jobs:
