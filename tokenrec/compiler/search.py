@@ -23,8 +23,8 @@ from tokenrec.lm.meter import Meter, Usage
 from tokenrec.recipe.models import Compile
 from tokenrec.store import completions as store
 from tokenrec.tasks.inputs import Prompt
-from tokenrec.tasks.program import examples, typed_answer, weights_of
-from tokenrec.tasks.spec import TaskSpec
+from tokenrec.tasks.program import typed_answer, weights_of
+from tokenrec.tasks.spec import TaskSpec, examples
 
 MOST_EXAMPLES = 100
 BOOTSTRAP = 24  # examples that demonstrations may come from, per candidate

@@ -73,7 +73,8 @@ def generate(
         )
     finally:
         if run:
-            store.add_spend(db, run, spec.name, "generate", writer.lm_id, report.usage)
+            purpose = "generate" if make_current else "finalist"
+            store.add_spend(db, run, spec.name, purpose, writer.lm_id, report.usage)
         _calibrate(db, recipe, spec, program, pid, lm_id)
         weights = {o: weights_of(program, o) for o in spec.choices}
         report.gate_id = judge_all(db, recipe, spec, weights, judge, pid, lm_id, checked)

@@ -1,9 +1,11 @@
 """Texts put together from the record's own entries: a grammar, so that nothing can be invented."""
 
 import re
+from typing import Any
 
 from tokenrec.lm.plain import value_text
 from tokenrec.recipe.models import Lexicon
+from tokenrec.tasks.spec import TaskSpec
 
 
 def entries(lexicon: Lexicon, inputs: dict) -> list[str]:
@@ -39,3 +41,18 @@ def pattern(lexicon: Lexicon, inputs: dict) -> str | None:
 
 def _joins(words: list[str]) -> str:
     return "|".join(f"{w} " if w == "," else f" {re.escape(w)} " for w in words)
+
+
+def lexicon_schema(spec: TaskSpec, inputs: dict[str, Any]) -> dict | None:
+    """The response schema that holds texts to the record's own entries, for engines that obey it."""
+    properties: dict[str, Any] = {}
+    for name, output in spec.outputs.items():
+        if name in spec.choices:
+            continue
+        properties[name] = {"type": "number" if output.type == "number" else "string"}
+        if output.lexicon and (allowed := pattern(output.lexicon, inputs)):
+            properties[name]["pattern"] = allowed
+    if not properties:
+        return None
+    schema = {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
+    return {"type": "json_schema", "json_schema": {"name": spec.name, "schema": schema}}

@@ -11,8 +11,8 @@ from dspy.experimental import Choice
 
 from tokenrec.errors import InputError
 from tokenrec.lm.writer import Writer
-from tokenrec.tasks.program import examples, lexicon_schema
-from tokenrec.tasks.spec import TaskSpec
+from tokenrec.tasks.lexicon import lexicon_schema
+from tokenrec.tasks.spec import TaskSpec, examples
 
 logging.getLogger("dspy.predict.predict").setLevel(logging.ERROR)  # it warns of every field that a record lacks
 

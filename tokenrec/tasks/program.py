@@ -11,8 +11,7 @@ from tokenrec.ids import canonical_json, content_id
 from tokenrec.lm.meter import Usage, attempts
 from tokenrec.lm.writer import Writer
 from tokenrec.recipe.models import Output
-from tokenrec.tasks.lexicon import pattern
-from tokenrec.tasks.spec import HISTORY, TaskSpec
+from tokenrec.tasks.spec import TaskSpec
 
 DECODE_VERSION = 2  # raise it with any change of `decode`: typed outputs and verdicts in stores are then stale
 
@@ -212,26 +211,6 @@ def calibrate(program, spec: TaskSpec, batch: list[dict[str, dict[str, float]]])
                     **predictor.fields,
                     output: {"weights": {c: round(w, 6) for c, w in weights.items()}},
                 }
-
-
-def lexicon_schema(spec: TaskSpec, inputs: dict[str, Any]) -> dict | None:
-    """The response schema that holds texts to the record's own entries, for engines that obey it."""
-    properties: dict[str, Any] = {}
-    for name, output in spec.outputs.items():
-        if name in spec.choices:
-            continue
-        properties[name] = {"type": "number" if output.type == "number" else "string"}
-        if output.lexicon and (allowed := pattern(output.lexicon, inputs)):
-            properties[name]["pattern"] = allowed
-    if not properties:
-        return None
-    schema = {"type": "object", "properties": properties, "required": list(properties), "additionalProperties": False}
-    return {"type": "json_schema", "json_schema": {"name": spec.name, "schema": schema}}
-
-
-def examples(spec: TaskSpec) -> list[dict[str, Any]]:
-    """The recipe's worked examples as demos; a user task's history goes by the name `liked`."""
-    return [{HISTORY if k == "history" else k: v for k, v in e.items()} for e in spec.task.examples]
 
 
 def _plain(value: Any) -> Any:

@@ -1,6 +1,7 @@
 """A task of a recipe with everything looked up: inputs, outputs, vocabularies."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from tokenrec.ids import content_id
 from tokenrec.recipe.models import Output, Recipe, Task
@@ -59,3 +60,8 @@ def _ref(text: str, name: str) -> InputRef:
 def input_hash(inputs: dict) -> str:
     """What a prompt was made from; equal inputs share a completion."""
     return content_id(inputs)
+
+
+def examples(spec: TaskSpec) -> list[dict[str, Any]]:
+    """The recipe's worked examples as demos; a user task's history goes by the name `liked`."""
+    return [{HISTORY if k == "history" else k: v for k, v in e.items()} for e in spec.task.examples]
