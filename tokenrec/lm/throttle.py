@@ -1,7 +1,7 @@
 """How many requests may be in flight: the server's limit is found by asking.
 
 Additive increase, multiplicative decrease (Chiu and Jain 1989): every answer raises the limit by 1/limit, so that a
-round of answers raises it by one; a refusal (429, 503) takes a fifth off, once for all that are refused in the time
+round of answers raises it by one; a refusal (429, 503) takes a seventh off, once for all that are refused in the time
 that an answer takes or that the server says to wait.
 """
 
@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections import deque
 
-DECREASE = 0.8
+DECREASE = 0.85
 
 
 class Throttle:

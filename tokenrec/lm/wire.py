@@ -119,7 +119,7 @@ class Wire:
             if faults == ATTEMPTS or (refused and time.monotonic() - self.last_answer > REFUSED):
                 break
             backoff = min(LONGEST_WAIT, BACKOFF * 2 ** min(tries - 1, 10)) * random.uniform(0.5, 1.0)
-            await asyncio.sleep(backoff if wait is None else min(wait, 10 * LONGEST_WAIT) * random.uniform(1.0, 1.1))
+            await asyncio.sleep(backoff if wait is None else min(wait, 10 * LONGEST_WAIT) * random.uniform(1.0, 1.05))
         if reply is None:
             raise fault
         return reply
