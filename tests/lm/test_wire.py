@@ -148,12 +148,12 @@ def test_nobody_there_is_told_in_seconds(monkeypatch):
 
     async def go():
         try:
-            await asyncio.gather(*[wire.send("POST", "http://127.0.0.1:9/v1", [], b"{}") for _ in range(20)])
+            sent = [wire.send("POST", "http://127.0.0.1:9/v1", [], b"{}") for _ in range(20)]
+            return await asyncio.gather(*sent, return_exceptions=True)
         finally:
             await wire.aclose()
 
-    with pytest.raises(ServiceGone, match="nobody answers"):
-        asyncio.run(go())
+    assert all(isinstance(e, ServiceGone) and "nobody answers" in str(e) for e in asyncio.run(go()))
     assert time.monotonic() - began < 5
 
 
