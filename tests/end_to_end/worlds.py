@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import random
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -118,6 +119,8 @@ def child(*args: str, **env: str) -> subprocess.Popen:
     """The command in a process of its own, for tests that stop or kill it."""
     return subprocess.Popen(
         [sys.executable, "-m", "tokenrec", *map(str, args), "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        # a background job's children ignore Ctrl-C unless told otherwise
+        preexec_fn=(lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)) if os.name == "posix" else None,
         text=True, encoding="utf-8", env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", **env},
     )  # fmt: skip
 
