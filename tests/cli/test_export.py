@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 
-import pytest
+import pyarrow.parquet as pq
 
 from tests.cli.conftest import TWICE
 from tests.end_to_end.test_main_job import holds
@@ -88,7 +88,6 @@ def test_scored_probabilities_are_calibrated_alike(finished, tmp_path):
 
 
 def test_the_embedded_model_is_replayed_without_it(finished, tmp_path):
-    pytest.importorskip("xllamacpp")
     text = RECIPE[: RECIPE.index("  menu_line:")] + RECIPE[RECIPE.index("  palate:"):]
     recipe = project(tmp_path / "a", recipe=text.replace("WRITER", "embedded"))
     lend_vectors(finished.root, tmp_path / "a")
@@ -116,7 +115,6 @@ def _lines(recipe, tmp_path):
 
 
 def test_tokens_in_three_forms(served, tmp_path):
-    pq = pytest.importorskip("pyarrow.parquet")
     documents = [export(served.recipe, "--tokens", tmp_path / f"t.{form}")["tokens"] for form in ("csv", "jsonl", "parquet")]
     columns = ["task", "subject", "kind", "taste", "line", "likes"]
     expected = [

@@ -98,7 +98,6 @@ def test_forty_hostile_records_reach_a_server_as_bounded_delimited_data(tmp_path
 
 
 def test_the_embedded_model_reads_them_too(tmp_path):
-    pytest.importorskip("xllamacpp")
     items = named(24, INJECTIONS)
     recipe = ONE_TASK.replace("max: 3}}\n", "max: 3}}\n    subjects: {most: 24}\n", 1)
     code, document = run(project(tmp_path, items=items, recipe=recipe, writer="own", models="{kind: embedded}"), tmp_path)

@@ -87,6 +87,7 @@ class Wire:
         Raises ServiceGone, BudgetStop (checked before each attempt), and asyncio.TimeoutError or aiohttp.ClientError
         when the last attempt got no answer at all.
         """
+        session = self._session(url)
         faults = tries = 0
         while True:
             tries += 1
@@ -96,7 +97,7 @@ class Wire:
                 self._count()
                 began = time.monotonic()
                 try:
-                    reply = await self._once(method, url, headers, body)
+                    reply = await self._once(session, method, url, headers, body)
                 except aiohttp.ClientConnectorError as error:
                     fault = error
                     self._nobody(error)
@@ -145,8 +146,7 @@ class Wire:
             release=release,
         )  # fmt: skip
 
-    async def _once(self, method, url, headers, body) -> Reply:
-        session = self._session(url)
+    async def _once(self, session, method, url, headers, body) -> Reply:
         async with session.request(method, url, headers=headers, data=body, proxy=self.proxy) as response:
             return Reply(response.status, list(response.headers.items()), await response.read())
 

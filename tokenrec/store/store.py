@@ -33,13 +33,7 @@ def open_store(path: Path | str) -> sqlite_utils.Database:
         _migrate(db)
         return db
     except sqlite3.DatabaseError as error:
-        if "not a database" in str(error) or "malformed" in str(error):
-            raise InputError(
-                f"{path} is no tokenrec store ({error}). Move it away, or change store: in tokenrec.yaml"
-            ) from error
-        raise ServiceError(
-            f"{path}: {error}. Is the disk full, the folder read-only or another run writing?"
-        ) from error
+        raise _fault(path, error, "Is the disk full, the folder read-only or another run writing?") from error
     except OSError as error:
         raise ServiceError(f"{path}: {error}. Choose another place for store: in tokenrec.yaml") from error
 
@@ -61,11 +55,14 @@ def copy_store(path: Path) -> sqlite_utils.Database:
         _migrate(db)
         return db
     except sqlite3.DatabaseError as error:
-        if "not a database" in str(error) or "malformed" in str(error):
-            raise InputError(
-                f"{path} is no tokenrec store ({error}). Move it away, or change store: in tokenrec.yaml"
-            ) from error
-        raise ServiceError(f"{path}: {error}. Can the file be read, and is there room for a copy?") from error
+        raise _fault(path, error, "Can the file be read, and is there room for a copy?") from error
+
+
+def _fault(path: Path | str, error: sqlite3.DatabaseError, ask: str) -> InputError | ServiceError:
+    """What SQLite's error means: a file that is no store, or a service that failed."""
+    if "not a database" in str(error) or "malformed" in str(error):
+        return InputError(f"{path} is no tokenrec store ({error}). Move it away, or change store: in tokenrec.yaml")
+    return ServiceError(f"{path}: {error}. {ask}")
 
 
 def _reader(path: Path) -> sqlite3.Connection:
