@@ -133,6 +133,7 @@ async def _fill(
                 break
             streak = 0
             answers.add((key, prompt.inputs, answer))
+            await asyncio.sleep(0)  # stored before this worker asks again: a kill loses no more than is in flight
             progress(report)
             if answer.probabilities is None:  # judged while others are awaited; scored ones wait for calibration
                 checked[key.id] = judge.check(_candidate(judge, prompt, answer.raw))
@@ -153,9 +154,7 @@ async def _fill(
             if stop:
                 return
 
-    # on the wire, whose throttle keeps the limit, some more: those that wait for another attempt hold no place
-    many = 1 if writer.serial else concurrency * 3 // 2 if writer.wire else concurrency
-    workers = [asyncio.ensure_future(worker()) for _ in range(many)]
+    workers = [asyncio.ensure_future(worker()) for _ in range(1 if writer.serial else concurrency)]
     try:
         await asyncio.gather(*workers)
         if stop:
