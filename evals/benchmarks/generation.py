@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def project(folder: Path, url: str, options) -> Path:
     return folder / "recipe.yaml"
 
 
-def ours(recipe: Path) -> tuple[dict, list[bytes]]:
+def ours(recipe: Path) -> tuple[dict, Sequence[bytes]]:
     """(figures, the bodies that were sent) of one task's generation by tokenrec."""
     import sklearn.feature_extraction.text  # noqa: F401  imports belong to a process, not to its records
     from rich.console import Console
@@ -87,11 +88,12 @@ def ours(recipe: Path) -> tuple[dict, list[bytes]]:
     from tokenrec.lm.wire import Wire
     from tokenrec.recipe.load import load_recipe
     from tokenrec.report.progress import Stages
-    from tokenrec.tasks.inputs import prompts
+    from tokenrec.spool import Spool
+    from tokenrec.tasks.inputs import prompts, spooled
     from tokenrec.tasks.program import make_program
     from tokenrec.tasks.spec import task_spec
 
-    sent, send = [], Wire.send
+    sent, send = Spool((), bytes, bytes), Wire.send  # on disk: they are not part of the run
 
     async def noted(self, method, url, headers, body):
         sent.append(body)
@@ -102,7 +104,7 @@ def ours(recipe: Path) -> tuple[dict, list[bytes]]:
     spec = task_spec(session.recipe, "menu_line")
     program = make_program(spec, session.open_writer(), session.loaded.project.root)
     judge = make_judge(session.recipe, spec, session.dataset)
-    asked = list(prompts(session.recipe, session.dataset, spec, {}))
+    asked = spooled(prompts(session.recipe, session.dataset, spec, {}))
     Wire.send = noted
     began, cpu = time.perf_counter(), time.process_time()
     with Stages(Console(stderr=True)).stage("write menu_line", len(asked)) as bar:
@@ -118,7 +120,7 @@ def ours(recipe: Path) -> tuple[dict, list[bytes]]:
     return figures, sent
 
 
-async def bare(url: str, bodies: list[bytes], concurrency: int) -> float:
+async def bare(url: str, bodies: Sequence[bytes], concurrency: int) -> float:
     """Records a second of the least that a client can do."""
     import aiohttp
 

@@ -189,7 +189,7 @@ def test_an_answer_that_is_there_stays():
     for raw in ("first", "second"):
         store.insert_answers(db, "t", None, [(key, {}, Answer(raw=raw, usage=Usage(1, 2, 3, None)))])
     assert [(r["raw"], r["cost_usd"]) for r in db["completions"].rows] == [("first", None)]
-    assert store.samples_of(db, "p", "lm", ["h"] * 1200) == {"h": {0: "first"}}
+    assert store.samples_of(db, "p", "lm", ["h"] * 1200) == {"h": {0: ("first", None)}}
 
 
 def test_foreign_keys_hold():

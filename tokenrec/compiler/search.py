@@ -17,7 +17,7 @@ from tokenrec.errors import BudgetStop
 from tokenrec.features.types import Vectors
 from tokenrec.gates.base import Candidate
 from tokenrec.gates.judge import Judge
-from tokenrec.generate.run import typed_raw
+from tokenrec.generate.judging import typed_raw
 from tokenrec.ids import unit_hash
 from tokenrec.lm.meter import Meter, Usage
 from tokenrec.recipe.models import Compile

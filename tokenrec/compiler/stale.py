@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from tokenrec.compiler.writing import Prepared
-from tokenrec.generate.run import completion_lm, gate_of
+from tokenrec.generate.judging import gate_of
+from tokenrec.generate.run import completion_lm
 from tokenrec.lm.writer import Writer
 from tokenrec.store import completions as store
 from tokenrec.tasks.inputs import Prompt
@@ -89,9 +90,10 @@ def stored_verdicts(db, made: Prepared, lm_id: str) -> Verdicts | None:
     before = store.current(db, made.spec.recipe, made.spec.name)
     if before is None or (before["program_id"], before["lm_id"]) != (made.program_id, lm_id):
         return None
-    rows = list(store.completions_of(db, made.spec.recipe, made.spec.name, made.program_id, lm_id))
+    key = (made.spec.recipe, made.spec.name, made.program_id, lm_id)
     weights = saved_weights(store.load_program(db, made.program_id, lm_id) or {}, made.spec)
-    return Verdicts(before["gate_id"], gate_of(rows, weights, made.judge), any(r.state is None for r in rows))
+    today = gate_of(store.batch_of(db, *key), weights, made.judge)
+    return Verdicts(before["gate_id"], today, not store.all_judged(db, *key))
 
 
 def why_judged(known: Verdicts, gate_id: str) -> str:

@@ -1,5 +1,6 @@
 """Writing all tasks of a recipe with given programs, and turning what was accepted into vectors."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +13,7 @@ from tokenrec.gates.judge import Judge
 from tokenrec.generate.run import Report, generate
 from tokenrec.recipe.refs import needs
 from tokenrec.store import completions as store
-from tokenrec.tasks.inputs import Prompt, Tokens, prompts
+from tokenrec.tasks.inputs import Prompt, Tokens, prompts, spooled
 from tokenrec.tasks.program import load_program_state, make_program, program_id, weights_of
 from tokenrec.tasks.spec import TaskSpec, task_spec
 
@@ -26,7 +27,7 @@ class Prepared:
     program_id: str
     source_id: str  # the recipe's own program, before any compile
     judge: Judge
-    prompts: list[Prompt]
+    prompts: Sequence[Prompt]
     stale: str = field(default="", kw_only=True)
 
 
@@ -66,12 +67,12 @@ def prepare_task(session: Session, name: str, unwritten: Tokens | None = None) -
     told = {t: store.tokens(session.db, session.recipe.name, t) for t in needs(spec.task)}
     for task, outputs in told.items():
         outputs.update((unwritten or {}).get(task, {}))
-    asked = list(prompts(session.recipe, session.dataset, spec, told))
+    asked = spooled(prompts(session.recipe, session.dataset, spec, told))
     return Prepared(spec, program, program_id(spec, program, writer), source_id, judge, asked, stale=stale)
 
 
 def generate_with(
-    session: Session, spec: TaskSpec, program, judge: Judge, asked: list[Prompt], progress, current=True
+    session: Session, spec: TaskSpec, program, judge: Judge, asked: Sequence[Prompt], progress, current=True
 ) -> Report:
     return generate(
         session.db, session.recipe.name, spec, program, session.open_writer(), judge, asked, run=session.run,

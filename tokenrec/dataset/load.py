@@ -4,6 +4,7 @@ import hashlib
 import operator
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from tokenrec.dataset.types import Dataset, Events
 from tokenrec.errors import InputError
 from tokenrec.ids import canonical_json, unit_hash
 from tokenrec.recipe.models import EventsFile, Recipe
+from tokenrec.spool import Records
 
 MOST_BAD_SHARE, BAD_ROWS_FORGIVEN = 0.10, 20
 _COMPARE = {
@@ -93,7 +95,7 @@ def load_dataset(recipe: Recipe, folder: Path, most_users: int | None = None) ->
     if data.split.by == "item_holdout":
         notes.append(f"{data.events.path}: item_holdout dropped {(~keep).sum():,} history events of held-out items.")
     users = _read_users(recipe, folder, names, notes)
-    records = [items[i] for i in item_ids]
+    records = items.ordered(item_ids)
     return Dataset(
         name=recipe.name, item_ids=item_ids, items=records, user_ids=names, users=users, events=events,
         data_hash=_hash(data.split.by, item_ids, records, names, users, events),
@@ -107,8 +109,7 @@ def load_labels(recipe: Recipe, folder: Path) -> dict[str, dict]:
     labels = recipe.data.labels
     if labels is None:
         return {}
-    found, _ = _records(folder / labels.path, labels.path, labels.id, labels.fields, [], set(), [])
-    return found
+    return dict(_records(folder / labels.path, labels.path, labels.id, labels.fields, [], set(), []))
 
 
 @dataclass
@@ -149,7 +150,7 @@ class Tally:
         notes += [f"{self.name}: {n:,} {k} (first: {', '.join(self.first[k])})." for k, n in self.mended.most_common()]
 
 
-def _read_items(recipe: Recipe, folder: Path, notes: list[str]) -> tuple[dict[str, dict], set[str]]:
+def _read_items(recipe: Recipe, folder: Path, notes: list[str]) -> tuple[Records, set[str]]:
     """Records by id, and the ids that `where:` leaves out."""
     file, used = recipe.data.items, []
     for task in recipe.tasks.values():
@@ -161,27 +162,29 @@ def _read_items(recipe: Recipe, folder: Path, notes: list[str]) -> tuple[dict[st
     hidden: set[str] = set()
     # what is no text is a fact: numbers become numbers
     facts = [c for c in dict.fromkeys([*file.facts, *used, *extra]) if c not in text]
-    found, lines = _records(folder / file.path, file.path, file.id, [*text, *facts], notes, set(text), facts)
+    found = _records(folder / file.path, file.path, file.id, [*text, *facts], notes, set(text), facts)
     if file.where:
         hidden = {i for i, record in found.items() if values.is_empty(record[file.where])}
-        found = {i: record for i, record in found.items() if i not in hidden}
+        for i in hidden:
+            found.drop(i)
         if hidden:
             notes.append(f"{file.path}: left out {len(hidden):,} items whose {file.where} is empty (where:).")
     bare = [i for i, record in found.items() if all(values.is_empty(record[c]) for c in file.text)]
     if bare:
-        first = ", ".join(place(file.path, lines[i]) for i in bare[:3])
-        notes.append(f"{file.path}: {len(bare):,} items have no text in {', '.join(file.text)} (first: {first}). "
-                     "They stay in the lists; a task that has nothing to read writes nothing about them.")
+        first = ", ".join(place(file.path, found.line(i)) for i in bare[:3])
+        notes.append(
+            f"{file.path}: {len(bare):,} items have no text in {', '.join(file.text)} (first: {first}). "
+            "They stay in the lists; a task that has nothing to read writes nothing about them."
+        )
     return found, hidden
 
 
 def _records(
     path: Path, name: str, id_column: str, columns: list[str], notes: list[str], text: set[str], facts: list[str]
-) -> tuple[dict[str, dict], dict[str, int]]:
-    """Cleaned records by id, and the line of each."""
+) -> Records:
+    """Cleaned records by id."""
     tally, untyped = Tally(name), file_kind(path, name) in (".csv", ".tsv")
-    found: dict[str, dict] = {}
-    lines: dict[str, int] = {}
+    found = Records()
     for line, row in read_rows(path, [id_column, *columns], name):
         tally.rows += 1
         key = None if isinstance(row, str) else values.as_id(row[id_column], untyped)
@@ -200,26 +203,26 @@ def _records(
                 cell = str(cell)
             record[column] = cell
         if key in found:
-            if found[key] != record:
-                differs = next(c for c in record if found[key][c] != record[c])
+            if (known := found[key]) != record:
+                differs = next(c for c in record if known[c] != record[c])
                 raise InputError(
-                    f"{place(name, line)}: id {key!r} was already used at {place(name, lines[key])} with another "
+                    f"{place(name, line)}: id {key!r} was already used at {place(name, found.line(key))} with another "
                     f"{differs}; give one of them its own id or delete one."
                 )
             tally.mend("repeated identical records, kept once", line)
             continue
-        found[key], lines[key] = record, line
+        found.add(key, record, line)
     if not tally.rows:
         raise InputError(f"{name}: has no rows.")
     tally.close(notes, "Correct the file, or the column names in the recipe.")
-    return found, lines
+    return found
 
 
-def _read_users(recipe: Recipe, folder: Path, names: list[str], notes: list[str]) -> list[dict]:
+def _read_users(recipe: Recipe, folder: Path, names: list[str], notes: list[str]) -> Sequence[dict]:
     file = recipe.data.users
     if file is None:
-        return [{} for _ in names]
-    found, _ = _records(folder / file.path, file.path, file.id, file.facts, notes, set(), file.facts)
+        return Records().ordered(names)
+    found = _records(folder / file.path, file.path, file.id, file.facts, notes, set(), file.facts)
     unused, unknown = len(found.keys() - set(names)), [u for u in names if u not in found]
     if unused:
         notes.append(f"{file.path}: {unused:,} users have no events here and were left out.")
@@ -227,7 +230,7 @@ def _read_users(recipe: Recipe, folder: Path, names: list[str], notes: list[str]
         notes.append(
             f"{file.path}: {len(unknown):,} users with events are not in it (first: {', '.join(unknown[:3])})."
         )
-    return [found.get(u, {}) for u in names]
+    return found.ordered(names)
 
 
 def _read_events(
@@ -293,9 +296,17 @@ def _span(value: np.ndarray) -> str:
     return f"{given.min():g} to {given.max():g}" if len(given) else "nothing to nothing: no cell has a number"
 
 
-def _hash(split: str, item_ids: list[str], items: list[dict], user_ids: list[str], users: list[dict], events: Events):
+def _hash(
+    split: str, item_ids: list[str], items: Sequence[dict], user_ids: list[str], users: Sequence[dict], events: Events
+) -> str:
     """SHA-256 over canonical records and little-endian event columns, in an order that ties can't change."""
-    digest = hashlib.sha256(canonical_json([split, item_ids, items, user_ids, users]).encode())
+    digest = hashlib.sha256(f"[{canonical_json(split)}".encode())
+    for part in (item_ids, items, user_ids, users):  # the JSON of it all, never held as a whole
+        digest.update(b",[")
+        for n, value in enumerate(part):
+            digest.update(b"," * bool(n) + canonical_json(value).encode())
+        digest.update(b"]")
+    digest.update(b"]")
     value = np.where(np.isnan(events.value), -np.inf, events.value)
     order = np.lexsort((value, events.item, events.user, events.time))
     for column, kind in (

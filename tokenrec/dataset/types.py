@@ -1,5 +1,6 @@
 """What every later stage knows of the data: plain arrays, users and items as integer codes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -33,9 +34,9 @@ class Dataset:
 
     name: str
     item_ids: list[str]
-    items: list[dict]
+    items: Sequence[dict]
     user_ids: list[str]
-    users: list[dict]
+    users: Sequence[dict]
     events: Events
     data_hash: str
     split: str  # time | given | user | item_holdout

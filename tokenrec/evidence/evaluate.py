@@ -9,7 +9,7 @@ from tokenrec.evidence.labels import Labels, label_rate, matched_labels, read_la
 from tokenrec.evidence.rates import verdict
 from tokenrec.evidence.texts import AFTER, BEFORE, FLAGS, TaskTexts, task_texts
 from tokenrec.gates.build import make_judge
-from tokenrec.generate.run import judge_all
+from tokenrec.generate.judging import judge_all
 from tokenrec.recipe.load import LoadedRecipe, task_order
 from tokenrec.store import completions as store
 from tokenrec.store.store import open_store

@@ -18,7 +18,7 @@ class Candidate:
     finish_reason: str = ""  # why the LM stopped: "stop", "length", ...; "" when unknown
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One check's complaint or pass on one completion."""
 

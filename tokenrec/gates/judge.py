@@ -1,19 +1,38 @@
 """The judge of one task: all gates in order, per record and over the batch."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from ..ids import content_id
 from ..recipe.models import Output, Task
+from ..spool import Spool, texts
 from .base import Candidate, Finding, Verdict
-from .batch import boilerplate, collapse, near_duplicates, not_telling
+from .batch import boilerplate, collapse, near_duplicates
 from .checks import Rules, Source, checks_for
 from .factuality.catalogue import Terms
 from .noise.vocabulary import vocabulary as check_vocabulary
+from .not_telling import not_telling
 from .schema import parse, shape_model, tag_limits, vocabulary
 
 GATES_VERSION = "5"  # raise it with any change that could change a verdict: stored ones are then stale
+
+
+class Batch:
+    """The readable completions of one task side by side, on disk; tags are a line each, sorted."""
+
+    def __init__(self, task: Task):
+        self.subjects, self.names, self.records = texts(), texts(), Spool()
+        self.texts = {name: texts() for name, output in task.outputs.items() if output.type != "number"}
+
+    def add(self, subject: str, name: str, record: Mapping[str, Any], output: Mapping[str, Any]) -> None:
+        self.subjects.append(subject)
+        self.names.append(name)
+        self.records.append(record)
+        for field, said in self.texts.items():
+            value = output[field]
+            said.append("\n".join(sorted(value)) if isinstance(value, list) else value)
 
 
 class Judge:
@@ -58,7 +77,7 @@ class Judge:
             output.lexicon,
         )
 
-    @property
+    @cached_property
     def gate_id(self) -> str:
         """Hash of the gates' version and all settings: a verdict stored under another id is stale."""
         return content_id(
@@ -98,44 +117,42 @@ class Judge:
                     return findings
         return findings
 
-    def check_batch(
-        self,
-        candidates: Iterable[Candidate],
-        findings_so_far: Mapping[str, list[Finding]],
-        outputs: Mapping[str, dict[str, Any] | None] | None = None,
-    ) -> dict[str, list[Finding]]:
-        """Further findings by key, from looking at all candidates of the task together (all subjects, all samples).
+    def look_at(self, batch: "Batch") -> Callable[[int], list[Finding]]:
+        """Look at all readable completions of the task together (all subjects, all samples): what is found at a place.
 
-        Rejected candidates count as neighbours but get no further findings. Text: near-duplicate, collapse,
-        boilerplate, not telling. Tags and choices: a soft finding when one answer covers over 90% of the subjects.
+        Text: collapse, near-duplicate, boilerplate, not telling. Tags and choices: a soft finding when one answer
+        covers over 90% of the subjects.
         """
-        read = [(c, outputs[c.key] if outputs is not None else self.read(c)) for c in candidates]
-        seen = [(c, out) for c, out in read if out is not None]
-        open_keys = {c.key for c, _ in seen if all(f.passed for f in findings_so_far.get(c.key, []))}
-        extra: dict[str, list[Finding]] = {}
-
-        def add(field: str, found: Mapping[int, Finding]) -> None:
-            for i, finding in found.items():
-                key = seen[i][0].key
-                if key in open_keys:
-                    extra.setdefault(key, []).append(self._label(field, finding))
-
-        subjects = [c.subject for c, _ in seen]
-        names = [c.name for c, _ in seen]
+        found: list[tuple[str, Mapping[int, Finding]]] = []
+        subjects, names = batch.subjects, batch.names
         for field, rules in self.rules.items():
-            texts = [out[field] for _, out in seen]
-            add(field, collapse(texts, subjects))
-            add(field, near_duplicates(texts, subjects, names))
+            texts = batch.texts[field]
+            found.append((field, collapse(texts, subjects)))
+            found.append((field, near_duplicates(texts, subjects, names)))
             if rules.lexicon is None:  # a lexicon's joining words are in every text by design
-                add(field, boilerplate(texts, subjects, names))
+                found.append((field, boilerplate(texts, subjects, names)))
             if rules.ground != "none":
-                records = [c.record for c, _ in seen]
-                add(field, not_telling(texts, subjects, records, names, hard=rules.ground == "closed"))
+                hard = rules.ground == "closed"
+                found.append((field, not_telling(texts, subjects, batch.records, names, hard=hard)))
         for field in self.choices:
-            kept = [out[field] if isinstance(out[field], list) else [out[field]] for _, out in seen]
-            shown = [", ".join(sorted(tags)) for tags in kept]
-            found = collapse(shown, subjects, soft=True)
-            add(field, {i: dataclasses.replace(f, quote=(kept[i] or ["[]"])[0]) for i, f in found.items()})
+            found.append((field, collapse(batch.texts[field], subjects, soft=True)))
+        return lambda i: [self._label(field, at[i]) for field, at in found if i in at]
+
+    def check_batch(
+        self, candidates: Iterable[Candidate], findings_so_far: Mapping[str, list[Finding]]
+    ) -> dict[str, list[Finding]]:
+        """`look_at` candidates: further findings by key. Rejected ones count as neighbours but get none themselves."""
+        batch, keys = Batch(self.task), []
+        for c in candidates:
+            output = self.read(c)
+            if output is not None:
+                batch.add(c.subject, c.name, c.record, output)
+                keys.append(c.key)
+        found = self.look_at(batch)
+        extra: dict[str, list[Finding]] = {}
+        for i, key in enumerate(keys):
+            if all(f.passed for f in findings_so_far.get(key, [])) and (more := found(i)):
+                extra.setdefault(key, []).extend(more)
         return extra
 
     def verdict(self, key: str, findings: Iterable[Finding]) -> Verdict:
@@ -145,19 +162,10 @@ class Judge:
         state = "accepted" if not failed else "malformed" if any(f.gate == "schema" for f in failed) else "rejected"
         return Verdict(key, state, findings)
 
-    def judge(
-        self,
-        candidates: Sequence[Candidate],
-        checked: Mapping[str, list[Finding]] | None = None,
-        outputs: Mapping[str, dict[str, Any] | None] | None = None,
-    ) -> dict[str, Verdict]:
-        """Per-record and batch checks of a whole task at once: verdict by key.
-
-        `checked` and `outputs`, by key, are what `check` and `read` said before, where the caller has it.
-        """
-        known = checked or {}
-        findings = {c.key: known[c.key] if c.key in known else self.check(c) for c in candidates}
-        for key, more in self.check_batch(candidates, findings, outputs).items():
+    def judge(self, candidates: Sequence[Candidate]) -> dict[str, Verdict]:
+        """Per-record and batch checks of a whole task at once: verdict by key."""
+        findings = {c.key: self.check(c) for c in candidates}
+        for key, more in self.check_batch(candidates, findings).items():
             findings[key] = findings[key] + more
         return {key: self.verdict(key, found) for key, found in findings.items()}
 

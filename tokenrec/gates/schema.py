@@ -132,18 +132,16 @@ def _around(message: str, raw: str) -> str:
 
 def _repeated_key(raw: str) -> str | None:
     """pydantic keeps the last of two equal keys; JSON that says two things is no answer."""
-    twice = []
+    return _TWICE.decode(raw).get("twice")  # valid by now, and shallow: the model has no nesting
 
-    def pairs(found: list[tuple[str, Any]]) -> dict:
-        seen: set[str] = set()
-        for key, _ in found:
-            if key in seen:
-                twice.append(key)
-            seen.add(key)
-        return {}
 
-    json.loads(raw, object_pairs_hook=pairs)  # valid by now, and shallow: the model has no nesting
-    return twice[0] if twice else None
+def _pairs(found: list[tuple[str, Any]]) -> dict[str, str]:
+    keys = [key for key, _ in found]
+    again = [key for i, key in enumerate(keys) if key in keys[:i]] if len(set(keys)) < len(keys) else []
+    return {"twice": again[0]} if again else {}
+
+
+_TWICE = json.JSONDecoder(object_pairs_hook=_pairs)
 
 
 def _unique(tags: list[str]) -> list[str]:

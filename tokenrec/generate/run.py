@@ -5,22 +5,22 @@ unchanged one asks nothing. Answers are stored before they are judged; failures 
 """
 
 import asyncio
-import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tokenrec.errors import BudgetStop, ServiceError
-from tokenrec.gates.base import Candidate, Finding
+from tokenrec.gates.base import Finding
 from tokenrec.gates.judge import Judge
-from tokenrec.ids import canonical_json, content_id
+from tokenrec.generate.judging import candidate_of, decided, judge_all, passes
+from tokenrec.ids import content_id
 from tokenrec.lm.meter import Usage
 from tokenrec.lm.writer import Writer
 from tokenrec.store import completions as store
 from tokenrec.store.completions import Key
 from tokenrec.tasks.inputs import Prompt
-from tokenrec.tasks.program import DECODE_VERSION, Answer, calibrate, decode, program_id, program_state, weights_of
+from tokenrec.tasks.program import Answer, calibrate, program_id, program_state, weights_of
 from tokenrec.tasks.spec import TaskSpec
 from tokenrec.tasks.template import Asker
 
@@ -50,7 +50,7 @@ Progress = Callable[[Report], None]
 
 
 def generate(
-    db, recipe: str, spec: TaskSpec, program, writer: Writer, judge: Judge, prompts: list[Prompt], *,
+    db, recipe: str, spec: TaskSpec, program, writer: Writer, judge: Judge, prompts: Sequence[Prompt], *,
     run: str | None = None, concurrency: int = 8, progress: Progress = lambda report: None, make_current: bool = True,
 ) -> Report:  # fmt: skip
     """Write what is missing about `prompts`, judge it, and make it the task's tokens.
@@ -66,18 +66,15 @@ def generate(
         _restore_weights(program, saved)
     _save(db, recipe, spec, program, pid, lm_id)
     store.save_subjects(db, recipe, spec.name, spec.subject, pid, lm_id, prompts)
-    checked: dict[str, list[Finding]] = {}
     try:
-        asyncio.run(
-            _fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, concurrency, progress, report, checked)
-        )
+        asyncio.run(_fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, concurrency, progress, report))
     finally:
         if run:
             purpose = "generate" if make_current else "finalist"
             store.add_spend(db, run, spec.name, purpose, writer.lm_id, report.usage)
         _calibrate(db, recipe, spec, program, pid, lm_id)
         weights = {o: weights_of(program, o) for o in spec.choices}
-        report.gate_id = judge_all(db, recipe, spec, weights, judge, pid, lm_id, checked)
+        report.gate_id = judge_all(db, recipe, spec, weights, judge, pid, lm_id)
         if make_current:
             store.set_current(db, recipe, spec.name, pid, lm_id, report.gate_id)
         _count(db, recipe, spec, pid, lm_id, report)
@@ -89,9 +86,7 @@ def completion_lm(spec: TaskSpec, writer: Writer) -> str:
     return writer.lm_id + "#" + content_id(spec.decode())[:8]
 
 
-async def _fill(
-    db, spec, program, writer, judge, prompts, pid, lm_id, run, concurrency, progress, report, checked
-) -> None:
+async def _fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, concurrency, progress, report) -> None:
     streak, most = 0, most_samples(spec, writer)
     answers = _Answers(db, spec.name, run)
     stop: list[BudgetStop] = []
@@ -106,7 +101,11 @@ async def _fill(
                 answer = _replayed(recorded, spec.name, prompt, sample)
             else:
                 answer = await asker.ask(prompt.inputs, sample)
-                if not answer.error and answer.probabilities is None and _malformed(judge, prompt, answer.raw):
+                if (
+                    not answer.error
+                    and answer.probabilities is None
+                    and judge.read(candidate_of(judge, prompt, answer.raw)) is None
+                ):
                     try:
                         repair = await asker.ask(prompt.inputs, sample + 100)  # another seed
                     except BudgetStop:
@@ -136,10 +135,11 @@ async def _fill(
             await asyncio.sleep(0)  # stored before this worker asks again: a kill loses no more than is in flight
             progress(report)
             if answer.probabilities is None:  # judged while others are awaited; scored ones wait for calibration
-                checked[key.id] = judge.check(_candidate(judge, prompt, answer.raw))
-                passed = all(f.passed for f in checked[key.id])
+                found = judge.check(candidate_of(judge, prompt, answer.raw, answer.finish_reason))
+                answers.note(key, judge.gate_id, found)
+                passed = all(f.passed for f in found)
             else:
-                passed = sample + 1 < most and _passes(judge, prompt, _decided(spec, answer.raw))
+                passed = sample + 1 < most and passes(judge, prompt, decided(spec, answer.raw))
             if passed:
                 break
             sample += 1
@@ -173,19 +173,30 @@ class _Answers:
     """Stores what one turn of the event loop brought in one transaction: a killed run loses no answer but those."""
 
     def __init__(self, db, task: str, run: str | None):
-        self.db, self.task, self.run, self.rows = db, task, run, []
+        self.db, self.task, self.run = db, task, run
+        self.rows: list[tuple[Key, dict, Answer]] = []
+        self.checked: list[store.Checked] = []
         self.error: Exception | None = None
 
     def add(self, row: tuple[Key, dict, Answer]) -> None:
-        if not self.rows:
-            asyncio.get_running_loop().call_soon(self.store)
+        self._soon()
         self.rows.append(row)
 
+    def note(self, key: Key, gate_id: str, findings: list[Finding]) -> None:
+        """What the judge found on an answer that was added."""
+        self._soon()
+        self.checked.append((key, gate_id, findings))
+
+    def _soon(self) -> None:
+        if not self.rows and not self.checked:
+            asyncio.get_running_loop().call_soon(self.store)
+
     def store(self) -> None:
-        rows, self.rows = self.rows, []
+        rows, checked = self.rows, self.checked
+        self.rows, self.checked = [], []
         try:
-            if rows:
-                store.insert_answers(self.db, self.task, self.run, rows)
+            if rows or checked:
+                store.insert_answers(self.db, self.task, self.run, rows, checked)
         except Exception as error:  # a callback's own would be lost: the next to ask raises it
             self.error = self.error or error
 
@@ -195,97 +206,30 @@ class _Answers:
 
 
 def missing(
-    db, spec: TaskSpec, judge: Judge, prompts: list[Prompt], pid: str, lm_id: str, most: int
+    db, spec: TaskSpec, judge: Judge, prompts: Sequence[Prompt], pid: str, lm_id: str, most: int
 ) -> Iterator[tuple[Prompt, int]]:
     """(prompt, next sample) of every distinct input without a passing answer among its `most` samples."""
-    asked: set[str] = set()
+    asked: set[int] = set()
     for start in range(0, len(prompts), CHUNK):
         chunk = prompts[start : start + CHUNK]
         have = store.samples_of(db, pid, lm_id, [p.hash for p in chunk])
         for prompt in chunk:
-            if prompt.hash in asked:
+            short = int(prompt.hash[:15], 16)
+            if short in asked:
                 continue
-            asked.add(prompt.hash)
+            asked.add(short)
             samples = have.get(prompt.hash, {})
             if not samples:
                 yield prompt, 0
             elif max(samples) + 1 < most and not any(
-                _passes(judge, prompt, _decided(spec, raw)) for raw in samples.values()
+                passes(judge, prompt, decided(spec, raw), end) for raw, end in samples.values()
             ):
                 yield prompt, max(samples) + 1
-
-
-def judge_all(
-    db, recipe: str, spec: TaskSpec, weights: dict[str, dict[str, float] | None], judge: Judge, pid: str, lm_id: str,
-    checked: dict[str, list[Finding]] | None = None,
-) -> str:  # fmt: skip
-    """Judge every completion of the task's present subjects under one gate id; no LM is asked.
-
-    `weights`: the program's decision weights by closed output. `checked`: what the judge found on single completions
-    before. Returns the gate id. Completions that carry it
-    already are only judged again when others are new, since some checks look at the whole batch.
-    """
-    rows = list(store.completions_of(db, recipe, spec.name, pid, lm_id))
-    gate_id = gate_of(rows, weights, judge)
-    if all(r.gate_id == gate_id for r in rows):
-        return gate_id
-    candidates = []
-    rows = list({r.key.id: r for r in reversed(rows)}.values())[::-1]  # subjects of equal inputs share a verdict
-    for row in rows:
-        raw = typed_raw(spec, row.raw, row.probabilities, weights)
-        candidates.append(Candidate(row.key.id, spec.name, row.subject, raw, None, row.inputs, row.name))
-    outputs = {c.key: judge.read(c) for c in candidates}
-    verdicts = judge.judge(candidates, checked, outputs)
-    store.save_verdicts(
-        db, gate_id, ((row, verdicts[c.key], outputs[c.key]) for row, c in zip(rows, candidates, strict=True))
-    )
-    return gate_id
-
-
-def gate_of(rows: list[store.Stored], weights: dict[str, dict[str, float] | None], judge: Judge) -> str:
-    """The id of the verdicts on these completions: the gates' settings, the decision weights and the batch."""
-    batch = content_id(sorted({r.key.id for r in rows}))
-    return content_id([judge.gate_id, DECODE_VERSION, weights, batch])[:32]
-
-
-def typed_raw(spec: TaskSpec, raw: str, probabilities: dict | None, weights: dict) -> str:
-    """The text that the gates judge: the LM's own, or for scored outputs the choice made of them."""
-    if probabilities is None:
-        return raw
-    answer = json.loads(raw)
-    for output, choices in spec.choices.items():
-        if output in probabilities:
-            answer[output] = decode(spec.outputs[output], choices, probabilities[output], weights.get(output))[0]
-    return canonical_json(answer)
-
-
-def _decided(spec: TaskSpec, raw: str) -> str:
-    """`raw` with its scored outputs chosen, before any calibration: is the text beside them any good?"""
-    if not spec.choices or '"probabilities":' not in raw:
-        return raw
-    try:
-        answer = json.loads(raw)
-        scored = {o: answer[o]["probabilities"] for o in spec.choices if isinstance(answer[o], dict)}
-        return typed_raw(spec, raw, scored, {})
-    except (ValueError, KeyError, TypeError):
-        return raw
 
 
 def most_samples(spec: TaskSpec, writer: Writer) -> int:
     """Answers that may be asked for about one input; scored choices come out the same each time."""
     return 1 if writer.chooser and set(spec.outputs) == set(spec.choices) else spec.task.samples
-
-
-def _candidate(judge: Judge, prompt: Prompt, raw: str) -> Candidate:
-    return Candidate("", judge.task_name, prompt.subject, raw, None, prompt.inputs, prompt.name)
-
-
-def _passes(judge: Judge, prompt: Prompt, raw: str) -> bool:
-    return all(f.passed for f in judge.check(_candidate(judge, prompt, raw)))
-
-
-def _malformed(judge: Judge, prompt: Prompt, raw: str) -> bool:
-    return judge.read(_candidate(judge, prompt, raw)) is None
 
 
 def _calibrate(db, recipe, spec, program, pid, lm_id) -> None:

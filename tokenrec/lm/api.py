@@ -9,7 +9,7 @@ from dspy.clients.engines.lm15_engine import AsyncLM15Engine
 from dspy.lm15 import LM15Error, RouterConfig
 
 from tokenrec.config import Api
-from tokenrec.lm.meter import attempts
+from tokenrec.lm.meter import attempts, note_end
 from tokenrec.lm.wire import Wire
 
 
@@ -23,6 +23,11 @@ class AsyncApiEngine(AsyncLM15Engine):
         self.supports_reasoning = known.reasoning
         self.supports_function_calling = known.function_calling
         self.supported_params = tuple(sorted(known.params))
+
+    async def complete(self, request):
+        response = await super().complete(request)
+        note_end(response.finish_reason)
+        return response
 
 
 class ApiEngine:

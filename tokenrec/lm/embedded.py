@@ -8,6 +8,7 @@ from typing import Any
 
 from tokenrec.lm import plain
 from tokenrec.lm.llama import Llama
+from tokenrec.lm.meter import note_end
 
 
 class EmbeddedEngine:
@@ -38,6 +39,7 @@ class EmbeddedEngine:
             schema=schema,
             stop=() if schema or self.chat else ("\n\n",),
         )
+        note_end(done.finish_reason)
         usage = Usage(
             input_tokens=done.prompt_tokens, output_tokens=done.completion_tokens,
             total_tokens=done.prompt_tokens + done.completion_tokens,

@@ -13,6 +13,13 @@ UNPRICED = (
     "or limit calls or lm_tokens instead"
 )
 attempts: ContextVar[list[int] | None] = ContextVar("attempts", default=None)  # [requests sent for one question]
+finished: ContextVar[list[str] | None] = ContextVar("finished", default=None)  # finish reasons of one question
+
+
+def note_end(reason: str | None) -> None:
+    """Note why the LM stopped, for whoever asked."""
+    if (ends := finished.get()) is not None:
+        ends.append(reason or "")
 
 
 @dataclass

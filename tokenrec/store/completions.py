@@ -1,12 +1,14 @@
 """Reading and writing completions, verdicts and tokens. All SQL about them is here."""
 
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
-from tokenrec.gates.base import Verdict
+from tokenrec.gates.base import Finding, Verdict
 from tokenrec.ids import canonical_json, content_id
 from tokenrec.store.store import now, transaction
 
@@ -25,7 +27,7 @@ class Key:
     input_hash: str
     sample: int
 
-    @property
+    @cached_property
     def id(self) -> str:
         return content_id([self.program_id, self.lm_id, self.input_hash, self.sample])
 
@@ -44,6 +46,18 @@ class Stored:
     output: dict[str, Any] | None = None
     gate_id: str | None = None
     repaired: bool = False  # the first answer was malformed, and `raw` is its repair
+    finish_reason: str | None = None
+    findings: list[Finding] = field(default_factory=list)  # on this completion alone, by the judge `checked`
+    checked: str | None = None
+
+
+Checked = tuple[Key, str, list[Finding]]  # completion, the judge's gate id, findings
+
+_ANSWER = (
+    "completion_id, program_id, lm_id, input_hash, sample, task, run, inputs, raw, first_raw, probabilities,"
+    " finish_reason, prompt_tokens, completion_tokens, calls, cost_usd, seconds, created"
+)
+_PAGE = 500  # subjects read at a time
 
 
 def save_program(db, recipe: str, task: str, program_id: str, lm_id: str, instructions: str, state: dict) -> None:
@@ -93,16 +107,27 @@ def current(db, recipe: str, task: str) -> dict[str, str] | None:
     return rows[0] if rows else None
 
 
-def insert_answers(db, task: str, run: str | None, rows: Sequence[tuple[Key, dict, Any]]) -> None:
-    """Store answers ((key, inputs, Answer)) in one transaction; an answer that exists already stays."""
+def insert_answers(
+    db, task: str, run: str | None, rows: Sequence[tuple[Key, dict, Any]], checked: Sequence[Checked] = ()
+) -> None:
+    """Store answers ((key, inputs, Answer)) in one transaction; an answer that exists already stays.
+
+    `checked`: what a judge found on single completions that are stored, or are among `rows`.
+    """
+    at = now()
     with transaction(db) as sql:
-        for key, inputs, a in rows:
-            sql.execute(
-                "insert or ignore into completions values (?,?,?,?,?,?,?,?,?,?,?,null,null,null,?,?,?,?,?,?)",
-                [key.id, key.program_id, key.lm_id, key.input_hash, key.sample, task, run, canonical_json(inputs),
-                 a.raw, a.first_raw, a.probabilities and canonical_json(a.probabilities), a.usage.prompt_tokens,
-                 a.usage.completion_tokens, a.usage.calls, a.usage.usd, round(a.seconds, 4), now()],
-            )  # fmt: skip
+        sql.executemany(
+            f"insert or ignore into completions ({_ANSWER}) values ({','.join('?' * (_ANSWER.count(',') + 1))})",
+            ([key.id, key.program_id, key.lm_id, key.input_hash, key.sample, task, run, canonical_json(inputs),
+              a.raw, a.first_raw, a.probabilities and canonical_json(a.probabilities), a.finish_reason or None,
+              a.usage.prompt_tokens, a.usage.completion_tokens, a.usage.calls, a.usage.usd, round(a.seconds, 4), at]
+             for key, inputs, a in rows),
+        )  # fmt: skip
+        sql.executemany(
+            "update completions set checked = ?, findings = ? where completion_id = ?",
+            ([gate_id, json.dumps([[f.gate, f.passed, f.score, f.reason, f.quote] for f in found]), key.id]
+             for key, gate_id, found in checked),
+        )  # fmt: skip
 
 
 def insert_failure(db, task: str, run: str | None, subject: str, key: Key, error: str) -> None:
@@ -115,18 +140,50 @@ def insert_failure(db, task: str, run: str | None, subject: str, key: Key, error
 
 
 def completions_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> Iterator[Stored]:
-    """Every completion of the task's present subjects, by subject, then sample."""
-    rows = db.execute(
-        "select s.subject, s.name, c.input_hash, c.sample, c.inputs, c.raw, c.probabilities, c.state, c.output,"
-        f" c.gate_id, c.first_raw is not null{_OF_SUBJECTS} order by s.subject, c.sample",
-        [recipe, task, program_id, lm_id],
-    )
-    for subject, name, input_hash, sample, inputs, raw, probabilities, state, output, gate_id, repaired in rows:
-        yield Stored(
-            Key(program_id, lm_id, input_hash, sample), subject, name or "", json.loads(inputs), raw,
-            json.loads(probabilities) if probabilities else None, state, json.loads(output) if output else None,
-            gate_id, bool(repaired),
-        )  # fmt: skip
+    """Every completion of the task's present subjects, by subject, then sample. Writing meanwhile is fine."""
+    key, last = [recipe, task, program_id, lm_id], ""
+    while True:
+        page = db.execute(
+            "select max(subject) from (select subject from subjects where recipe = ? and task = ? and program_id = ?"
+            " and lm_id = ? and subject > ? order by subject limit ?)",
+            [*key, last, _PAGE],
+        ).fetchone()[0]
+        if page is None:
+            return
+        rows = db.execute(
+            "select s.subject, s.name, c.input_hash, c.sample, c.inputs, c.raw, c.probabilities, c.state, c.output,"
+            " c.gate_id, c.first_raw is not null, c.finish_reason, c.findings, c.checked"
+            f"{_OF_SUBJECTS} and s.subject > ? and s.subject <= ? order by s.subject, c.sample",
+            [*key, last, page],
+        ).fetchall()
+        last = page
+        for subject, name, input_hash, sample, inputs, raw, chances, state, output, gate_id, repaired, *more in rows:
+            finish_reason, findings, checked = more
+            yield Stored(
+                Key(program_id, lm_id, input_hash, sample), subject, name or "", json.loads(inputs), raw,
+                json.loads(chances) if chances else None, state, json.loads(output) if output else None,
+                gate_id, bool(repaired), finish_reason,
+                [Finding(g, bool(p), *rest) for g, p, *rest in json.loads(findings)] if checked else [], checked,
+            )  # fmt: skip
+
+
+def batch_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> str:
+    """The id of the completions of the task's present subjects together: the content id of their sorted ids."""
+    digest, before = hashlib.sha256(b"["), b""
+    for (key,) in db.execute(
+        f"select distinct c.completion_id{_OF_SUBJECTS} order by 1", [recipe, task, program_id, lm_id]
+    ):
+        digest.update(before + b'"' + key.encode() + b'"')
+        before = b","
+    digest.update(b"]")
+    return digest.hexdigest()
+
+
+def all_judged(db, recipe: str, task: str, program_id: str, lm_id: str, gate_id: str | None = None) -> bool:
+    """Whether no completion of the present subjects lacks a verdict (under `gate_id`, where it is given)."""
+    rest = " and c.state is null" if gate_id is None else " and c.gate_id is not ?"
+    key = [recipe, task, program_id, lm_id, *([] if gate_id is None else [gate_id])]
+    return db.execute(f"select 1{_OF_SUBJECTS}{rest} limit 1", key).fetchone() is None
 
 
 def states_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> Counter[str]:
@@ -151,18 +208,18 @@ def reasons_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> dict[
     return dict(rows)
 
 
-def samples_of(db, program_id: str, lm_id: str, hashes: Sequence[str]) -> dict[str, dict[int, str]]:
-    """input hash → sample → raw answer, for the hashes that have any."""
-    found: dict[str, dict[int, str]] = {}
+def samples_of(db, program_id: str, lm_id: str, hashes: Sequence[str]) -> dict[str, dict[int, tuple[str, str | None]]]:
+    """input hash → sample → (raw answer, finish reason), for the hashes that have any."""
+    found: dict[str, dict[int, tuple[str, str | None]]] = {}
     for start in range(0, len(hashes), 500):
         part = hashes[start : start + 500]
         marks = ",".join("?" * len(part))
-        for input_hash, sample, raw in db.execute(
-            "select input_hash, sample, raw from completions where program_id = ? and lm_id = ?"
+        for input_hash, sample, *answer in db.execute(
+            "select input_hash, sample, raw, finish_reason from completions where program_id = ? and lm_id = ?"
             f" and input_hash in ({marks})",
             [program_id, lm_id, *part],
         ):
-            found.setdefault(input_hash, {})[sample] = raw
+            found.setdefault(input_hash, {})[sample] = tuple(answer)
     return found
 
 

@@ -37,6 +37,13 @@ def m001_first(db: sqlite3.Connection) -> None:
             db.execute(statement)
 
 
+@migration
+def m002_checked(db: sqlite3.Connection) -> None:
+    """What single-completion checks found, and by which judge: verdicts on a larger batch start from there."""
+    for column in ("finish_reason", "findings", "checked"):
+        db.execute(f"alter table completions add column {column} text")
+
+
 _FIRST = """
 create table runs (run text primary key, recipe text not null, recipe_hash text, data_hash text, command text,
     started text not null, finished text, status text not null, seconds real, document text);

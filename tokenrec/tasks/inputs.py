@@ -1,7 +1,7 @@
 """What a prompt is told of its subject, and which subjects a task has."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ from tokenrec.dataset.types import HISTORY as HISTORY_WINDOW
 from tokenrec.dataset.types import Dataset
 from tokenrec.ids import content_id, unit_hash
 from tokenrec.recipe.models import Recipe
+from tokenrec.spool import Spool, dump, load
 from tokenrec.tasks.spec import HISTORY, TaskSpec, input_hash
 
 Tokens = dict[str, dict[str, dict[str, Any]]]  # task → subject → accepted output
@@ -31,6 +32,14 @@ class Prompt:
     inputs: dict[str, Any]
     hash: str
     newest: float | None = None
+
+
+def spooled(found: Iterable[Prompt]) -> Spool[Prompt]:
+    """Prompts on disk, to be read more than once."""
+    rows = Spool((), lambda p: dump([p.subject, p.name, p.inputs, p.hash, p.newest]), lambda b: Prompt(*load(b)))
+    for prompt in found:
+        rows.append(prompt)
+    return rows
 
 
 def display_name(recipe: Recipe, record: dict) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from tokenrec.errors import BudgetStop, ServiceGone, TokenrecError
 from tokenrec.ids import canonical_json, content_id
-from tokenrec.lm.meter import Usage, attempts
+from tokenrec.lm.meter import Usage, attempts, finished
 from tokenrec.lm.writer import Writer
 from tokenrec.recipe.models import Output
 from tokenrec.tasks.spec import TaskSpec
@@ -27,6 +27,7 @@ class Answer:
     usage: Usage = field(default_factory=Usage)
     seconds: float = 0.0
     error: str = ""
+    finish_reason: str = ""  # why the LM stopped: "stop", "length", ...; "" when unknown
     first_raw: str | None = None  # the malformed answer before its repair
 
 
@@ -90,7 +91,8 @@ async def ask(program, spec: TaskSpec, writer: Writer, inputs: dict[str, Any], s
     import dspy
 
     raws: list[str] = []
-    token, began = _RAW.set(raws), time.perf_counter()
+    ends: list[str] = []
+    token, ending, began = _RAW.set(raws), finished.set(ends), time.perf_counter()
     count = [0]  # attempts, where the wire counts them
     counting = attempts.set(count) if writer.wire else None
     answer = Answer()
@@ -119,6 +121,8 @@ async def ask(program, spec: TaskSpec, writer: Writer, inputs: dict[str, Any], s
         if counting:
             attempts.reset(counting)
         _RAW.reset(token)
+        finished.reset(ending)
+    answer.finish_reason = ends[-1] if ends and not answer.probabilities else ""
     answer.seconds = time.perf_counter() - began
     return answer
 

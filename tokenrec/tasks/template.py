@@ -51,7 +51,7 @@ class Template:
             if reply.status >= 400:
                 answer.error = f"HTTP {reply.status}: {self.writer.redact(said(reply.text))}"
             else:
-                answer.raw, used = _read(reply.document)
+                answer.raw, answer.finish_reason, used = _read(reply.document)
                 answer.usage = self.writer.usage(used)
         except (TimeoutError, OSError, ValueError, KeyError, IndexError, TypeError) as error:
             answer.error = self.writer.redact(f"{type(error).__name__}: {error}")[:300]
@@ -74,10 +74,11 @@ def _shown(info, value: Any) -> str:
     return format_field_value(field_info=info, value=value)
 
 
-def _read(document: dict) -> tuple[str, dict]:
-    """(text, usage) of a chat completion; a refusal is the text where there is no other."""
-    message = document["choices"][0]["message"]
-    return message.get("content") or message.get("refusal") or "", document.get("usage") or {}
+def _read(document: dict) -> tuple[str, str, dict]:
+    """(text, finish reason, usage) of a chat completion; a refusal is the text where there is no other."""
+    choice = document["choices"][0]
+    text = choice["message"].get("content") or choice["message"].get("refusal") or ""
+    return text, str(choice.get("finish_reason") or "")[:20], document.get("usage") or {}
 
 
 class Asker:

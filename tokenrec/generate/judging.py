@@ -1,0 +1,100 @@
+"""Completions in the store → verdicts in the store, for one task and one program. No LM is asked.
+
+The batch is read twice, in order, and only numbers and temporary files are kept of it: memory stays flat however many
+texts there are.
+"""
+
+import json
+from collections.abc import Iterator
+
+from tokenrec.gates.base import Candidate, Verdict
+from tokenrec.gates.judge import Batch, Judge
+from tokenrec.ids import canonical_json, content_id
+from tokenrec.store import completions as store
+from tokenrec.store.completions import Stored
+from tokenrec.tasks.inputs import Prompt
+from tokenrec.tasks.program import DECODE_VERSION, decode
+from tokenrec.tasks.spec import TaskSpec
+
+Weights = dict[str, dict[str, float] | None]  # a program's decision weights by closed output
+
+
+def judge_all(db, recipe: str, spec: TaskSpec, weights: Weights, judge: Judge, pid: str, lm_id: str) -> str:
+    """Judge every completion of the task's present subjects under one gate id, and return it.
+
+    Completions that carry it already are only judged again when others are new, since some checks look at the whole
+    batch. What a judge with the same settings found on a single completion before is taken as it stands in the store.
+    """
+    key = (recipe, spec.name, pid, lm_id)
+    gate_id = gate_of(store.batch_of(db, *key), weights, judge)
+    if store.all_judged(db, *key, gate_id):
+        return gate_id
+    batch = Batch(judge.task)
+    for row, candidate in _candidates(db, spec, weights, key):
+        output = judge.read(candidate)
+        if output is not None:
+            batch.add(row.subject, row.name, row.inputs, output)
+    found = judge.look_at(batch)
+
+    def verdicts() -> Iterator[tuple[Stored, Verdict, dict | None]]:
+        place = 0
+        for row, candidate in _candidates(db, spec, weights, key):
+            output = judge.read(candidate)
+            findings = row.findings if row.checked == judge.gate_id else judge.check(candidate)
+            if output is not None:
+                findings = findings + (found(place) if all(f.passed for f in findings) else [])
+                place += 1
+            yield row, judge.verdict(candidate.key, findings), output
+
+    store.save_verdicts(db, gate_id, verdicts())
+    return gate_id
+
+
+def _candidates(db, spec: TaskSpec, weights: Weights, key: tuple) -> Iterator[tuple[Stored, Candidate]]:
+    """Each completion once: subjects of equal inputs share it, and a verdict."""
+    seen: set[int] = set()
+    for row in store.completions_of(db, *key):
+        short = int(row.key.id[:15], 16)
+        if short not in seen:
+            seen.add(short)
+            raw = typed_raw(spec, row.raw, row.probabilities, weights)
+            end = row.finish_reason or ""
+            yield row, Candidate(row.key.id, spec.name, row.subject, raw, None, row.inputs, row.name, end)
+
+
+def gate_of(batch: str, weights: Weights, judge: Judge) -> str:
+    """The id of the verdicts on a batch (see store.batch_of): the gates' settings, the decision weights, the batch."""
+    return content_id([judge.gate_id, DECODE_VERSION, weights, batch])[:32]
+
+
+def typed_raw(spec: TaskSpec, raw: str, probabilities: dict | None, weights: Weights) -> str:
+    """The text that the gates judge: the LM's own, or for scored outputs the choice made of them."""
+    if probabilities is None:
+        return raw
+    answer = json.loads(raw)
+    for output, choices in spec.choices.items():
+        if output in probabilities:
+            answer[output] = decode(spec.outputs[output], choices, probabilities[output], weights.get(output))[0]
+    return canonical_json(answer)
+
+
+def decided(spec: TaskSpec, raw: str) -> str:
+    """`raw` with its scored outputs chosen, before any calibration: is the text beside them any good?"""
+    if not spec.choices or '"probabilities":' not in raw:
+        return raw
+    try:
+        answer = json.loads(raw)
+        scored = {o: answer[o]["probabilities"] for o in spec.choices if isinstance(answer[o], dict)}
+        return typed_raw(spec, raw, scored, {})
+    except (ValueError, KeyError, TypeError):
+        return raw
+
+
+def candidate_of(judge: Judge, prompt: Prompt, raw: str, finish_reason: str | None = None) -> Candidate:
+    """An answer that is not stored yet, as gates see it."""
+    end = finish_reason or ""
+    return Candidate("", judge.task_name, prompt.subject, raw, None, prompt.inputs, prompt.name, end)
+
+
+def passes(judge: Judge, prompt: Prompt, raw: str, finish_reason: str | None = None) -> bool:
+    return all(f.passed for f in judge.check(candidate_of(judge, prompt, raw, finish_reason)))
