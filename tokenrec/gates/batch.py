@@ -90,7 +90,7 @@ def near_duplicates(
 
 def _without_name(text: str, name: str) -> list[str]:
     seq = words(text)
-    rest = [w for w, kept in zip(seq, nameless(seq, name)) if kept]
+    rest = list(itertools.compress(seq, nameless(seq, name)))
     return rest if len(rest) >= 4 else list(seq)
 
 
@@ -184,5 +184,4 @@ def _width(seq: Sequence[str]) -> int:
 
 
 def _runs(plain: list[str]) -> list[tuple[str, ...]]:
-    k = _width(plain)
-    return [tuple(plain[i : i + k]) for i in range(len(plain) - k + 1)]
+    return list(zip(*(plain[i:] for i in range(_width(plain))), strict=False))

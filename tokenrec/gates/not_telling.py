@@ -84,7 +84,7 @@ def not_telling(
 
 def _stems(text: str, without: str) -> list[str]:
     seq = words(text)
-    return [stem(w) for w, kept in zip(seq, nameless(seq, without)) if kept]
+    return list(map(stem, itertools.compress(seq, nameless(seq, without))))
 
 
 def _weighed(rows: Sequence[Sequence[int]], idf: np.ndarray):

@@ -93,7 +93,7 @@ def parse(model: type[BaseModel], raw: str) -> Parsed:
         return _explain(error, raw)
     except UnicodeEncodeError as error:  # half a surrogate pair cannot be UTF-8
         return Parsed(None, f"not valid unicode: {error.reason}")
-    twice = _repeated_key(raw)
+    twice = _repeated_key(raw, model)
     if twice:
         return Parsed(None, f"key {twice!r} given twice", twice)
     return Parsed(answer.model_dump())
@@ -130,8 +130,10 @@ def _around(message: str, raw: str) -> str:
     return line[max(0, at - 40) : at + 40] or clip(raw, 80)
 
 
-def _repeated_key(raw: str) -> str | None:
+def _repeated_key(raw: str, model: type[BaseModel]) -> str | None:
     """pydantic keeps the last of two equal keys; JSON that says two things is no answer."""
+    if "\\" not in raw and all(raw.count(f'"{key}"') == 1 for key in model.model_fields):
+        return None  # the usual case, seen at a glance
     return _TWICE.decode(raw).get("twice")  # valid by now, and shallow: the model has no nesting
 
 

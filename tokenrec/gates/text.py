@@ -5,11 +5,13 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 from typing import Any
 
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f"
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
 _TOKEN = re.compile(rf"[{CJK}]|[^\W_{CJK}]+(?:['’][^\W\d_{CJK}]+)*")
+_ASCII = re.compile(r"[a-z0-9]+(?:'[a-z]+)*")
 _COUNTED = re.compile(rf"[^\W_{CJK}{_UNSPACED}]+(?:[-'’.,/][^\W_{CJK}{_UNSPACED}]+)*")
 _CJK_CHAR = re.compile(rf"[{CJK}]")
 _UNSPACED_CHAR = re.compile(rf"[{_UNSPACED}]")
@@ -37,19 +39,23 @@ STOP = listed(
 @lru_cache(maxsize=64)  # a dozen checks look at the same text in turn
 def tokens(text: str) -> tuple[Token, ...]:
     """The words of `text`, case-folded, each with its start and end in `text`."""
+    if text.isascii():  # the same words, sooner
+        return tuple((m.group(), m.start(), m.end()) for m in _ASCII.finditer(text.lower()))
     return tuple((m.group().casefold(), m.start(), m.end()) for m in _TOKEN.finditer(text))
 
 
 @lru_cache(maxsize=256)
 def words(text: str) -> tuple[str, ...]:
     """The case-folded words of `text`; every Han or kana character is one."""
-    return tuple(w.casefold() for w in _TOKEN.findall(text))
+    if text.isascii():
+        return tuple(_ASCII.findall(text.lower()))
+    return tuple(map(str.casefold, _TOKEN.findall(text)))
 
 
 @lru_cache(maxsize=64)
 def stems_in(texts: tuple[str, ...]) -> frozenset[str]:
     """The stems of all words of some strings."""
-    return frozenset(stem(w) for text in texts for w in words(text))
+    return frozenset(map(stem, chain.from_iterable(map(words, texts))))
 
 
 def count_words(text: str) -> int:
@@ -89,12 +95,12 @@ def strings(value: Any) -> Iterator[str]:
     """All strings and numbers inside a record, depth first, as text."""
     if isinstance(value, str):
         yield value
-    elif isinstance(value, dict):
-        for inner in value.values():
-            yield from strings(inner)
-    elif isinstance(value, (list, tuple)):
-        for inner in value:
-            yield from strings(inner)
+    elif isinstance(value, (dict, list, tuple)):
+        for inner in value.values() if isinstance(value, dict) else value:
+            if isinstance(inner, str):
+                yield inner
+            else:
+                yield from strings(inner)
     elif value is not None and not isinstance(value, bool):
         yield str(value)
 
@@ -102,14 +108,16 @@ def strings(value: Any) -> Iterator[str]:
 def shingles(source: Iterable[str], k: int) -> set[tuple[str, ...]]:
     """Every run of k words in a sequence of words."""
     seq = list(source)
-    return {tuple(seq[i : i + k]) for i in range(len(seq) - k + 1)}
+    return set(zip(*(seq[i:] for i in range(k)), strict=False))
 
 
 def covered(seq: Sequence[str], known: set[tuple[str, ...]], k: int) -> list[bool]:
     """Which words of `seq` lie in a run of k that is `known`."""
     mask = [False] * len(seq)
-    for i in range(len(seq) - k + 1):
-        if tuple(seq[i : i + k]) in known:
+    if not known:
+        return mask
+    for i, run in enumerate(zip(*(seq[i:] for i in range(k)), strict=False)):
+        if run in known:
             mask[i : i + k] = [True] * k
     return mask
 
@@ -117,6 +125,8 @@ def covered(seq: Sequence[str], known: set[tuple[str, ...]], k: int) -> list[boo
 def nameless(seq: Sequence[str], name: str) -> list[bool]:
     """Which words of `seq` are not the name: a run of two of its words in order, or all of a name of one word."""
     own = words(name)
+    if set(own).isdisjoint(seq):
+        return [True] * len(seq)
     k = min(2, len(own))
     return [not m for m in covered(seq, shingles(own, k), k)] if k else [True] * len(seq)
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain, islice
 from typing import Any
 
 from tokenrec.gates.base import Finding, Verdict
@@ -226,18 +227,25 @@ def samples_of(db, program_id: str, lm_id: str, hashes: Sequence[str]) -> dict[s
 def save_verdicts(db, gate_id: str, rows: Iterable[tuple[Stored, Verdict, dict | None]]) -> None:
     """Store verdicts with typed outputs; replaces those of an earlier gate_id."""
     with transaction(db) as sql:
-        for stored, verdict, output in rows:
-            key = stored.key.id
-            sql.execute(
+        rows = iter(rows)
+        while page := list(islice(rows, _PAGE)):
+            sql.executemany(
                 "update completions set state = ?, output = ?, gate_id = ? where completion_id = ?",
-                [verdict.state, output and canonical_json(output), gate_id, key],
+                ([v.state, output and canonical_json(output), gate_id, r.key.id] for r, v, output in page),
             )
-            sql.execute("delete from verdicts where completion_id = ?", [key])
-            kept: dict[str, list] = {}
-            for f in verdict.findings:  # one row a gate: a failure wins over a soft score
-                if f.gate not in kept or (not f.passed and kept[f.gate][3]):
-                    kept[f.gate] = [key, gate_id, f.gate, int(f.passed), f.score, f.reason, f.quote]
-            sql.executemany("insert into verdicts values (?,?,?,?,?,?,?)", kept.values())
+            judged = ([r.key.id] for r, _, _ in page if r.gate_id is not None)
+            sql.executemany("delete from verdicts where completion_id = ?", judged)
+            found = (_one_a_gate(r.key.id, gate_id, v.findings) for r, v, _ in page)
+            sql.executemany("insert into verdicts values (?,?,?,?,?,?,?)", chain.from_iterable(found))
+
+
+def _one_a_gate(key: str, gate_id: str, findings: list[Finding]) -> Iterable[list]:
+    """Rows of `verdicts`: a gate's failure wins over its soft score."""
+    kept: dict[str, list] = {}
+    for f in findings:
+        if f.gate not in kept or (not f.passed and kept[f.gate][3]):
+            kept[f.gate] = [key, gate_id, f.gate, int(f.passed), f.score, f.reason, f.quote]
+    return kept.values()
 
 
 def failed_gates(db, program_id: str, lm_id: str) -> dict[str, list[str]]:

@@ -57,23 +57,24 @@ def names(text: str, record: Mapping[str, Any], terms: Terms, name: str = "") ->
 def contradicted(text: str, record: Mapping[str, Any], terms: Terms, name: str = "") -> Finding:
     """Fails when the text gives a category another value of the catalogue than the record does
     (record: diet vegan; "a vegetarian feast" follows from it, "pescatarian" does not)."""
-    known = _known(record, name)
     seq = tokens(text)
     stems = [stem(t[0]) for t in seq]
-    for field, values in terms.values.items():
+    any_value = frozenset().union(*terms.values.values())
+    runs = ((i, n, tuple(stems[i : i + n])) for n in _LENGTHS for i in range(len(stems) - n + 1))
+    said = [run for run in runs if run[2] in any_value]
+    known = _known(record, name) if said else frozenset()
+    for field, values in terms.values.items() if said else ():
         own = record.get(field)
         if not isinstance(own, str) or not own.strip():
             continue
-        for n in _LENGTHS:
-            for i in range(len(stems) - n + 1):
-                term = tuple(stems[i : i + n])
-                if term not in values or all(w in known for w in term):
-                    continue
-                start, end = seq[i][1], seq[i + n - 1][2]
-                denied = _DENIED.search(text[:start][-40:]) or _FREE.match(text[end : end + 12])
-                if denied or _FOLLOWS.get("-".join(term), set()) & known:
-                    continue
-                return Finding(CONTRADICTED, False, 1.0, f"the record's {field} is {own}", clip(text[start:end]))
+        for i, n, term in said:
+            if term not in values or all(w in known for w in term):
+                continue
+            start, end = seq[i][1], seq[i + n - 1][2]
+            denied = _DENIED.search(text[:start][-40:]) or _FREE.match(text[end : end + 12])
+            if denied or _FOLLOWS.get("-".join(term), set()) & known:
+                continue
+            return Finding(CONTRADICTED, False, 1.0, f"the record's {field} is {own}", clip(text[start:end]))
     return Finding(CONTRADICTED, True)
 
 

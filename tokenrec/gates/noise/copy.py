@@ -20,9 +20,8 @@ def copied(text: str, record: Mapping[str, Any], limit: float = LIMIT) -> Findin
         return Finding(GATE, True)
     names = [t[0] for t in seq]
     k = 10 if sum(map(is_cjk, names)) > len(names) / 2 else 6
-    known: set[tuple[str, ...]] = set()
-    for value in record.values():
-        known |= shingles(words(" ".join(strings(value))), k)
+    fields = [f" {' '.join(words(' '.join(strings(value))))} " for value in record.values()]
+    known = {run for run in shingles(names, k) if any(f" {' '.join(run)} " in field for field in fields)}
     mask = covered(names, known, k)
     score = round(sum(mask) / len(mask), 4)
     if score <= limit:
