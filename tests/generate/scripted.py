@@ -7,6 +7,7 @@ import threading
 from tests.tasks.worlds import dataset, line, recipe, writer
 from tokenrec.gates.build import make_judge
 from tokenrec.generate.run import generate
+from tokenrec.lm.meter import note_end
 from tokenrec.store.store import open_store
 from tokenrec.tasks.inputs import prompts
 from tokenrec.tasks.program import make_program
@@ -19,6 +20,7 @@ def good(n: int) -> str:
     return json.dumps({"line": f"{words[n % 12]} {words[(n * 5 + 3) % 12]} {words[(n * 7 + 1) % 12]} Plant {n}"})
 
 
+CUT = json.dumps({"line": "A tall plant with amber leaves, a birch stem"})  # at the limit of LM tokens
 BAD = json.dumps({"line": "As an AI language model, I cannot help with that."})
 
 
@@ -40,8 +42,9 @@ class Script:
             k = self.asked.count(plant)
             self.asked.append(plant)
         raw = self.answer(plant, k)
+        note_end(end := "length" if raw == CUT else "stop")
         return Response(
-            id=None, model="scripted", message=Message.assistant([TextPart(raw)]), finish_reason="stop",
+            id=None, model="scripted", message=Message.assistant([TextPart(raw)]), finish_reason=end,
             usage=Usage(input_tokens=10, output_tokens=5, total_tokens=15),
         )  # fmt: skip
 

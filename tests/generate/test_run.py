@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from tests.generate.scripted import BAD, World, good
+from tests.generate.scripted import BAD, CUT, World, good
 from tokenrec.errors import BudgetStop, ServiceError
+from tokenrec.generate.judging import judge_all
 from tokenrec.lm.meter import Meter
 from tokenrec.recipe.models import Budget
 from tokenrec.store import completions as store
@@ -199,3 +200,29 @@ def test_scored_tags_beside_a_text_leave_it_its_further_samples():
     report = world.run()
     assert world.script.asked.count(0) == world.script.asked.count(1) == 2 and report.accepted == 2
     assert world.run().asked == 0
+
+
+def test_a_text_that_ends_at_the_limit_is_cut_off_and_another_is_asked_for():
+    world = World(lambda plant, k: CUT if k == 0 else good(plant), n=3, samples=2)
+    report = world.run()
+    assert (report.accepted, report.asked) == (3, 6) and report.reject_reasons["noise/cut_off"] == 3
+    ends = {(r["sample"], r["finish_reason"], r["state"]) for r in world.db["completions"].rows}
+    assert ends == {(0, "length", "rejected"), (1, "stop", "accepted")}
+    assert world.run().asked == 0  # what the gates were told is stored
+
+
+def test_a_larger_batch_starts_from_what_was_found_on_single_texts():
+    world = World()
+    world.run()
+    first = [(r["completion_id"], r["findings"]) for r in world.db["completions"].rows]
+    assert all(json.loads(found) for _, found in first)
+    spec, program, at, judge = world.parts()
+    pid, lm_id, gate_id = [world.db.execute(f"select {c} from current").fetchone()[0] for c in
+                           ("program_id", "lm_id", "gate_id")]  # fmt: skip
+    world.db.execute("delete from subjects where subject = 'p5'")
+    judge.check = None  # not asked again
+    assert judge_all(world.db, "plants", spec, {}, judge, pid, lm_id) != gate_id
+    world.db.execute("update completions set checked = 'another judge'")
+    world.db.execute("delete from subjects where subject = 'p4'")
+    with pytest.raises(TypeError):
+        judge_all(world.db, "plants", spec, {}, judge, pid, lm_id)
