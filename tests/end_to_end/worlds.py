@@ -162,7 +162,8 @@ TIMELESS = {  # table: columns that say what was made, without run ids and clock
     "programs": "program_id, recipe, task, lm_id, instructions, state",
     "subjects": "recipe, task, subject, kind, program_id, lm_id, input_hash, name, newest_event_time",
     "current": "*",
-    "completions": "completion_id, program_id, lm_id, input_hash, sample, task, inputs, raw, first_raw, probabilities,"
+    "completions": "completion_id, program_id, lm_id, input_hash, sample, task, inputs, raw, first_raw, finish_reason,"
+    " findings, checked, probabilities,"
                    " output, state, gate_id, prompt_tokens, completion_tokens, calls, cost_usd",
     "verdicts": "*",
     "vectors": "*",

@@ -139,7 +139,7 @@ def fill(db, program="p1", states=(("rejected", "accepted", "accepted"), ("accep
 def judge(db, program, states, gate):
     by_hash = {f"h{i}": kinds for i, kinds in enumerate(states)}
     rows = [
-        (row, Verdict(row.key.id, state, [Finding("noise/x", state == "accepted")]), {"said": row.raw})
+        (row, Verdict(row.key.id, state, [Finding("noise/x", state == "accepted")]), {"said": row.raw}, None)
         for row in store.completions_of(db, "r", "t", program, "lm")
         for state in [by_hash[row.key.input_hash][row.key.sample]]
     ]

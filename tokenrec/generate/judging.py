@@ -36,15 +36,18 @@ def judge_all(db, recipe: str, spec: TaskSpec, weights: Weights, judge: Judge, p
             batch.add(row.subject, row.name, row.inputs, output)
     found = judge.look_at(batch)
 
-    def verdicts() -> Iterator[tuple[Stored, Verdict, dict | None]]:
+    def verdicts() -> Iterator[tuple[Stored, Verdict, dict | None, store.Checked | None]]:
         place = 0
         for row, candidate in _candidates(db, spec, weights, key):
             output = judge.read(candidate)
-            findings = row.findings if row.checked == judge.gate_id else judge.check(candidate)
+            known = row.checked == judge.gate_id
+            findings = row.findings if known else judge.check(candidate)
+            # what was chosen from probabilities is another text under other weights: its check is not kept
+            alone = None if known or row.probabilities else (row.key, judge.gate_id, findings)
             if output is not None:
                 findings = findings + (found(place) if all(f.passed for f in findings) else [])
                 place += 1
-            yield row, judge.verdict(candidate.key, findings), output
+            yield row, judge.verdict(candidate.key, findings), output, alone
 
     store.save_verdicts(db, gate_id, verdicts())
     return gate_id

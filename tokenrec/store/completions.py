@@ -124,11 +124,15 @@ def insert_answers(
               a.usage.prompt_tokens, a.usage.completion_tokens, a.usage.calls, a.usage.usd, round(a.seconds, 4), at]
              for key, inputs, a in rows),
         )  # fmt: skip
-        sql.executemany(
-            "update completions set checked = ?, findings = ? where completion_id = ?",
-            ([gate_id, json.dumps([[f.gate, f.passed, f.score, f.reason, f.quote] for f in found]), key.id]
-             for key, gate_id, found in checked),
-        )  # fmt: skip
+        _save_checks(sql, checked)
+
+
+def _save_checks(sql, checked: Iterable[Checked]) -> None:
+    sql.executemany(
+        "update completions set checked = ?, findings = ? where completion_id = ?",
+        ([gate_id, json.dumps([[f.gate, f.passed, f.score, f.reason, f.quote] for f in found]), key.id]
+         for key, gate_id, found in checked),
+    )  # fmt: skip
 
 
 def insert_failure(db, task: str, run: str | None, subject: str, key: Key, error: str) -> None:
@@ -224,18 +228,21 @@ def samples_of(db, program_id: str, lm_id: str, hashes: Sequence[str]) -> dict[s
     return found
 
 
-def save_verdicts(db, gate_id: str, rows: Iterable[tuple[Stored, Verdict, dict | None]]) -> None:
-    """Store verdicts with typed outputs; replaces those of an earlier gate_id."""
+def save_verdicts(
+    db, gate_id: str, rows: Iterable[tuple[Stored, Verdict, dict | None, Checked | None]]
+) -> None:
+    """Store verdicts with typed outputs, replacing those of an earlier gate_id, and checks that are new."""
     with transaction(db) as sql:
         rows = iter(rows)
         while page := list(islice(rows, _PAGE)):
             sql.executemany(
                 "update completions set state = ?, output = ?, gate_id = ? where completion_id = ?",
-                ([v.state, output and canonical_json(output), gate_id, r.key.id] for r, v, output in page),
+                ([v.state, output and canonical_json(output), gate_id, r.key.id] for r, v, output, _ in page),
             )
-            judged = ([r.key.id] for r, _, _ in page if r.gate_id is not None)
+            _save_checks(sql, [alone for *_, alone in page if alone])
+            judged = ([r.key.id] for r, *_ in page if r.gate_id is not None)
             sql.executemany("delete from verdicts where completion_id = ?", judged)
-            found = (_one_a_gate(r.key.id, gate_id, v.findings) for r, v, _ in page)
+            found = (_one_a_gate(r.key.id, gate_id, v.findings) for r, v, *_ in page)
             sql.executemany("insert into verdicts values (?,?,?,?,?,?,?)", chain.from_iterable(found))
 
 
