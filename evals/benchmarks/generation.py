@@ -1,10 +1,13 @@
 """Records a second from prompt to stored verdict, beside a bare asyncio + aiohttp client on the same work.
 
     python evals/benchmarks/generation.py --records 5000 --concurrency 64 --latency-ms 50 [--mode fixed] [--json]
+        [--peers dspy,curator,data-designer,distilabel [--peer-envs DIR]]
 
 One local server (server.py) answers both. tokenrec does all that a run does: renders, sends, reads types, judges by
 every gate, stores, counts cost, shows progress. The bare client posts the same bodies and reads the JSON.
 Modes: fixed, bursts, errors, stalls, truncated, malformed (the bare client runs in fixed mode only).
+--peers: other libraries on the same records and server, each in its own virtual environment, installed on demand with
+pip from the default index and kept in --peer-envs (peers/); their `ratio` is to the bare client, too.
 """
 
 import argparse
@@ -20,6 +23,8 @@ import urllib.request
 from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
+
+from peers import run as peers
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
@@ -148,18 +153,21 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=0.05, help="share of requests that meet the fault")
     parser.add_argument("--timeout", type=float, default=60)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--peers", type=peers.names, default=[], help=", ".join(peers.NEEDS))
+    parser.add_argument("--peer-envs", type=Path, default=peers.ENVS, help="(default: %(default)s)")
     options = parser.parse_args()
     with server(options) as url, tempfile.TemporaryDirectory() as folder:
         recipe = project(Path(folder), url, options)
         figures, bodies = ours(recipe)
         seen = json.loads(urllib.request.urlopen(f"{url}/seen").read())
         other = asyncio.run(bare(url, bodies, options.concurrency)) if options.mode == "fixed" else None
+        compared = peers.compare(options, url, recipe, other)
     ideal = options.rate if options.mode == "bursts" else options.concurrency / (options.latency_ms / 1000)
     document = {
         "mode": options.mode, "records": options.records, "concurrency": options.concurrency,
         "latency_ms": options.latency_ms, **figures, "bare_client_records_per_s": other,
         "ratio": other and figures["records_per_s"] / other, "ideal_records_per_s": ideal,
-        "of_ideal": figures["records_per_s"] / ideal, "server": seen, "peers": {},
+        "of_ideal": figures["records_per_s"] / ideal, "server": seen, "peers": compared,
     }  # fmt: skip
     if options.json:
         print(json.dumps(document))
