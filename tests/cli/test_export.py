@@ -52,12 +52,25 @@ def states(document):
     return [{k: t[k] for k in ("task", "accepted", "rejected", "malformed", "failed")} for t in document["tasks"]]
 
 
+def malformed(recipe) -> list[tuple]:
+    """Of each task: the share of first answers that were malformed, and of those that still are."""
+    code, document, said = tokenrec("eval", recipe)
+    assert code == 0, said
+    shares = [(t["malformed_rate_before"], t["malformed_rate"]) for t in document["tasks"]]
+    assert any(before > after for before, after in shares)
+    return shares
+
+
 def test_a_replay_elsewhere_gives_the_same_tokens_and_arms(served, tmp_path):
     """With a repaired answer, one that is malformed for good, a best of two and one that never came."""
     document = replayed(served.root, served.recipe, tmp_path, TWICE)
     assert tokens(tmp_path) == tokens(served.root)
     assert document["arms"] == served.first["arms"] and document["leaderboard"] == served.first["leaderboard"]
     assert states(document) == states(served.first)
+    assert malformed(tmp_path / "recipe.yaml") == malformed(served.recipe)
+    query = "select task, first_raw, raw from completions where first_raw is not null order by raw"
+    repairs = [[tuple(r) for r in store(root).execute(query)] for root in (tmp_path, served.root)]
+    assert repairs[0] == repairs[1] and len(repairs[0]) == 3
     lines = read_lines(served.root / "out.jsonl")
     assert sorted({r["sample"] for r in lines}) == [0, 1] and sum("first_raw" in r for r in lines) == 3
     assert {r["model"] for r in lines} == {"openai/small"} and sum(r["prompt_tokens"] for r in lines) == 6200

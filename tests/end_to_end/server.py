@@ -21,6 +21,7 @@ class Served:
         self.keys: list[str] = []
         self.done: list[dict] = []
         self.url = ""
+        self.cached = 0  # prompt LM tokens of each answer but the first that are said to come from a cache
 
     def texts(self) -> list[str]:
         return [text_of(body) for body in self.requests]
@@ -61,10 +62,11 @@ def serving(answer: Callable[[str], str | int] = sensible, delay: float = 0.0, e
             if isinstance(said, int):
                 return self._send(said, {"error": {"message": served.error, "type": "server_error"}})
             served.done.append(body)
+            cached = {"prompt_tokens_details": {"cached_tokens": served.cached}} if len(served.done) > 1 else {}
             self._send(200, {
                 "id": "x", "object": "chat.completion", "created": 0, "model": body["model"],
                 "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": said}}],
-                "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110},
+                "usage": {"prompt_tokens": 100, "completion_tokens": 10, "total_tokens": 110, **cached},
             })  # fmt: skip
 
         def _send(self, status: int, document: dict) -> None:

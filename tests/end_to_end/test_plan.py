@@ -134,6 +134,29 @@ def test_one_changed_dish_costs_what_shows_it(recipe, done):
     assert plan(recipe)["nothing_to_do"]
 
 
+def test_what_a_cache_saved_before_it_saves_again(tmp_path, finished):
+    """The first answer is asked of a cold cache, the others have 50 of 100 prompt LM tokens from it."""
+    price = ", price: {input: 2, cached_input: 0.5, output: 8}"
+    with serving() as server:
+        server.cached = 50
+        recipe = project(tmp_path, writer="served", models=model(server.url, price), more="concurrency: 1\n")
+        lend_vectors(finished.root, tmp_path)
+        before = plan(recipe)
+        for task in before["tasks"]:
+            assert task["rests_on"].endswith("an upper guess, as if the provider cached nothing")
+            assert task["cost_usd"] == pytest.approx((task["prompt_tokens"] * 2 + task["completion_tokens"] * 8) / 1e6)
+        compiled(recipe)
+        edit_dish(tmp_path)
+        flavour, line, _ = plan(recipe)["tasks"]
+        assert "; 48% of their prompt came from" in flavour["rests_on"]  # 23 of 24 answers
+        assert flavour["cost_usd"] == pytest.approx(((100 - 48) * 2 + 48 * 0.5 + 10 * 8) / 1e6, rel=0.01)
+        # no menu line was asked of a cold cache: nothing says that the prices are those of then
+        assert "upper guess" in line["rests_on"] and line["cost_usd"] == pytest.approx((100 * 2 + 10 * 8) / 1e6)
+        edit(tmp_path / "tokenrec.yaml", "input: 2,", "input: 3,")
+        flavour, *_ = plan(recipe)["tasks"]
+        assert "upper guess" in flavour["rests_on"] and flavour["cost_usd"] == pytest.approx((100 * 3 + 10 * 8) / 1e6)
+
+
 def test_a_changed_prompt_rewrites_what_reads_it(recipe):
     edit(recipe, "Say how it tastes.", "Say how it tastes, in a word or two.")
     planned = plan(recipe)

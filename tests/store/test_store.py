@@ -2,6 +2,9 @@
 
 import os
 import sqlite3
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +17,8 @@ from tokenrec.store.schema import MIGRATIONS, TABLES
 from tokenrec.store.store import open_store, transaction
 from tokenrec.tasks.inputs import Prompt
 from tokenrec.tasks.program import Answer
+
+NOBODY = 65534
 
 
 def test_opening_twice_migrates_once(tmp_path):
@@ -86,12 +91,41 @@ def test_another_programs_database_stays_as_it_is(tmp_path, table):
     assert (tmp_path / "other.db").read_bytes() == before
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root writes everywhere")
-def test_a_read_only_folder_is_named(tmp_path):
-    tmp_path.chmod(0o500)
-    with pytest.raises(ServiceError, match="s.db"):
-        open_store(tmp_path / "s.db")
-    tmp_path.chmod(0o700)
+@contextmanager
+def unprivileged(folder: Path):
+    """As a user whom the modes of files bind: root writes everywhere.
+
+    In this process, since Python's own files may be root's alone: no other user could start one.
+    """
+    if not hasattr(os, "geteuid"):
+        pytest.skip("this system's folders have no modes")
+    root = os.geteuid() == 0
+    try:
+        if root:
+            os.seteuid(NOBODY)
+        os.listdir(folder)
+    except OSError as error:
+        if root:
+            os.seteuid(0)
+        pytest.skip(f"root can't act as another user here: {error}")
+    try:
+        yield
+    finally:
+        if root:
+            os.seteuid(0)
+
+
+def test_a_read_only_folder_is_named():
+    with tempfile.TemporaryDirectory() as made:  # pytest's own folders are closed to other users
+        folder = Path(made)
+        (folder / "open").mkdir()
+        (folder / "open").chmod(0o777)
+        folder.chmod(0o555)
+        with unprivileged(folder):
+            open_store(folder / "open" / "s.db").conn.close()  # it is the folder that matters, nothing else
+            with pytest.raises(ServiceError, match="s.db.*read-only"):
+                open_store(folder / "s.db")
+        folder.chmod(0o700)
 
 
 def test_a_folder_or_file_in_the_way_is_named(tmp_path):

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from tokenrec.cli.output import Out, common_options
-from tokenrec.cli.stored import find_store, money, store_option
+from tokenrec.cli.stored import PAID, find_store, money, store_option
 from tokenrec.errors import InputError
 
 STATES = ("accepted", "rejected", "malformed", "unjudged", "failed", "unstored")
@@ -93,20 +93,14 @@ def document(db, recipe: str | None = None) -> dict[str, Any]:
     return {**doc, "notes": notes(doc)}
 
 
-_USAGE = (
-    "sum(calls), sum(case when calls > 0 then prompt_tokens else 0 end),"
-    " sum(case when calls > 0 then completion_tokens else 0 end),"  # a recording's LM tokens were paid elsewhere
-    " case when sum(calls > 0 and cost_usd is null) then null"
-    " else sum(case when calls > 0 then cost_usd else 0.0 end) end"
-)
 _SPEND = (
-    f"select r.recipe, s.run, s.task, s.lm_id, s.purpose, {_USAGE} from spend s left join runs r on r.run = s.run"
+    f"select r.recipe, s.run, s.task, s.lm_id, s.purpose, {PAID} from spend s left join runs r on r.run = s.run"
     " group by 1, 2, 3, 4, 5"
 )
 _WHOSE = " left join runs r on r.run = x.run left join programs p on p.program_id = x.program_id group by 1, 2, 3, 4, 5"
 _ANSWERS = (
     "select coalesce(r.recipe, p.recipe), x.run, x.task, x.lm_id, x.program_id, coalesce(x.state, 'unjudged'),"
-    f" count(*), {_USAGE} from completions x{_WHOSE}, 6"
+    f" count(*), {PAID} from completions x{_WHOSE}, 6"
 )
 _FAILURES = (
     "select coalesce(r.recipe, p.recipe), x.run, x.task, coalesce(x.lm_id, ''), x.program_id, count(*)"

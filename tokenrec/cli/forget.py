@@ -11,8 +11,8 @@ from typing import Any
 import click
 
 from tokenrec.cli.output import Out, common_options
-from tokenrec.cli.stored import find_store, store_option, visible
-from tokenrec.errors import InputError, ServiceError
+from tokenrec.cli.stored import find_store, store_option, visible, write_anew
+from tokenrec.errors import InputError
 
 GONE = "[forgotten]"
 WHERE = {  # table: which of its rows are the user's
@@ -49,7 +49,7 @@ def command(out: Out, recipe: str, user_id: str, yes: bool, store_path: str | No
         _mark(db, user_id)
         known = _recipes(db, user_id)
         if not known:
-            _clean(db, path)
+            write_anew(db, path)
             raise InputError(f"{path} holds nothing of a user {visible(user_id)}. mend the id, or name another --store")
         if not yes:
             _ask(db, path, user_id, known)
@@ -141,7 +141,7 @@ def forget(db, path: Path, user: str) -> dict[str, Any]:
         for table, where in WHERE.items():
             removed[table] = sql.execute(f"delete from {table} where {where}", {"user": user}).rowcount
         _scrub(sql, user)
-    _clean(db, path)
+    write_anew(db, path)
     notes = []
     if shared:
         notes.append(f"{shared} text(s) are kept, since other users with the same input share them")
@@ -226,19 +226,6 @@ def _scrub(sql: sqlite3.Connection, user: str) -> None:
         document["notes"] = [word.sub(GONE, note) for note in document.get("notes", [])]
         text = json.dumps(document, ensure_ascii=False)
         sql.execute("update runs set document = ? where run = ?", [text, run])
-
-
-def _clean(db, path: Path) -> None:
-    """Write the store anew and empty its log, so that no deleted byte stays in either."""
-    try:
-        db.execute("vacuum")
-        busy = db.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
-    except sqlite3.OperationalError as error:
-        raise ServiceError(f"the rows are removed, but {path} could not be written anew: {error}. "
-                           "make room or stop what else has it open, and run again") from error  # fmt: skip
-    if busy:
-        raise ServiceError(f"the rows are removed, but another process reads {path}, and its log could not be emptied. "
-                           "stop it and run again")  # fmt: skip
 
 
 def _mentions(db, user: str) -> str:

@@ -31,6 +31,7 @@ COMMANDS = {  # name: (module:attribute, first line of its help)
     "cost": ("tokenrec.cli.cost:command", "What was spent, by task, program, model and outcome."),
     "export": ("tokenrec.cli.export:command", "Completions for a replay elsewhere, and tokens for other tools."),
     "forget": ("tokenrec.cli.forget:command", "Remove a user's texts and traces from the store."),
+    "prune": ("tokenrec.cli.prune:command", "Remove old answers that nothing rests on, when asked to."),
     "recipe": ("tokenrec.cli.recipe:group", "Check a recipe, or print its JSON Schema."),
     "init": ("tokenrec.cli.init:command", "Make a project that runs as it is."),
     "doctor": ("tokenrec.cli.doctor:command", "Say which models this machine could use, and what each is good for."),

@@ -1,14 +1,21 @@
 """What the commands on stored texts share: finding the store, and printing texts that nobody vouches for."""
 
+import sqlite3
 import unicodedata
 from pathlib import Path
 
 import click
 
-from tokenrec.errors import InputError
+from tokenrec.errors import InputError, ServiceError
 
 store_option = click.option(
     "--store", "store_path", metavar="PATH", type=click.Path(dir_okay=False), help="The store's file itself."
+)
+PAID = (  # calls, LM tokens of both kinds and dollars of completions or spend, as SQL
+    "sum(calls), sum(case when calls > 0 then prompt_tokens else 0 end),"
+    " sum(case when calls > 0 then completion_tokens else 0 end),"  # a recording's LM tokens were paid elsewhere
+    " case when sum(calls > 0 and cost_usd is null) then null"
+    " else sum(case when calls > 0 then cost_usd else 0.0 end) end"
 )
 UNSEEN = ("Cc", "Cf", "Cs", "Co", "Zl", "Zp")  # Unicode categories: controls, formats (bidi, zero width), surrogates
 
@@ -28,6 +35,22 @@ def find_store(recipe: str | None, store_path: str | None):
         raise InputError(f"{path} is not there: nothing is written yet. run: tokenrec compile {recipe or 'RECIPE'}, "
                          "or name another store with --store")  # fmt: skip
     return open_store(path), path, loaded
+
+
+def write_anew(db, path: Path) -> None:
+    """Write the store anew and empty its log, so that no deleted byte stays in either.
+
+    Raises ServiceError when there is no room or another process holds the store.
+    """
+    try:
+        db.execute("vacuum")
+        busy = db.execute("pragma wal_checkpoint(truncate)").fetchone()[0]
+    except sqlite3.OperationalError as error:
+        raise ServiceError(f"the rows are removed, but {path} could not be written anew: {error}. "
+                           "make room or stop what else has it open, and run again") from error  # fmt: skip
+    if busy:
+        raise ServiceError(f"the rows are removed, but another process reads {path}, and its log could not be emptied. "
+                           "stop it and run again")  # fmt: skip
 
 
 def visible(text: object) -> str:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from tokenrec.lm import plain
+from tokenrec.lm.prices import cached_share, has_cache
 from tokenrec.lm.writer import Writer
 from tokenrec.store import completions as store
 from tokenrec.tasks.inputs import Prompt
@@ -15,13 +16,17 @@ RENDERED = 20  # prompts that are rendered for a guess
 
 @dataclass(frozen=True)
 class Estimate:
-    """Means a record; `seconds` is None while nobody knows. `basis` says in words what they rest on."""
+    """Means a record; `seconds` is None while nobody knows. `basis` says in words what they rest on.
+
+    `cached`: the share of the prompt LM tokens that the provider will probably have in its cache.
+    """
 
     calls: float
     prompt_tokens: float
     completion_tokens: float
     seconds: float | None
     basis: str
+    cached: float = 0.0
 
 
 def estimate(db, spec: TaskSpec, program, program_id: str, writer: Writer, prompts: list[Prompt]) -> Estimate:
@@ -32,7 +37,8 @@ def estimate(db, spec: TaskSpec, program, program_id: str, writer: Writer, promp
     for pid, whose in ((program_id, "this program's"), (None, "the task's earlier programs'")):
         if means := store.used_a_record(db, spec.recipe, spec.name, lm, pid):
             calls, *tokens, seconds = means
-            return Estimate(max(calls, 1.0), *tokens, seconds, f"mean of {whose} stored answers")
+            cached, said = _cached(writer, store.paid_for(db, spec.recipe, spec.name, lm, pid))
+            return Estimate(max(calls, 1.0), *tokens, seconds, f"mean of {whose} stored answers{said}", cached)
     shown = prompts[:: max(len(prompts) // RENDERED, 1)][:RENDERED]
     characters = sum(_characters(spec, program, writer, p) for p in shown) / max(len(shown), 1)
     answers, scored = _answers(spec, program, writer)
@@ -40,7 +46,18 @@ def estimate(db, spec: TaskSpec, program, program_id: str, writer: Writer, promp
     said = f"a guess: prompt characters / {CHARACTERS}, {ANSWER} LM tokens an answer"
     if spec.task.use:
         said += f"; one call a record, since only {spec.task.use} knows how often it asks"
+    said += _cached(writer, [])[1]
     return Estimate(answers + (scored > 0), characters / CHARACTERS, generated + scored, None, said)
+
+
+def _cached(writer: Writer, paid: list[tuple]) -> tuple[float, str]:
+    """(share of prompt LM tokens that cost less, what to say of it); nothing to say where no cache has a price."""
+    if not has_cache(writer.price):
+        return 0.0, ""
+    share = cached_share(writer.price, paid)
+    if share is None:
+        return 0.0, "; the cost is an upper guess, as if the provider cached nothing"
+    return share, f"; {share:.0%} of their prompt came from the provider's cache, by what they cost"
 
 
 def _answers(spec: TaskSpec, program, writer: Writer) -> tuple[int, int]:

@@ -316,6 +316,19 @@ def used_a_record(db, recipe: str, task: str, lm: str, program_id: str | None = 
     return tuple(value or 0.0 for value in row[1:]) if row[0] else None
 
 
+def paid_for(db, recipe: str, task: str, lm: str, program_id: str | None = None) -> list[tuple]:
+    """(prompt tokens, completion tokens, dollars or None) of every answer that `lm` was asked for, the earliest first.
+
+    One program's, or those of all the task's programs.
+    """
+    return db.execute(
+        "select c.prompt_tokens, c.completion_tokens, c.cost_usd from programs p join completions c using (program_id)"
+        " where p.recipe = ? and p.task = ? and (p.program_id = ? or ? is null) and substr(c.lm_id, 1, ?) = ?"
+        " and c.calls > 0 order by c.created, c.rowid",
+        [recipe, task, program_id, program_id, len(lm), lm],
+    ).fetchall()
+
+
 def add_spend(db, run: str, task: str | None, purpose: str, lm_id: str, usage) -> None:
     if usage.calls:
         with transaction(db) as sql:
