@@ -68,7 +68,7 @@ def test_a_replay_elsewhere_gives_the_same_tokens_and_arms(served, tmp_path):
     assert document["arms"] == served.first["arms"] and document["leaderboard"] == served.first["leaderboard"]
     assert states(document) == states(served.first)
     assert malformed(tmp_path / "recipe.yaml") == malformed(served.recipe)
-    query = "select task, first_raw, raw from completions where first_raw is not null order by raw"
+    query = "select task, first_raw, finish_reason, raw from completions where first_raw is not null order by raw"
     repairs = [[tuple(r) for r in store(root).execute(query)] for root in (tmp_path, served.root)]
     assert repairs[0] == repairs[1] and len(repairs[0]) == 3
     lines = read_lines(served.root / "out.jsonl")

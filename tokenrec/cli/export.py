@@ -100,14 +100,16 @@ def _completions(db, now: dict[str, Any], write: Callable[[str], Any], notes: li
     )  # fmt: skip
     model = now["lm_id"].rpartition("#")[0]
     lines, means = 0, _Means()
-    for subject, n, input_hash, sample, raw, first_raw, chances, *tokens in db.execute(
-        "select f.subject, f.n, c.input_hash, c.sample, c.raw, c.first_raw, c.probabilities, c.prompt_tokens,"
-        " c.completion_tokens from temp.firsts f join completions c on c.program_id = ? and c.lm_id = ?"
-        " and c.input_hash = f.input_hash order by f.subject, c.sample", key[2:]
+    for subject, n, input_hash, sample, raw, first_raw, end, chances, *tokens in db.execute(
+        "select f.subject, f.n, c.input_hash, c.sample, c.raw, c.first_raw, c.finish_reason, c.probabilities,"
+        " c.prompt_tokens, c.completion_tokens from temp.firsts f join completions c on c.program_id = ?"
+        " and c.lm_id = ? and c.input_hash = f.input_hash order by f.subject, c.sample", key[2:]
     ):  # fmt: skip
         line = {"task": now["task"], "subject": subject, "input_hash": input_hash, "sample": sample, "raw": raw}
         if first_raw is not None:
             line["first_raw"] = first_raw
+        if end is not None:
+            line["finish_reason"] = end
         if chances is not None:
             line["probabilities"] = json.loads(chances)
             means.add(line["probabilities"], n)

@@ -125,6 +125,7 @@ def document(db, key: str, recipe=None) -> dict[str, Any]:
         "inputs": _json(row["inputs"]),
         "raw": row["raw"],
         "first_raw": row["first_raw"],
+        "finish_reason": row["finish_reason"],
         "probabilities": _json(row["probabilities"]),
         "output": output,
         "verdicts": [{**v, "passed": bool(v["passed"])} for v in db.query(

@@ -278,5 +278,6 @@ def _replayed(recorded: dict, task: str, prompt: Prompt, sample: int) -> Answer:
         return Answer(error="the recording has no completion for this subject")
     usage = Usage(0, record.get("prompt_tokens") or 0, record.get("completion_tokens") or 0, 0.0)
     return Answer(
-        raw=record["raw"], probabilities=record.get("probabilities"), usage=usage, first_raw=record.get("first_raw")
-    )
+        raw=record["raw"], probabilities=record.get("probabilities"), usage=usage, first_raw=record.get("first_raw"),
+        finish_reason=record.get("finish_reason") or "",
+    )  # fmt: skip

@@ -1,8 +1,8 @@
 """Recorded completions played back: tests, demos, the reproduction of papers.
 
 One JSON object a line: {"task", "subject" or "input_hash", "sample" (0), "raw" or "output",
-"first_raw" (the malformed answer that "raw" repairs), "probabilities", "model", "prompt_tokens",
-"completion_tokens"}. `tokenrec export --completions` writes this form.
+"first_raw" (the malformed answer that "raw" repairs), "finish_reason", "probabilities", "model",
+"prompt_tokens", "completion_tokens"}. `tokenrec export --completions` writes this form.
 """
 
 import hashlib
