@@ -2,6 +2,7 @@
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -44,6 +45,21 @@ def test_choices_in_chinese_are_read_byte_by_byte(llama):
     prompt = "菜: 柠檬挞\n味: 酸\n\n菜: 蜂蜜蛋糕\n味: 甜\n\n菜: 柠檬汁\n味:"
     chances, _ = llama.choose(prompt, ["甜", "酸", "辣"])
     assert sum(chances.values()) == pytest.approx(1) and len(set(chances.values())) == 3
+
+
+def test_what_threads_ask_at_once_is_answered_as_alone(llama):
+    """Nothing shares a batch: there likelihoods moved by .1 and choices from run to run."""
+
+    def ask(name: str):
+        prompt = TASTES.format(name)
+        return llama.choose(prompt, ["sour", "spicy", "savory"])[0], llama.complete(prompt, max_tokens=3).text
+
+    names = ["Hot Chilli Peppers", "Lemon Curd", "Roast Pork", "Gherkins"]
+    alone = [ask(name) for name in names]
+    with ThreadPoolExecutor(len(names)) as threads:
+        together = list(threads.map(ask, names))
+    for (chances, text), (as_alone, same) in zip(together, alone, strict=True):
+        assert chances == pytest.approx(as_alone, abs=0.02) and text == same
 
 
 def test_a_prompt_longer_than_the_context_says_so(llama):

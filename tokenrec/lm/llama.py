@@ -51,6 +51,17 @@ class Llama:
             import xllamacpp
         except ImportError as error:
             raise InputError("the embedded engine needs `pip install xllamacpp`") from error
+        with _quiet():
+            try:
+                self.server = xllamacpp.Server(self._params(path, context, threads))
+            except Exception as error:
+                raise InputError(f"{path}: llama.cpp can't load this file ({error})") from error
+        self.context = context
+        self.lock = threading.Lock()
+
+    def _params(self, path: str, context: int, threads: int | None):
+        import xllamacpp
+
         threads = threads or min(os.cpu_count() or 2, 8)
         params = xllamacpp.CommonParams()
         params.model.path = str(path)
@@ -58,17 +69,15 @@ class Llama:
         params.warmup, params.verbosity, params.cache_ram_mib = False, 0, 0
         for cpu in (params.cpuparams, params.cpuparams_batch):
             cpu.n_threads, cpu.poll = threads, 0  # polling threads collapse on a busy machine
-        with _quiet():
-            try:
-                self.server = xllamacpp.Server(params)
-            except Exception as error:
-                raise InputError(f"{path}: llama.cpp can't load this file ({error})") from error
-        self.context = context
-        self.lock = threading.Lock()
+        return params
+
+    def _ask(self, handler: str, request: dict):
+        """One sequence at a time: in a batch, likelihoods depend on what shares it (evals/benchmarks/embedded.py)."""
+        with self.lock:
+            return getattr(self.server, handler)(request)
 
     def _call(self, handler: str, request: dict) -> dict:
-        with self.lock:
-            answer = getattr(self.server, handler)(request)
+        answer = self._ask(handler, request)
         answer = json.loads(answer) if isinstance(answer, str) else answer
         if "choices" not in answer:
             detail = answer.get("error", answer) if isinstance(answer, dict) else answer
