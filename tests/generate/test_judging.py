@@ -34,7 +34,7 @@ class Biased(Chooser):
 def run(db, n, chooser):
     made, data = recipe(flavour=flavour(inputs=["name"])), dataset(n)
     spec = task_spec(made, "flavour")
-    at = writer(chooser=chooser, serial=True)
+    at = writer(chooser=chooser, at_once=1)
     program = make_program(spec, at)
     judge = make_judge(made, spec, data)
     report = generate(db, "plants", spec, program, at, judge, list(prompts(made, data, spec, {})), run="r")

@@ -81,7 +81,7 @@ def _plan_task(session: Session, name: str, unwritten: Tokens) -> tuple[Prepared
     prompt, completion = round(records * used.prompt_tokens), round(records * used.completion_tokens)
     cached = {"cached_tokens": round(prompt * used.cached)}
     usage = writer.usage({"prompt_tokens": prompt, "completion_tokens": completion, "prompt_tokens_details": cached})
-    at_once = 1 if writer.serial else session.loaded.project.project.concurrency
+    at_once = writer.at_once or session.loaded.project.project.concurrency
     return made, used, {
         "task": name,
         "calls": max(round(records * used.calls), records),

@@ -157,7 +157,7 @@ async def _fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, conc
             if stop:
                 return
 
-    workers = [asyncio.ensure_future(worker()) for _ in range(1 if writer.serial else concurrency)]
+    workers = [asyncio.ensure_future(worker()) for _ in range(writer.at_once or concurrency)]
     try:
         await asyncio.gather(*workers)
         if stop:

@@ -4,10 +4,11 @@ DSPy's decision requests are experimental; everything that knows of them is here
 """
 
 import asyncio
+import contextlib
 from typing import Any
 
 from tokenrec.lm import plain
-from tokenrec.lm.llama import Llama
+from tokenrec.lm.llama import Copies, Llama
 from tokenrec.lm.meter import note_end
 
 
@@ -20,7 +21,7 @@ class EmbeddedEngine:
     def __init__(self, llama: Llama, name: str, chat: bool = False, max_tokens: int = 128):
         self.llama, self.name, self.chat, self.max_tokens = llama, name, chat, max_tokens
 
-    def complete(self, request):
+    def complete(self, request, llama: Llama | None = None):
         from dspy.lm15 import Message, Response, TextPart, Usage
 
         system = request.system or ""
@@ -30,7 +31,7 @@ class EmbeddedEngine:
         messages = [{"role": m.role, "content": m.text or ""} for m in request.messages]
         if self.chat and system:
             messages = [{"role": "system", "content": system}, *messages]
-        done = self.llama.complete(
+        done = (llama or self.llama).complete(
             "\n\n".join([system] * bool(system) + [m["content"] for m in messages]),
             messages=messages if self.chat else None,
             max_tokens=config.max_tokens or self.max_tokens,
@@ -54,15 +55,19 @@ class EmbeddedEngine:
 
 
 class AsyncEmbeddedEngine:
-    """The same from asyncio; llama.cpp works in a thread and one request at a time."""
+    """The same from asyncio; llama.cpp works in threads, on as many copies as requests come at once."""
 
-    def __init__(self, engine: EmbeddedEngine):
-        self.engine = engine
+    def __init__(self, engine: EmbeddedEngine, copies: Copies | None = None):
+        self.engine, self.copies = engine, copies
         self.supports_response_schema = engine.supports_response_schema
         self.supported_params = engine.supported_params
 
     async def complete(self, request):
-        return await asyncio.to_thread(self.engine.complete, request)
+        return await asyncio.to_thread(self._complete, request)
+
+    def _complete(self, request):
+        with one_of(self.copies, self.engine.llama) as llama:
+            return self.engine.complete(request, llama)
 
     async def aclose(self):
         pass
@@ -77,10 +82,10 @@ class EmbeddedChooser:
 
     supports_decision_requests = True
 
-    def __init__(self, llama: Llama, name: str):
-        self.llama, self.model = llama, name
+    def __init__(self, llama: Llama, name: str, copies: Copies | None = None):
+        self.llama, self.model, self.copies = llama, name, copies
 
-    def __call__(self, state: dict, questions: dict[str, dict]) -> dict[str, Any]:
+    def __call__(self, state: dict, questions: dict[str, dict], llama: Llama | None = None) -> dict[str, Any]:
         import dspy
 
         demos = [_demo(d, questions) for d in state.get("demos", [])]
@@ -92,7 +97,7 @@ class EmbeddedChooser:
             labels = ["yes", "no"] if question["type"] == "noul" else list(question["criteria"])
             if question["type"] == "score":
                 labels = [str(c) for c in question["criteria"]]
-            chances, used = self.llama.choose(prompt, labels)
+            chances, used = (llama or self.llama).choose(prompt, labels)
             usage["prompt_tokens"] += used.prompt_tokens
             usage["cached_tokens"] += used.cached_tokens
             usage["completion_tokens"] += used.completion_tokens
@@ -109,13 +114,22 @@ class EmbeddedChooser:
         return answers
 
     async def acall(self, state: dict, questions: dict[str, dict]) -> dict[str, Any]:
-        return await asyncio.to_thread(self, state, questions)
+        return await asyncio.to_thread(self._call, state, questions)
+
+    def _call(self, state: dict, questions: dict[str, dict]) -> dict[str, Any]:
+        with one_of(self.copies, self.llama) as llama:  # one for all fields: the record is computed once
+            return self(state, questions, llama)
 
     def copy(self, **_):
         return self
 
     def dump_state(self) -> dict:
         return {"model": self.model}
+
+
+def one_of(copies: Copies | None, llama: Llama):
+    """A copy to work on, or the model itself where there are none."""
+    return copies.one() if copies else contextlib.nullcontext(llama)
 
 
 def _demo(demo: dict, questions: dict) -> dict:

@@ -1,16 +1,20 @@
 """llama.cpp in this process: load a GGUF once, complete text, read likelihoods of choices."""
 
+import contextlib
 import functools
 import importlib.util
 import json
 import math
 import os
+import queue
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tokenrec.errors import InputError, ServiceError
 
+SMALL = 512 << 20  # bytes of weights that may be held once a thread
 TOP = 400  # next-token candidates read for a choice; a choice below them gets the floor
 
 
@@ -41,6 +45,43 @@ def load(path: str, context: int = 4096, threads: int | None = None) -> "Llama":
     return Llama(path, context, threads)
 
 
+class Copies:
+    """Copies of one model for requests that come at once, made when first needed; one thread each.
+
+    On a processor they are worth more than one batch: a small model's decoding is bound by arithmetic, and each copy
+    gives what it would give alone, whatever the others do (evals/benchmarks/embedded.py --models).
+    """
+
+    def __init__(self, path: str, context: int, most: int):
+        self.path, self.context, self.most = path, context, most
+        self._made, self._lock = 0, threading.Lock()
+        self._free: queue.LifoQueue[Llama] = queue.LifoQueue()  # the last one used knows its prompt best
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator["Llama"]:
+        """A copy that nobody else uses meanwhile; waits for one when all are busy."""
+        with self._lock:  # one is made at a time: loading turns the process's stderr away
+            if self._free.empty() and self._made < self.most:
+                self._free.put(Llama(self.path, self.context, 1))
+                self._made += 1
+        llama = self._free.get()
+        try:
+            yield llama
+        finally:
+            self._free.put(llama)
+
+
+@functools.lru_cache(maxsize=2)
+def copies(path: str, context: int = 4096, threads: int | None = None) -> Copies | None:
+    """As many copies as there are threads; None where one model is enough, or too large to have twice."""
+    most = threads or cores()
+    return Copies(path, context, most) if most > 1 and os.path.getsize(path) <= SMALL else None
+
+
+def cores() -> int:
+    return min(os.cpu_count() or 2, 8)
+
+
 class Llama:
     """One model, one sequence at a time: prompts that share a beginning reuse its computation."""
 
@@ -62,7 +103,7 @@ class Llama:
     def _params(self, path: str, context: int, threads: int | None):
         import xllamacpp
 
-        threads = threads or min(os.cpu_count() or 2, 8)
+        threads = threads or cores()
         params = xllamacpp.CommonParams()
         params.model.path = str(path)
         params.n_ctx, params.n_parallel, params.n_gpu_layers = context, 1, 0

@@ -22,7 +22,7 @@ class Writer:
     lm: Any  # dspy.LM; None for replay
     adapter: Any
     chooser: Any = None
-    serial: bool = False  # one request at a time
+    at_once: int | None = None  # requests that it bears at a time; None: the project's `concurrency`
     grammar: bool = False  # patterns in a response schema are obeyed
     price: Price | None = None
     free: bool = False
@@ -75,16 +75,17 @@ def _embedded(name: str, config: Embedded, meter: Meter, asking: bool) -> Writer
 
     from tokenrec.lm import plain
     from tokenrec.lm.embedded import AsyncEmbeddedEngine, EmbeddedChooser, EmbeddedEngine
-    from tokenrec.lm.llama import bundled_weights, load
+    from tokenrec.lm.llama import bundled_weights, copies, load
 
     path = Path(config.path) if config.path else bundled_weights()
     llama = load(str(path), config.context, config.threads) if asking else None
+    more = copies(str(path), config.context, config.threads)
     lm_id = f"embedded/{path.stem}@{path.stat().st_size}"
     engine = EmbeddedEngine(llama, lm_id)
-    lm = dspy.LM(lm_id, engine=engine, async_engine=AsyncEmbeddedEngine(engine), cache=False, temperature=0.0)
+    lm = dspy.LM(lm_id, engine=engine, async_engine=AsyncEmbeddedEngine(engine, more), cache=False, temperature=0.0)
     return Writer(
-        name, lm_id, lm, plain.make_adapter(), chooser=EmbeddedChooser(llama, lm_id),
-        serial=True, grammar=True, free=True, meter=meter,
+        name, lm_id, lm, plain.make_adapter(), chooser=EmbeddedChooser(llama, lm_id, more),
+        at_once=more.most if more else 1, grammar=True, free=True, meter=meter,
     )  # fmt: skip
 
 
