@@ -1,6 +1,5 @@
 """`tokenrec eval`: noise and hallucination rates, before and after the gates."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +32,11 @@ def command(out: Out, recipe: str, sample: tuple[int, str] | None) -> int:
     for note in doc["notes"]:
         out.say(f"note: {note}")
     if sample:
+        from tokenrec.cli.stored import write_lines
         from tokenrec.evidence.labels import draw
 
         lines = draw(found.texts.values(), sample[0], found.labels)
-        _write(Path(sample[1]), lines)
+        write_lines(Path(sample[1]), lines)
         open_ = sum(not r["label"] for r in lines)
         out.say(f"wrote {len(lines)} outputs to {sample[1]}, {open_} of them without a label. Set each label to sound, "
                 "noise or hallucination, with a reason, and name the file in eval.labels of the recipe")  # fmt: skip
@@ -45,20 +45,6 @@ def command(out: Out, recipe: str, sample: tuple[int, str] | None) -> int:
     if not out.json:
         print_eval(out.table_console, doc)
     return 0 if sample else exit_code([limit["verdict"] for limit in doc["failed_limits"]])
-
-
-def _write(path: Path, lines: list[dict[str, Any]]) -> None:
-    from tokenrec.errors import InputError
-
-    if path.exists():
-        raise InputError(f"{path} exists already, and labels are not overwritten. Name another file")
-    if not lines:
-        raise InputError("there is no output to label")
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    try:
-        path.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise InputError(f"{path} can't be written: {error.strerror or error}. Name another file") from error
 
 
 def print_eval(console, doc: dict[str, Any]) -> None:

@@ -1,7 +1,9 @@
 """What the commands on stored texts share: finding the store, and printing texts that nobody vouches for."""
 
+import json
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -28,6 +30,19 @@ def find_store(recipe: str | None, store_path: str | None):
         raise InputError(f"{path} is not there: nothing is written yet. run: tokenrec compile {recipe or 'RECIPE'}, "
                          "or name another store with --store")  # fmt: skip
     return open_store(path), path, loaded
+
+
+def write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
+    """Write texts with their labels as JSONL. Raises InputError when there are none, or the file is there already."""
+    if path.exists():
+        raise InputError(f"{path} exists already, and labels are not overwritten. Name another file")
+    if not lines:
+        raise InputError("there is no output to label")
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    try:
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise InputError(f"{path} can't be written: {error.strerror or error}. Name another file") from error
 
 
 def visible(text: object) -> str:

@@ -7,7 +7,7 @@ from tokenrec.dataset.load import load_dataset
 from tokenrec.errors import InputError
 from tokenrec.evidence.labels import Labels, label_rate, matched_labels, read_labels
 from tokenrec.evidence.rates import verdict
-from tokenrec.evidence.texts import AFTER, BEFORE, FLAGS, TaskTexts, task_texts
+from tokenrec.evidence.texts import AFTER, BEFORE, FLAGS, TaskTexts, doubt_of, task_texts
 from tokenrec.gates.build import make_judge
 from tokenrec.generate.judging import judge_all
 from tokenrec.recipe.load import LoadedRecipe, task_order
@@ -56,7 +56,9 @@ def gather(loaded: LoadedRecipe) -> Evaluation:
             spec = task_spec(recipe, name)
             if _judge(db, loaded, spec, row, dataset):
                 found.notes.append(f"{name}: judged again, since gates or texts changed after the last compile")
-            found.texts[name] = task_texts(db, recipe.name, name, row["program_id"], row["lm_id"])
+            saved = store.load_program(db, row["program_id"], row["lm_id"])
+            doubt = doubt_of(spec, saved_weights(saved, spec)) if saved is not None else None
+            found.texts[name] = task_texts(db, recipe.name, name, row["program_id"], row["lm_id"], doubt)
         rows, found.gone = matched_labels(labels, found.texts.values())
         found.used = len(rows)
         store.save_audits(db, recipe.name, rows)

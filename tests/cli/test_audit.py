@@ -1,0 +1,144 @@
+"""`tokenrec audit`: what is drawn, what is asked, what is stored, and that it goes on where it stopped."""
+
+import io
+import json
+from pathlib import Path
+
+import click
+import pytest
+
+from tests.cli.test_eval import N, fill, limits, project  # noqa: F401 - the fixture
+from tokenrec.cli.audit_screen import show
+from tokenrec.cli.main import run
+from tokenrec.evidence.labels import read_labels
+from tokenrec.evidence.texts import Text
+from tokenrec.store.store import open_store
+
+ROOT = Path(__file__).parents[2]
+
+
+def audit(project, capsys, monkeypatch, lines, *args, code=0, keys=False):  # noqa: F811
+    class Typed(io.StringIO):
+        def isatty(self):
+            return keys
+
+    monkeypatch.setattr("sys.stdin", Typed("" if keys else lines))
+    if keys:
+        monkeypatch.setattr(click, "getchar", lambda: lines.pop(0))
+    assert run(["audit", str(project / "r.yaml"), "--json", *args]) == code
+    got = capsys.readouterr()
+    document = json.loads(got.out)
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads((ROOT / f"tokenrec/report/schemas/{document['kind']}.schema.json").read_text())
+    jsonschema.validate(document, schema)
+    return document, got.err
+
+
+def audits(project):  # noqa: F811
+    db = open_store(project / "s.db")
+    rows = list(db.query("select * from audits order by at"))
+    db.conn.close()
+    return rows
+
+
+def test_labels_are_stored_and_the_next_call_goes_on(project, capsys, monkeypatch):  # noqa: F811
+    fill(project)
+    document, err = audit(project, capsys, monkeypatch, "g\nn says nothing\nu\nh not wild at all\ns\ng\n", "--n", "10",
+                          "--who", "Ann")  # fmt: skip
+    assert (document["drawn"], document["labelled"], document["given"]) == (10, 3, 3)
+    assert err.count("record") == 7 and "Plant" in err  # six answers, one undone; then the text that nobody answered
+    rows = audits(project)
+    assert [(r["label"], r["reason"], r["who"]) for r in rows] == [
+        ("sound", "", "Ann"), ("hallucination", "not wild at all", "Ann"), ("sound", "", "Ann")]  # fmt: skip
+    assert all(r["at"] and r["completion_id"] for r in rows)
+    document, err = audit(project, capsys, monkeypatch, "g\n" * 99, "--n", "10", "--quiet")
+    assert (document["labelled"], document["given"], err) == (10, 7, "")  # the skipped one came again
+    assert audit(project, capsys, monkeypatch, "", "--n", "10")[0]["given"] == 0
+
+
+def test_a_larger_n_adds_to_the_sample_and_a_smaller_one_changes_nothing(project, capsys, monkeypatch):  # noqa: F811
+    fill(project)
+
+    def sampled():
+        db = open_store(project / "s.db")
+        rows = {(r["subject"], r["completion_id"]): (r["stratum"], r["pi"]) for r in db.query("select * from samples")}
+        assert len({r["sample_id"] for r in db.query("select sample_id from samples")}) == 1
+        db.conn.close()
+        return rows
+
+    audit(project, capsys, monkeypatch, "q\n", "--n", "10")
+    first = sampled()
+    document, _ = audit(project, capsys, monkeypatch, "q\n", "--n", "25")
+    second = sampled()
+    assert set(first) < set(second) and len(second) == 25
+    for s in document["tasks"][0]["strata"]:  # a chance is what was drawn of what there is, also of the first ten
+        assert s["pi"] == pytest.approx(s["drawn"] / s["texts"])
+        assert {pi for name, pi in second.values() if name == s["stratum"]} == {s["pi"]}
+    audit(project, capsys, monkeypatch, "q\n", "--n", "5")
+    assert sampled() == second
+    assert sum(s["texts"] for s in document["tasks"][0]["strata"]) == N + 4  # 35 first answers; 9 tokens that are none
+
+
+@pytest.mark.parametrize(("lines", "words"), [
+    ("", "stdin is no terminal and has no lines"),
+    ("g\nx\n", "stdin:2: 'x' is no key"),
+    ("n\n", 'stdin:1: say why: "n REASON"'),
+])  # fmt: skip
+def test_wrong_lines(project, capsys, monkeypatch, lines, words):  # noqa: F811
+    fill(project)
+    assert words in audit(project, capsys, monkeypatch, lines, code=2)[0]["message"]
+    assert len(audits(project)) == lines.count("g\n")
+
+
+def test_wrong_use(project, capsys, monkeypatch):  # noqa: F811
+    assert "tokenrec compile" in audit(project, capsys, monkeypatch, "g\n", code=2)[0]["message"]
+    fill(project)
+    assert "did you mean mood" in audit(project, capsys, monkeypatch, "g\n", "--task", "moood", code=2)[0]["message"]
+    assert "has no text" in audit(project, capsys, monkeypatch, "g\n", "--task", "wish", code=2)[0]["message"]
+    out = str(project / "l.jsonl")
+    assert "nothing drawn has a label" in audit(project, capsys, monkeypatch, "", "--export", out, code=2)[0]["message"]
+
+
+def test_keys_at_a_terminal(project, capsys, monkeypatch):  # noqa: F811
+    fill(project)
+    reasons = ["", "grass is not shy"]
+    monkeypatch.setattr(click, "prompt", lambda *a, **k: reasons.pop(0))
+    keys = list("xGhn") + ["u", "s", "q"]  # x is no key; h without a reason is none either
+    document, err = audit(project, capsys, monkeypatch, keys, "--n", "8", keys=True)
+    assert document["given"] == 1 and "no reason, no label" in err and "s a text" in err
+    assert [r["label"] for r in audits(project)] == ["sound"]
+    assert audit(project, capsys, monkeypatch, ["\x03"], "--n", "8", keys=True, code=3)[0]["exit_code"] == 3
+
+
+def test_what_is_suspect_is_marked_unless_blind(project, capsys, monkeypatch):  # noqa: F811
+    fill(project)
+    assert "suspect: noise/vocabulary" in audit(project, capsys, monkeypatch, "s\n" * 60, "--n", "60")[1]
+    assert "suspect:" not in audit(project, capsys, monkeypatch, "s\n" * 60, "--n", "60", "--blind")[1]
+
+
+def test_export_is_read_as_labels(project, capsys, monkeypatch):  # noqa: F811
+    fill(project)
+    audit(project, capsys, monkeypatch, "g\n" * 6 + "n dull\n", "--n", "20")
+    file = project / "mine.jsonl"
+    document, _ = audit(project, capsys, monkeypatch, "", "--export", str(file), "--n", "20")
+    assert document["export"] == str(file)
+    labels = read_labels(file, ["mood"])
+    assert len(labels) == 7 and sum(label.label == "noise" for label in labels.by.values()) == 1
+    read = [s for s in document["tasks"][0]["strata"] if s["labelled"]]  # whose weights add up to their strata
+    assert sum(1 / label.p for label in labels.by.values()) == pytest.approx(sum(s["texts"] for s in read))
+    limits(project, "mine.jsonl")
+    assert "exists already" in audit(project, capsys, monkeypatch, "", "--export", str(file), code=2)[0]["message"]
+
+
+def test_a_text_is_data(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    said = {"line": "[red]Soup[/red] \x1b[31m\u202eevil [bold"}
+    text = Text("t", "s", "[link=x]Name\x07", "c", {"name": "Soup\x1b]0;x\x07"}, said, "noise")
+    finding = {"gate": "noise/markup", "passed": 0, "score": 1.0, "reason": "markup \x1b[0m", "quote": "[red]"}
+    show(text, [finding], "1 of 1", "keys")
+    err = capsys.readouterr().err
+    assert "[red]Soup[/red]" in err and "\\u202eevil [bold" in err and "[link=x]Name\\x07" in err
+    assert "\x1b[31m" not in err and "\x07" not in err and "\u202e" not in err
+    monkeypatch.setenv("COLUMNS", "40")
+    show(text, [], "1 of 1")
+    assert "[red]Soup[/red]" in capsys.readouterr().err
