@@ -7,12 +7,15 @@ from pathlib import Path
 import click
 import pytest
 
-from tests.cli.test_eval import N, fill, limits, project  # noqa: F401 - the fixture
+from tests.cli.test_eval import N, evaluate, fill, label, limits, project  # noqa: F401 - the fixture
 from tokenrec.cli.audit_screen import show
 from tokenrec.cli.main import run
 from tokenrec.evidence.labels import read_labels
 from tokenrec.evidence.texts import Text
+from tokenrec.store import completions as store
 from tokenrec.store.store import open_store
+from tokenrec.tasks.inputs import Prompt
+from tokenrec.tasks.program import Answer
 
 ROOT = Path(__file__).parents[2]
 
@@ -142,3 +145,57 @@ def test_a_text_is_data(capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     show(text, [], "1 of 1")
     assert "[red]Soup[/red]" in capsys.readouterr().err
+
+
+def test_eval_measures_by_the_sample(project, capsys, monkeypatch):  # noqa: F811
+    fill(project)
+    label(project, {20: "noise", 21: "sound", 22: "sound"})
+    limits(project, "labels.jsonl")
+    audit(project, capsys, monkeypatch, "g\nq\n", "--n", "30")
+    document, err = evaluate(project, capsys)
+    basis = document["tasks"][0]["basis"]
+    assert basis["source"] == "file" and basis["drawn"] == 30 and "of the 30 drawn texts have a label" in err
+    audit(project, capsys, monkeypatch, "g\n" * 30, "--n", "30")
+    document, err = evaluate(project, capsys)
+    mood = document["tasks"][0]
+    assert mood["basis"] == {"source": "sample", "labelled": 30, "drawn": 30, "stale": None}
+    assert document["tasks"][1]["basis"]["source"] is None
+    before, after = (mood["noise_rate"][stage] for stage in ("before", "after"))
+    assert before["audited"] + after["audited"] > 30 and 0 < after["high"] < 0.3 and before["flagged"] == 5 / 35
+    assert run(["eval", str(project / "r.yaml"), "--quiet"]) == 0
+    assert "mood: from the audited sample" in " ".join(capsys.readouterr().out.split())
+
+
+def test_after_a_promotion_labels_are_stale(project, capsys, monkeypatch):  # noqa: F811
+    fill(project)
+    audit(project, capsys, monkeypatch, "g\n" * 20, "--n", "20")
+    db = open_store(project / "s.db")
+    db.execute("insert into promotions (recipe, task, promoted, at) values ('plants', 'mood', 1, '2999-01-02T00:00')")
+    now = store.subjects_of(db, "plants", "mood", "program-mood", "lm")
+    store.save_program(db, "plants", "mood", "better", "lm", "", {})
+    store.save_subjects(db, "plants", "mood", "item", "better", "lm",
+                        [Prompt(s, s, {"name": s}, h) for s, h in now.items()])  # fmt: skip
+    rows = [(store.Key("better", "lm", h, 0), {}, Answer('{"feel": ["proud"]}', None)) for h in now.values()]
+    store.insert_answers(db, "mood", None, rows)
+    store.set_current(db, "plants", "mood", "better", "lm", "stale")
+    db.conn.close()
+    document, err = evaluate(project, capsys)
+    basis = document["tasks"][0]["basis"]
+    assert basis["source"] is None and "another prompt was promoted on 2999-01-02" in basis["stale"]
+    assert "mood: another prompt was promoted" in err and "labels in the store are of texts that another prompt" in err
+    assert f"run: tokenrec audit {project / 'r.yaml'} --task mood" in err
+    assert document["tasks"][0]["noise_rate"]["after"]["value"] is None
+    document, _ = audit(project, capsys, monkeypatch, "g\n" * 20, "--n", "20")
+    assert document["given"] == 20
+    assert evaluate(project, capsys)[0]["tasks"][0]["basis"]["source"] == "sample"
+
+
+def test_gates_that_changed_make_a_sample_stale_but_not_its_labels(project, capsys, monkeypatch):  # noqa: F811
+    fill(project)
+    audit(project, capsys, monkeypatch, "g\n" * 20, "--n", "20")
+    recipe = project / "r.yaml"
+    recipe.write_text(recipe.read_text().replace("max: 2", "max: 1"))
+    document, err = evaluate(project, capsys)
+    assert "texts or gates changed after its sample was drawn" in document["tasks"][0]["basis"]["stale"]
+    document, _ = audit(project, capsys, monkeypatch, "g\n" * 20, "--n", "20")
+    assert document["labelled"] == 20 and document["given"] < 20

@@ -7,6 +7,13 @@ import click
 
 from tokenrec.cli.output import Out, common_options
 
+BASES = {  # of a task's rates, in the words of the JSON document
+    "sample": "from the audited sample, weighted by the chances it was drawn with, and the gates' scores of all texts.",
+    "file_with_p": "from the labels file, weighted by its p.",
+    "file": "from the labels file, taken as an even draw: if its texts were picked in another way, it does not hold.",
+    None: "no label fits a text of the store, and a flag is no rate. To label a sample: tokenrec audit RECIPE",
+}
+
 
 @click.command()
 @click.argument("recipe", metavar="RECIPE")
@@ -16,8 +23,9 @@ from tokenrec.cli.output import Out, common_options
 def command(out: Out, recipe: str, sample: tuple[int, str] | None) -> int:
     """Say how much of what was written is noise or hallucination, before and after the gates.
 
-    Rates rest on human labels (eval.labels of the recipe: JSONL lines of task, subject, output and label, which is
-    sound, noise or hallucination); without them only what the gates flag is shown, which is no rate. No LM is asked.
+    Rates rest on human labels: of the sample that `tokenrec audit` drew, or of a file (eval.labels of the recipe:
+    JSONL lines of task, subject, output and label, which is sound, noise or hallucination). Without them only what
+    the gates flag is shown, which is no rate. No LM is asked.
     Every task is held to every limit of fail_if: exits 1 when one is broken for sure, 5 when the labels are too few
     to say, 0 when all are kept or with --sample; 2 for bad input.
     """
@@ -74,8 +82,7 @@ def closing(doc: dict[str, Any]) -> list[str]:
         "Before: first answers; after: accepted ones (malformed: what stayed so). "
         "95% intervals from human labels, of the texts in the store."
     ]
-    if not doc["labels"]["used"]:
-        lines.append("No label fits a text of the store; a flag is no rate. Draw texts to label: --sample 100 FILE.")
+    lines += _bases(doc)
     unknown: dict[str, list[str]] = {}
     for limit in doc["failed_limits"]:
         if limit["verdict"] == "failed":
@@ -83,6 +90,19 @@ def closing(doc: dict[str, Any]) -> list[str]:
         else:
             unknown.setdefault(limit["limit"], []).append(limit["task"])
     return lines + [f"too few labels to say whether {name}: {', '.join(tasks)}" for name, tasks in unknown.items()]
+
+
+def _bases(doc: dict[str, Any]) -> list[str]:
+    """Which labels the rates rest on."""
+    said = []
+    by: dict[str | None, list[str]] = {}
+    for t in doc["tasks"]:
+        if t["n"]:
+            by.setdefault(t["basis"]["source"], []).append(t["task"])
+    for source, words in BASES.items():
+        if source in by:
+            said.append(f"{', '.join(by[source])}: {words}")
+    return said
 
 
 def _rate(rate: dict) -> str:

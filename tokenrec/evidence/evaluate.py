@@ -1,10 +1,12 @@
 """`tokenrec eval`: judge what is stored with the present gates, match human labels, estimate rates. No LM is asked."""
 
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 from tokenrec.dataset.load import load_dataset
 from tokenrec.errors import InputError
+from tokenrec.evidence.audited import Sample, load_sample, sample_rate
 from tokenrec.evidence.labels import Labels, label_rate, matched_labels, read_labels
 from tokenrec.evidence.rates import verdict
 from tokenrec.evidence.texts import AFTER, BEFORE, FLAGS, TaskTexts, doubt_of, task_texts
@@ -12,6 +14,7 @@ from tokenrec.gates.build import make_judge
 from tokenrec.generate.judging import judge_all
 from tokenrec.recipe.load import LoadedRecipe, task_order
 from tokenrec.store import completions as store
+from tokenrec.store.audits import foreign_labels, labels_of
 from tokenrec.store.store import open_store
 from tokenrec.tasks.program import saved_weights
 from tokenrec.tasks.spec import TaskSpec, task_spec
@@ -26,6 +29,7 @@ class Evaluation:
     texts: dict[str, TaskTexts]
     labels: Labels
     notes: list[str] = field(default_factory=list)
+    samples: dict[str, Sample] = field(default_factory=dict)  # by task; what `tokenrec audit` drew
     used: int = 0
     gone: int = 0
 
@@ -62,6 +66,10 @@ def gather(loaded: LoadedRecipe) -> Evaluation:
         rows, found.gone = matched_labels(labels, found.texts.values())
         found.used = len(rows)
         store.save_audits(db, recipe.name, rows)
+        stored = labels_of(db, recipe.name)
+        for name, texts in found.texts.items():
+            found.samples[name] = load_sample(db, recipe.name, texts, stored)
+            found.notes += _stale(db, loaded, name, current[name], found.samples[name])
     finally:
         db.conn.close()
     if found.gone:
@@ -69,6 +77,20 @@ def gather(loaded: LoadedRecipe) -> Evaluation:
     if labels.empty:
         found.notes.append(f"{labels.empty} lines of {recipe.eval.labels} have no label yet")
     return found
+
+
+def _stale(db, loaded: LoadedRecipe, task: str, row: dict[str, str] | None, sample: Sample) -> list[str]:
+    """What labels there are that no longer measure the task's texts."""
+    again = f"run: tokenrec audit {loaded.path} --task {task}"
+    said = [f"{task}: {sample.stale}. {again}"] if sample.stale else []
+    if row and not sample.drawn:
+        other = foreign_labels(db, loaded.recipe.name, task, row["program_id"])
+        if other:
+            said.append(f"{task}: {other} labels in the store are of texts that another prompt or model wrote; "
+                        f"they are stale and not used. {again}")  # fmt: skip
+    if 0 < len(sample.labels) < sample.drawn:
+        said.append(f"{task}: {len(sample.labels)} of the {sample.drawn} drawn texts have a label. {again}")
+    return said
 
 
 def _judge(db, loaded: LoadedRecipe, spec: TaskSpec, row: dict[str, str], dataset) -> bool:
@@ -96,7 +118,7 @@ def _judge(db, loaded: LoadedRecipe, spec: TaskSpec, row: dict[str, str], datase
 def document(loaded: LoadedRecipe, found: Evaluation) -> dict[str, Any]:
     """The JSON document of `tokenrec eval --json`."""
     recipe = loaded.recipe
-    tasks = [_task(recipe, texts, found.labels) for texts in found.texts.values()]
+    tasks = [_task(recipe, texts, found.labels, found.samples[name]) for name, texts in found.texts.items()]
     return {
         "kind": "eval",
         "schema_version": 1,
@@ -111,11 +133,12 @@ def document(loaded: LoadedRecipe, found: Evaluation) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _task(recipe, texts: TaskTexts, labels: Labels) -> dict[str, Any]:
+def _task(recipe, texts: TaskTexts, labels: Labels, sample: Sample) -> dict[str, Any]:
     outputs = recipe.tasks[texts.task].outputs.values()
+    basis = _basis(texts, labels, sample)
+    rate = partial(sample_rate, sample=sample) if basis["source"] == "sample" else partial(label_rate, labels)
     rates = {
-        f"{kind}_rate": {stage: asdict(label_rate(labels, texts, stage, kind)) for stage in (BEFORE, AFTER)}
-        for kind in FLAGS
+        f"{kind}_rate": {stage: asdict(rate(texts, stage, kind)) for stage in (BEFORE, AFTER)} for kind in FLAGS
     }
     if all(o.ground == "none" for o in outputs):
         rates["hallucination_rate"] = None
@@ -126,7 +149,17 @@ def _task(recipe, texts: TaskTexts, labels: Labels) -> dict[str, Any]:
         "malformed_rate_before": texts.malformed_before / texts.n if texts.n else None,
         **rates,
         "texts": {BEFORE: len(texts.before), AFTER: len(texts.after)},
+        "basis": basis,
     }
+
+
+def _basis(texts: TaskTexts, labels: Labels, sample: Sample) -> dict[str, Any]:
+    """Which labels the task's rates rest on. A sample that is not finished gives way to a labels file."""
+    from_file = [label for t in texts.distinct() if (label := labels.find(t))]
+    if sample.labels and (sample.finished or not from_file):
+        return {"source": "sample", "labelled": len(sample.labels), "drawn": sample.drawn, "stale": None}
+    source = None if not from_file else "file" if from_file[0].p is None else "file_with_p"
+    return {"source": source, "labelled": len(from_file), "drawn": sample.drawn, "stale": sample.stale}
 
 
 def _limits(fail_if: dict[str, str], task: dict[str, Any]) -> list[dict[str, Any]]:

@@ -41,6 +41,21 @@ def last_sample(db, recipe: str, task: str) -> tuple[str, str] | None:
     ).fetchone()
 
 
+def promoted_after(db, recipe: str, task: str, when: str) -> str | None:
+    """When the task's prompt was last replaced by a better one, if that was after `when`."""
+    sql = "select max(at) from promotions where recipe = ? and task = ? and promoted and at > ?"
+    return db.execute(sql, [recipe, task, when]).fetchone()[0]
+
+
+def foreign_labels(db, recipe: str, task: str, program_id: str) -> int:
+    """How many labels are of texts that another program of the task wrote."""
+    return db.execute(
+        "select count(*) from audits a join completions c using (completion_id)"
+        " where a.recipe = ? and a.task = ? and c.program_id <> ?",
+        [recipe, task, program_id],
+    ).fetchone()[0]
+
+
 def save_sample(db, sample_id: str, recipe: str, task: str, rows: Iterable[tuple[str, str, str, float]]) -> None:
     """Add (completion id, subject, stratum, pi) to a sample; those it has get their new pi."""
     at = now()
