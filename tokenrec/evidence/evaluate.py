@@ -8,6 +8,7 @@ from tokenrec.dataset.load import load_dataset
 from tokenrec.errors import InputError
 from tokenrec.evidence.audited import Sample, load_sample, sample_rate
 from tokenrec.evidence.labels import Labels, label_rate, matched_labels, read_labels
+from tokenrec.evidence.quality import quality, reasons, strata, worst
 from tokenrec.evidence.rates import verdict
 from tokenrec.evidence.texts import AFTER, BEFORE, FLAGS, TaskTexts, doubt_of, task_texts
 from tokenrec.gates.build import make_judge
@@ -30,6 +31,8 @@ class Evaluation:
     labels: Labels
     notes: list[str] = field(default_factory=list)
     samples: dict[str, Sample] = field(default_factory=dict)  # by task; what `tokenrec audit` drew
+    programs: dict[str, dict[str, str] | None] = field(default_factory=dict)  # by task; the row of `current`
+    worst: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by task; accepted texts that look bad
     used: int = 0
     gone: int = 0
 
@@ -69,6 +72,8 @@ def gather(loaded: LoadedRecipe) -> Evaluation:
         stored = labels_of(db, recipe.name)
         for name, texts in found.texts.items():
             found.samples[name] = load_sample(db, recipe.name, texts, stored)
+            found.programs[name] = store.current(db, recipe.name, name)
+            found.worst[name] = worst(db, texts, stored)
             found.notes += _stale(db, loaded, name, current[name], found.samples[name])
     finally:
         db.conn.close()
@@ -118,7 +123,7 @@ def _judge(db, loaded: LoadedRecipe, spec: TaskSpec, row: dict[str, str], datase
 def document(loaded: LoadedRecipe, found: Evaluation) -> dict[str, Any]:
     """The JSON document of `tokenrec eval --json`."""
     recipe = loaded.recipe
-    tasks = [_task(recipe, texts, found.labels, found.samples[name]) for name, texts in found.texts.items()]
+    tasks = [_task(recipe, found, name) for name in found.texts]
     return {
         "kind": "eval",
         "schema_version": 1,
@@ -130,27 +135,46 @@ def document(loaded: LoadedRecipe, found: Evaluation) -> dict[str, Any]:
             "without_label": found.labels.empty,
         },
         "notes": found.notes,
+        "previous": None,
     }  # fmt: skip
 
 
-def _task(recipe, texts: TaskTexts, labels: Labels, sample: Sample) -> dict[str, Any]:
-    outputs = recipe.tasks[texts.task].outputs.values()
+def _task(recipe, found: Evaluation, name: str) -> dict[str, Any]:
+    texts, labels, sample = found.texts[name], found.labels, found.samples[name]
     basis = _basis(texts, labels, sample)
-    rate = partial(sample_rate, sample=sample) if basis["source"] == "sample" else partial(label_rate, labels)
+    sampled = basis["source"] == "sample"
+    rate = partial(sample_rate, sample=sample) if sampled else partial(label_rate, labels)
+    known = _known(texts, labels, sample if sampled else None)
+    grounded = any(o.ground != "none" for o in recipe.tasks[name].outputs.values())
+    judged = {kind: kind == "noise" or grounded for kind in FLAGS}
     rates = {
-        f"{kind}_rate": {stage: asdict(rate(texts, stage, kind)) for stage in (BEFORE, AFTER)} for kind in FLAGS
+        f"{kind}_rate": {stage: asdict(rate(texts, stage, kind)) for stage in (BEFORE, AFTER)} if judged[kind] else None
+        for kind in FLAGS
     }
-    if all(o.ground == "none" for o in outputs):
-        rates["hallucination_rate"] = None
+    row = found.programs[name]
     return {
-        "task": texts.task,
+        "task": name,
         "n": texts.n,
         "malformed_rate": texts.malformed / texts.n if texts.n else None,
         "malformed_rate_before": texts.malformed_before / texts.n if texts.n else None,
         **rates,
         "texts": {BEFORE: len(texts.before), AFTER: len(texts.after)},
         "basis": basis,
+        "program": row and {key: row[key] for key in ("program_id", "lm_id", "gate_id")},
+        "gates": {kind: quality(texts, kind, known) if judged[kind] else None for kind in FLAGS},
+        "reasons": reasons(texts, known),
+        "strata": strata(sample) if sampled else [],
+        "worst": found.worst[name],
     }
+
+
+def _known(texts: TaskTexts, labels: Labels, sample: Sample | None) -> dict[tuple[str, str], tuple[str, float]]:
+    """The labels that the task's rates rest on, by text, each with the number of texts that it stands for."""
+    if sample:
+        weights = sample.weights()
+        return {key: (label, weights[key]) for key, label in sample.labels.items()}
+    found = ((t.key, labels.find(t)) for t in texts.distinct())
+    return {key: (label.label, 1 / (label.p or 1.0)) for key, label in found if label}
 
 
 def _basis(texts: TaskTexts, labels: Labels, sample: Sample) -> dict[str, Any]:

@@ -16,7 +16,7 @@ which can only widen it, and whose worth the simulations in tests/evidence/test_
   (Zou and Donner, 2008): their rates differ so much that one variance for all says little;
 * each stratum gets one misfit more than was seen: labels that all agree with the score don't prove it right;
 * with fewer than FEW labels of a kind the score is left alone. The interval is then exact for an even draw, else it is
-  Clopper and Pearson's at the n of the stratum that was drawn most thinly: no mix of strata can hide more.
+  the one of an even draw as thin as the most thinly drawn stratum: no mix of strata can hide more.
 
 The package ppi-python was weighed: it has no inclusion probabilities or finite populations, its intervals are normal,
 and it wants numba, pandas, statsmodels and gdown.
@@ -81,8 +81,7 @@ def group_interval(g: Group) -> tuple[float, float, float]:
     if min(y.sum(), len(y) - y.sum()) < FEW:
         if np.ptp(w) <= 1e-9 * w.max():
             return mean, *hypergeometric(int(y.sum()), len(y), int(g.sizes.sum()))
-        thin = float((n_h / share)[n_h < g.sizes].min())
-        return mean, *clopper_pearson(mean * thin, thin)
+        return mean, *_thinnest(mean, float((n_h / share)[n_h < g.sizes].min()), int(g.sizes.sum()))
     scale = share**2 * (1 - n_h / g.sizes) / (n_h * np.maximum(n_h - 1, 1))  # turns sums of squares into a variance
     within_y, within_f = (v - (np.bincount(g.stratum, v) / n_h)[g.stratum] for v in (y, f))
     of_f = float(scale[g.stratum] @ within_f**2)
@@ -95,6 +94,19 @@ def group_interval(g: Group) -> tuple[float, float, float]:
     misfit = np.bincount(g.stratum, (within_y - slope * within_f) ** 2, len(g.sizes)) + 1
     n_eff = value * (1 - value) / float(scale @ misfit) * _students(len(y) - len(g.sizes) - (slope > 0))
     return value, *clopper_pearson(value * n_eff, n_eff)
+
+
+def _thinnest(mean: float, n: float, texts: int) -> tuple[float, float]:
+    """The interval as if `n` of the texts had been drawn evenly, and `mean` of them were bad: neither is whole.
+
+    Clopper and Pearson's forgets that the texts are finite, the hypergeometric one is rounded outwards: both are too
+    wide, so what they share is wide enough.
+    """
+    low, high = clopper_pearson(mean * n, n)
+    bad, even = mean * n, int(n + 1e-9)
+    least, _ = hypergeometric(min(int(bad + 1e-9), even), even, texts)
+    _, most = hypergeometric(min(int(np.ceil(bad - 1e-9)), even), even, texts)
+    return min(max(low, least), mean), max(min(high, most), mean)
 
 
 def _students(freedom: int) -> float:

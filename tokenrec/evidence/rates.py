@@ -16,6 +16,7 @@ part of the interval has width 0.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -91,6 +92,7 @@ def clopper_pearson(x: float, n: float) -> tuple[float, float]:
     return float(low), float(high)
 
 
+@lru_cache(4096)
 def hypergeometric(x: int, n: int, size: int) -> tuple[float, float]:
     """The exact interval for the share among `size` when `x` of `n` drawn evenly have it."""
     from scipy.stats import hypergeom

@@ -33,20 +33,20 @@ def strata_of(texts: TaskTexts) -> dict[str, list[Text]]:
     """The task's texts by stratum. Each is wholly inside or outside of the first answers, and of the accepted ones."""
     accepted = {t.key for t in texts.after}
     first = {t.key for t in texts.before}
-    suspicion = _suspicion(texts.after)
-    cut = np.quantile(list(suspicion.values()), HIGH) if suspicion else 0.0
+    above = suspicion(texts.after)
+    cut = np.quantile(list(above.values()), HIGH) if above else 0.0
     found: dict[str, list[Text]] = {}
     for text in texts.distinct():
         if text.key not in accepted:
             name = f"rejected, {text.flag or 'other'}"
         else:
             name = "accepted" if text.key in first else "accepted, not the first answer"
-            name += ", suspicious" if suspicion[text.key] > cut else ""
+            name += ", suspicious" if above[text.key] > cut else ""
         found.setdefault(name, []).append(text)
     return dict(sorted(found.items()))
 
 
-def _suspicion(texts: list[Text]) -> dict[tuple[str, str], float]:
+def suspicion(texts: list[Text]) -> dict[tuple[str, str], float]:
     """How far up a text stands among its like in the worse of its scores; equal scores tell nothing."""
     worst = dict.fromkeys((t.key for t in texts), 0.0)
     for kind in FLAGS:

@@ -28,6 +28,7 @@ class Text:
     output: dict[str, Any]
     flag: str
     scores: dict[str, float] = field(default_factory=dict)  # by human label, 0 to 1, higher is worse; no probability
+    gates: tuple[str, ...] = ()  # those that rejected it
 
     @property
     def key(self) -> tuple[str, str]:
@@ -71,11 +72,11 @@ def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str, doubt: D
         text = None
         if row.output is not None:
             formed.add(row.subject)
-            flag = _flag(failed.get(row.key.id, []))
+            gates = tuple(sorted(failed.get(row.key.id, [])))
             scores = soft.get(row.key.id, {})
             if doubt and (unsure := doubt(row)) is not None:
                 scores = {**scores, "hallucination": unsure}
-            text = Text(task, row.subject, row.name, row.key.id, row.inputs, row.output, flag, scores)
+            text = Text(task, row.subject, row.name, row.key.id, row.inputs, row.output, _flag(gates), scores, gates)
         if is_first:
             if text and not row.repaired:
                 found.before.append(text)
@@ -88,7 +89,7 @@ def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str, doubt: D
     return found
 
 
-def _flag(gates: list[str]) -> str:
+def _flag(gates: tuple[str, ...]) -> str:
     """Noise first, as people label."""
     return next((kind for kind, prefix in FLAGS.items() if any(g.startswith(prefix) for g in gates)), "")
 
