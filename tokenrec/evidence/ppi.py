@@ -15,8 +15,8 @@ which can only widen it, and whose worth the simulations in tests/evidence/test_
 * texts that the gates passed, called noise and called hallucination are estimated apart and put together by MOVER
   (Zou and Donner, 2008): their rates differ so much that one variance for all says little;
 * each stratum gets one misfit more than was seen: labels that all agree with the score don't prove it right;
-* with fewer than FEW labels of a kind the score is left alone. The interval is then exact for an even draw, else it is
-  the one of an even draw as thin as the most thinly drawn stratum: no mix of strata can hide more.
+* with fewer than FEW labels of a kind, or where it would not help, the score is left alone. The interval is then exact
+  for an even draw, else that of an even draw as thin as the most thinly drawn stratum: no mix of strata hides more.
 
 The package ppi-python was weighed: it has no inclusion probabilities or finite populations, its intervals are normal,
 and it wants numba, pandas, statsmodels and gdown.
@@ -78,22 +78,27 @@ def group_interval(g: Group) -> tuple[float, float, float]:
     mean = float(w @ y)
     if (n_h >= g.sizes).all():
         return mean, mean, mean
+    plain = mean, *_plain(mean, y, w, n_h, g.sizes)
     if min(y.sum(), len(y) - y.sum()) < FEW:
-        if np.ptp(w) <= 1e-9 * w.max():
-            return mean, *hypergeometric(int(y.sum()), len(y), int(g.sizes.sum()))
-        return mean, *_thinnest(mean, float((n_h / share)[n_h < g.sizes].min()), int(g.sizes.sum()))
+        return plain
     scale = share**2 * (1 - n_h / g.sizes) / (n_h * np.maximum(n_h - 1, 1))  # turns sums of squares into a variance
     within_y, within_f = (v - (np.bincount(g.stratum, v) / n_h)[g.stratum] for v in (y, f))
     of_f = float(scale[g.stratum] @ within_f**2)
     slope = max(0.0, float(scale[g.stratum] @ (within_y * within_f)) / of_f) if of_f > 1e-12 else 0.0
     value = mean + slope * (g.mean - float(w @ f))
     if not 0 < value < 1:
-        slope, value = 0.0, mean
-    if slope == 0 and len(g.sizes) == 1:
-        return mean, *hypergeometric(int(y.sum()), len(y), int(g.sizes[0]))
+        return plain
     misfit = np.bincount(g.stratum, (within_y - slope * within_f) ** 2, len(g.sizes)) + 1
     n_eff = value * (1 - value) / float(scale @ misfit) * _students(len(y) - len(g.sizes) - (slope > 0))
-    return value, *clopper_pearson(value * n_eff, n_eff)
+    low, high = clopper_pearson(value * n_eff, n_eff)
+    return (value, low, high) if high - low < plain[2] - plain[1] else plain
+
+
+def _plain(mean: float, y: np.ndarray, w: np.ndarray, n_h: np.ndarray, sizes: np.ndarray) -> tuple[float, float]:
+    """What the labels say without a score."""
+    if np.ptp(w) <= 1e-9 * w.max():
+        return hypergeometric(int(y.sum()), len(y), int(sizes.sum()))
+    return _thinnest(mean, float((n_h / (sizes / sizes.sum()))[n_h < sizes].min()), int(sizes.sum()))
 
 
 def _thinnest(mean: float, n: float, texts: int) -> tuple[float, float]:
