@@ -27,7 +27,13 @@ def audit(project, capsys, monkeypatch, lines, *args, code=0, keys=False):  # no
 
     monkeypatch.setattr("sys.stdin", Typed("" if keys else lines))
     if keys:
-        monkeypatch.setattr(click, "getchar", lambda: lines.pop(0))
+        def pressed():
+            key = lines.pop(0)
+            if isinstance(key, type):
+                raise key
+            return key
+
+        monkeypatch.setattr(click, "getchar", pressed)
     assert run(["audit", str(project / "r.yaml"), "--json", *args]) == code
     got = capsys.readouterr()
     document = json.loads(got.out)
@@ -110,7 +116,8 @@ def test_keys_at_a_terminal(project, capsys, monkeypatch):  # noqa: F811
     document, err = audit(project, capsys, monkeypatch, keys, "--n", "8", keys=True)
     assert document["given"] == 1 and "no reason, no label" in err and "s a text" in err
     assert [r["label"] for r in audits(project)] == ["sound"]
-    assert audit(project, capsys, monkeypatch, ["\x03"], "--n", "8", keys=True, code=3)[0]["exit_code"] == 3
+    assert audit(project, capsys, monkeypatch, [KeyboardInterrupt], "--n", "8", keys=True, code=3)[0]["exit_code"] == 3
+    assert audit(project, capsys, monkeypatch, [EOFError], "--n", "8", keys=True)[0]["given"] == 0  # Ctrl-D
 
 
 def test_what_is_suspect_is_marked_unless_blind(project, capsys, monkeypatch):  # noqa: F811

@@ -138,6 +138,7 @@ def test_rates_and_audits_from_labels(project, capsys):
     document, err = evaluate(project, capsys)
     assert document["labels"] == {"file": "labels.jsonl", "read": 3, "used": 2, "gone": 1, "without_label": 0}
     assert "1 labels are of texts that are no longer there" in err
+    assert "2 labels in the store differed from labels.jsonl; the file's are kept" in err
     db = open_store(project / "s.db")
     assert db["audits"].count == 39 and not db.execute("select 1 from audits where label = 'noise'").fetchall()
     db.conn.close()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tests.evidence.test_rates import text
+from tokenrec.evidence.audited import load_sample, sample_rate
 from tokenrec.evidence.sampling import draw, draw_task, sample_id, strata_of
 from tokenrec.evidence.texts import TaskTexts, Text
 from tokenrec.store.audits import sample_rows
@@ -65,3 +66,38 @@ def test_a_sample_is_of_its_texts_and_labels_live_on():
     assert order != sorted(order) and order != sorted(order, reverse=True)  # random: stop at any time
     with pytest.raises(Exception, match="pi"):
         db.execute("insert into samples values ('s', 'r', 't', 'c', 'x', 'h', 0, '')")
+
+
+def judged(world, n=300):
+    """Texts of one world and what people would call them; a fifth of the bad ones is accepted only as a second answer."""
+    rng = np.random.default_rng(world)
+    bad = rng.random(n) < 0.2
+    flags = np.where(rng.random(n) < np.where(bad, 0.4, 0.05), "noise", "")
+    scores = 1 / (1 + np.exp(-(3 * bad - 1.5 + rng.normal(size=n))))
+    texts = [Text("mood", f"{world}-{i}", "", f"c{i}", {}, {"n": i}, str(flags[i]), {"noise": float(scores[i])})
+             for i in range(n)]  # fmt: skip
+    again = [Text("mood", t.subject, "", f"d{i}", {}, {"n": -i}, "", {"noise": 0.2}) for i, t in enumerate(texts)
+             if t.flag and i % 2]  # fmt: skip
+    found = TaskTexts("mood", n, before=texts, after=[t for t in texts if not t.flag] + again)
+    label = {t.key: "noise" if bad[abs(t.output["n"])] else "sound" for t in found.distinct()}
+    return found, label
+
+
+@pytest.mark.parametrize("read", [1.0, 0.6])
+def test_from_the_draw_to_the_rate(read):
+    """The whole way holds the truth, before and after the gates, also when people stop on the way."""
+    covered, errors = {"before": [], "after": []}, {"before": [], "after": []}
+    db = open_store(":memory:")
+    for world in range(300):
+        texts, label = judged(world)
+        drawn = draw(db, "r", [texts], 90)
+        labels = {("mood", *d.text.key): {"label": label[d.text.key]} for d in drawn[: int(read * len(drawn))]}
+        sample = load_sample(db, "r", texts, labels)
+        for stage in covered:
+            truth = np.mean([label[t.key] == "noise" for t in texts.of(stage)])
+            rate = sample_rate(texts, stage, "noise", sample)
+            covered[stage].append(rate.low - 1e-9 <= truth <= rate.high + 1e-9)
+            errors[stage].append(rate.value - truth)
+    for stage in covered:
+        assert np.mean(covered[stage]) >= 0.93, stage  # .95 less two standard errors of 300 runs, rounded
+        assert abs(np.mean(errors[stage])) < 0.01, stage

@@ -145,9 +145,10 @@ def label_all(
 def _from_keys() -> tuple[str, str]:
     """One key press, and the reason where it needs one."""
     while True:
-        key = click.getchar().lower()
-        if key == "\x03":
-            raise KeyboardInterrupt
+        try:
+            key = click.getchar().lower()
+        except EOFError:  # Ctrl-D
+            return "q", ""
         if key in ("n", "h"):
             reason = click.prompt(f"{KEYS[key]}, because", default="", show_default=False, err=True).strip()
             if reason:
@@ -163,7 +164,10 @@ def _from_lines(stdin, texts: int) -> Callable[[], tuple[str, str]]:
 
     def ask() -> tuple[str, str]:
         nonlocal count
-        line = stdin.readline()
+        try:
+            line = stdin.readline()
+        except UnicodeDecodeError as error:
+            raise InputError(f"stdin:{count + 1}: not UTF-8. What came before is stored") from error
         if not line:
             if not count:
                 raise InputError(

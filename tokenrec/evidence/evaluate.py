@@ -13,6 +13,7 @@ from tokenrec.evidence.rates import verdict
 from tokenrec.evidence.texts import AFTER, BEFORE, FLAGS, TaskTexts, doubt_of, task_texts
 from tokenrec.gates.build import make_judge
 from tokenrec.generate.judging import judge_all
+from tokenrec.ids import canonical_json
 from tokenrec.recipe.load import LoadedRecipe, task_order
 from tokenrec.store import completions as store
 from tokenrec.store.audits import foreign_labels, labels_of
@@ -68,6 +69,12 @@ def gather(loaded: LoadedRecipe) -> Evaluation:
             found.texts[name] = task_texts(db, recipe.name, name, row["program_id"], row["lm_id"], doubt)
         rows, found.gone = matched_labels(labels, found.texts.values())
         found.used = len(rows)
+        stored = labels_of(db, recipe.name)
+        differ = [r for r in rows if (was := stored.get((r["task"], r["subject"], canonical_json(r["output"]))))
+                  and was["label"] != r["label"]]  # fmt: skip
+        if differ:
+            said = f"{len(differ)} labels in the store differed from {recipe.eval.labels}; the file's are kept"
+            found.notes.append(said)
         store.save_audits(db, recipe.name, rows)
         stored = labels_of(db, recipe.name)
         for name, texts in found.texts.items():

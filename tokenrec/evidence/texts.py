@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from tokenrec.ids import canonical_json
@@ -30,7 +31,7 @@ class Text:
     scores: dict[str, float] = field(default_factory=dict)  # by human label, 0 to 1, higher is worse; no probability
     gates: tuple[str, ...] = ()  # those that rejected it
 
-    @property
+    @cached_property
     def key(self) -> tuple[str, str]:
         """What a label is matched by, within a task."""
         return self.subject, canonical_json(self.output)
