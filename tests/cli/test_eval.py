@@ -138,6 +138,7 @@ def test_rates_and_audits_from_labels(project, capsys):
     document, err = evaluate(project, capsys)
     assert document["labels"] == {"file": "labels.jsonl", "read": 3, "used": 2, "gone": 1, "without_label": 0}
     assert "1 labels are of texts that are no longer there" in err
+    assert "2 labels in the store differed from labels.jsonl; the file's are kept" in err
     db = open_store(project / "s.db")
     assert db["audits"].count == 39 and not db.execute("select 1 from audits where label = 'noise'").fetchall()
     db.conn.close()
@@ -309,3 +310,41 @@ def test_ollama(body, names):
 
 def test_no_ollama():
     assert diagnose.ollama_models("http://127.0.0.1:9", 0.2) == []
+
+
+def test_what_stands_beside_the_rates(project, capsys):
+    fill(project)
+    limits(project, "labels.jsonl", noise_rate=0.9, hallucination_rate=0.01)
+    label(project, {i: "noise" if i == 11 else "sound" for i in range(10, 25)})
+    with (project / "labels.jsonl").open("a") as file:  # a first answer that a gate rejected
+        file.write(json.dumps({"task": "mood", "subject": "p5", "output": {"feel": ["blue"]}, "label": "noise"}) + "\n")
+    document, _ = evaluate(project, capsys, "--junit", str(project / "limits.xml"), code=5)
+    mood = document["tasks"][0]
+    assert mood["program"]["program_id"] == "program-mood" and mood["strata"] == []
+    noise = mood["gates"]["noise"]
+    assert (noise["labels"], noise["bad"], noise["precision"], noise["recall"]) == (16, 2, 1.0, 0.5)
+    assert mood["reasons"] == [{"gate": "noise/vocabulary", "texts": 5, "labelled": 1, "bad": 1}]
+    assert document["tasks"][1]["gates"] == {"noise": None, "hallucination": None}
+    assert '<testcase classname="plants.mood" name="noise_rate &gt; 0.9"' in (project / "limits.xml").read_text()
+    assert document["previous"] is None
+    label(project, {i: "noise" for i in range(10, 25)})
+    document, _ = evaluate(project, capsys, code=5)
+    assert [c["rate"] for c in document["previous"]["changes"] if c["apart"]] == ["noise_rate_before", "noise_rate"]
+    assert run(["eval", str(project / "r.yaml"), "--quiet"]) == 5
+    got = " ".join(capsys.readouterr().out.split())
+    assert "The gates beside people" in got and "mood's noise_rate went from" in got
+    document, _ = evaluate(project, capsys, "--junit", str(project / "no/limits.xml"), code=2)
+    assert "can't be written" in document["message"]
+
+
+def test_the_accepted_texts_that_look_worst(project, capsys):
+    chances = [{"calm": 0.9 - i / 200, "wild": 0.1 + i / 200, "proud": 0.0, "shy": 0.0} for i in range(N)]
+    fill(project, "mood", lambda i: [(json.dumps({"feel": {"probabilities": chances[i]}}), None)])
+    db = open_store(project / "s.db")
+    for i in range(N):
+        db.execute("update completions set probabilities = ? where input_hash = ?",
+                   [json.dumps({"feel": chances[i]}), input_hash({"name": f"Plant {i}"})])  # fmt: skip
+    db.conn.close()
+    worst = evaluate(project, capsys)[0]["tasks"][0]["worst"]
+    assert [w["subject"] for w in worst] == ["p39", "p38", "p37"]  # the LM was least sure of them
+    assert worst[0]["scores"]["hallucination"] == pytest.approx(1 - chances[39]["calm"])

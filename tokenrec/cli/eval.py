@@ -8,17 +8,27 @@ import click
 
 from tokenrec.cli.output import Out, common_options
 
+BASES = {  # of a task's rates, in the words of the JSON document
+    "sample": "from the audited sample, weighted by the chances it was drawn with, and the gates' scores of all texts.",
+    "file_with_p": "from the labels file, weighted by its p.",
+    "file": "from the labels file, taken as an even draw: if its texts were picked in another way, it does not hold.",
+    None: "no label fits a text of the store, and a flag is no rate. To label a sample: tokenrec audit RECIPE",
+}
+
 
 @click.command()
 @click.argument("recipe", metavar="RECIPE")
 @click.option("--sample", type=(click.IntRange(1), click.Path(dir_okay=False)), metavar="N FILE",
               help="Draw N of the outputs, all tasks alike, and write them to FILE (JSONL) for people to label.")
+@click.option("--junit", metavar="FILE", type=click.Path(dir_okay=False),
+              help="Write the limits to FILE as JUnit XML, a test case a task and limit; FILE is replaced.")
 @common_options
-def command(out: Out, recipe: str, sample: tuple[int, str] | None) -> int:
+def command(out: Out, recipe: str, sample: tuple[int, str] | None, junit: str | None) -> int:
     """Say how much of what was written is noise or hallucination, before and after the gates.
 
-    Rates rest on human labels (eval.labels of the recipe: JSONL lines of task, subject, output and label, which is
-    sound, noise or hallucination); without them only what the gates flag is shown, which is no rate. No LM is asked.
+    Rates rest on human labels: of the sample that `tokenrec audit` drew, or of a file (eval.labels of the recipe:
+    JSONL lines of task, subject, output and label, which is sound, noise or hallucination). Without them only what
+    the gates flag is shown, which is no rate. No LM is asked.
     Every task is held to every limit of fail_if: exits 1 when one is broken for sure, 5 when the labels are too few
     to say, 0 when all are kept or with --sample; 2 for bad input.
     """
@@ -26,17 +36,27 @@ def command(out: Out, recipe: str, sample: tuple[int, str] | None) -> int:
 
     loaded = load_recipe(recipe)
     from tokenrec.evidence.evaluate import document, gather
+    from tokenrec.evidence.history import compare
     from tokenrec.evidence.rates import exit_code
+    from tokenrec.store.store import open_store
 
     found = gather(loaded)
     doc = document(loaded, found)
+    db = open_store(loaded.project.store)
+    try:
+        doc["previous"] = compare(db, doc)
+    finally:
+        db.conn.close()
+    if junit:
+        _write_junit(Path(junit), doc, loaded.recipe.eval.fail_if)
     for note in doc["notes"]:
         out.say(f"note: {note}")
     if sample:
+        from tokenrec.cli.stored import write_lines
         from tokenrec.evidence.labels import draw
 
         lines = draw(found.texts.values(), sample[0], found.labels)
-        _write(Path(sample[1]), lines)
+        write_lines(Path(sample[1]), lines)
         open_ = sum(not r["label"] for r in lines)
         out.say(f"wrote {len(lines)} outputs to {sample[1]}, {open_} of them without a label. Set each label to sound, "
                 "noise or hallucination, with a reason, and name the file in eval.labels of the recipe")  # fmt: skip
@@ -47,16 +67,12 @@ def command(out: Out, recipe: str, sample: tuple[int, str] | None) -> int:
     return 0 if sample else exit_code([limit["verdict"] for limit in doc["failed_limits"]])
 
 
-def _write(path: Path, lines: list[dict[str, Any]]) -> None:
+def _write_junit(path: Path, doc: dict[str, Any], fail_if: dict[str, str]) -> None:
     from tokenrec.errors import InputError
+    from tokenrec.report.junit import junit
 
-    if path.exists():
-        raise InputError(f"{path} exists already, and labels are not overwritten. Name another file")
-    if not lines:
-        raise InputError("there is no output to label")
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
     try:
-        path.write_text(text, encoding="utf-8", newline="\n")
+        path.write_text(junit(doc, fail_if), encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} can't be written: {error.strerror or error}. Name another file") from error
 
@@ -78,7 +94,10 @@ def print_eval(console, doc: dict[str, Any]) -> None:
             labels = f"{rate['before']['audited']}, {rate['after']['audited']}" if rate else ""
             table.add_row("", "", kind, *shown, labels, end_section=kind == "hallucination")
     console.print(table)
-    for line in closing(doc):
+    beside = _gates(doc)
+    if beside.row_count:
+        console.print(beside)
+    for line in closing(doc) + _more(doc):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -88,8 +107,7 @@ def closing(doc: dict[str, Any]) -> list[str]:
         "Before: first answers; after: accepted ones (malformed: what stayed so). "
         "95% intervals from human labels, of the texts in the store."
     ]
-    if not doc["labels"]["used"]:
-        lines.append("No label fits a text of the store; a flag is no rate. Draw texts to label: --sample 100 FILE.")
+    lines += _bases(doc)
     unknown: dict[str, list[str]] = {}
     for limit in doc["failed_limits"]:
         if limit["verdict"] == "failed":
@@ -97,6 +115,57 @@ def closing(doc: dict[str, Any]) -> list[str]:
         else:
             unknown.setdefault(limit["limit"], []).append(limit["task"])
     return lines + [f"too few labels to say whether {name}: {', '.join(tasks)}" for name, tasks in unknown.items()]
+
+
+def _gates(doc: dict[str, Any]):
+    """The table of the gates beside people, of the rates for which a label or a gate says bad."""
+    from rich.table import Table
+
+    table = Table(title="The gates beside people, first answers", title_justify="left")
+    for name in ("task", "rate", "labels", "precision", "recall", "F1", "F1 of all bad", "AUROC"):
+        table.add_column(name, justify="left" if name in ("task", "rate") else "right")
+    for t in doc["tasks"]:
+        for kind, q in t["gates"].items():
+            if q and (q["bad"] or q["precision"] is not None):
+                shares = [_two(q[k]) for k in ("precision", "recall", "f1", "all_positive_f1", "auroc")]
+                table.add_row(t["task"], kind, str(q["labels"]), *shares)
+    return table
+
+
+def _two(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _more(doc: dict[str, Any]) -> list[str]:
+    """The accepted text of each task that looks worst, and what changed since the evaluation before."""
+    from tokenrec.cli.stored import visible
+
+    lines = []
+    for t in doc["tasks"]:
+        for w in t["worst"][:1]:
+            said = " ".join(visible(json.dumps(w["output"], ensure_ascii=False)).split())
+            judged = f", called {w['label']}" if w["label"] else ""
+            lines.append(f"most suspect of {t['task']}'s accepted: {w['completion'][:12]} {said[:160]}{judged}")
+    for c in (doc["previous"] or {"changes": []})["changes"]:
+        if c["apart"]:
+            program = "" if c["same_program"] else ", another prompt or model"
+            was, now = (_share(c[when]["value"]) for when in ("was", "now"))
+            since = f"since {doc['previous']['at'][:16]}"
+            lines.append(f"{since}: {c['task']}'s {c['rate']} went from {was} to {now}, beyond chance{program}")
+    return lines
+
+
+def _bases(doc: dict[str, Any]) -> list[str]:
+    """Which labels the rates rest on."""
+    said = []
+    by: dict[str | None, list[str]] = {}
+    for t in doc["tasks"]:
+        if t["n"]:
+            by.setdefault(t["basis"]["source"], []).append(t["task"])
+    for source, words in BASES.items():
+        if source in by:
+            said.append(f"{', '.join(by[source])}: {words}")
+    return said
 
 
 def _rate(rate: dict) -> str:

@@ -20,6 +20,8 @@ WHERE = {  # table: which of its rows are the user's
     "failures": "subject = :user and program_id in (select program_id from temp.user_programs)",
     "audits": "subject = :user and (recipe, task) in (select recipe, task from temp.user_programs)"
               " or completion_id in (select completion_id from temp.theirs)",
+    "samples": "subject = :user and (recipe, task) in (select recipe, task from temp.user_programs)"
+               " or completion_id in (select completion_id from temp.theirs)",
     "verdicts": "completion_id in (select completion_id from temp.theirs)",
     "completions": "completion_id in (select completion_id from temp.theirs)",
     "metrics": "exists (select 1 from lists l where l.run = metrics.run and l.list = metrics.list"
@@ -97,7 +99,8 @@ def _recipes(db, user: str) -> list[str]:
         " where user = :user union select r.recipe from lists l join runs r using (run) where l.user = :user union"
         " select p.recipe from failures f join temp.user_programs p using (program_id) where f.subject = :user union"
         " select recipe from audits a where subject = :user and (recipe, task) in"
-        " (select recipe, task from temp.user_programs) order by 1", {"user": user},
+        " (select recipe, task from temp.user_programs) union select recipe from samples where subject = :user and"
+        " (recipe, task) in (select recipe, task from temp.user_programs) order by 1", {"user": user},
     )]  # fmt: skip
 
 

@@ -27,6 +27,7 @@ COMMANDS = {  # name: (module:attribute, first line of its help)
         "tokenrec.cli.eval:command",
         "Noise and hallucination rates of a recipe's texts, before and after the gates.",
     ),
+    "audit": ("tokenrec.cli.audit:command", "Label a drawn sample of the texts: sound, noise or hallucination."),
     "show": ("tokenrec.cli.show:command", "One completion: input, answer, verdicts, program, cost, and what it feeds."),
     "cost": ("tokenrec.cli.cost:command", "What was spent, by task, program, model and outcome."),
     "export": ("tokenrec.cli.export:command", "Completions for a replay elsewhere, and tokens for other tools."),

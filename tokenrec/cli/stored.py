@@ -1,8 +1,10 @@
 """What the commands on stored texts share: finding the store, and printing texts that nobody vouches for."""
 
+import json
 import sqlite3
 import unicodedata
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -51,6 +53,19 @@ def write_anew(db, path: Path) -> None:
     if busy:
         raise ServiceError(f"the rows are removed, but another process reads {path}, and its log could not be emptied. "
                            "stop it and run again")  # fmt: skip
+
+
+def write_lines(path: Path, lines: list[dict[str, Any]]) -> None:
+    """Write texts with their labels as JSONL. Raises InputError when there are none, or the file is there already."""
+    if path.exists():
+        raise InputError(f"{path} exists already, and labels are not overwritten. Name another file")
+    if not lines:
+        raise InputError("there is no output to label")
+    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+    try:
+        path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise InputError(f"{path} can't be written: {error.strerror or error}. Name another file") from error
 
 
 def visible(text: object) -> str:

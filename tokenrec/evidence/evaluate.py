@@ -1,17 +1,22 @@
 """`tokenrec eval`: judge what is stored with the present gates, match human labels, estimate rates. No LM is asked."""
 
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 from tokenrec.dataset.load import load_dataset
 from tokenrec.errors import InputError
+from tokenrec.evidence.audited import Sample, load_sample, sample_rate
 from tokenrec.evidence.labels import Labels, label_rate, matched_labels, read_labels
+from tokenrec.evidence.quality import quality, reasons, strata, worst
 from tokenrec.evidence.rates import verdict
-from tokenrec.evidence.texts import AFTER, BEFORE, FLAGS, TaskTexts, task_texts
+from tokenrec.evidence.texts import AFTER, BEFORE, FLAGS, TaskTexts, doubt_of, task_texts
 from tokenrec.gates.build import make_judge
 from tokenrec.generate.judging import judge_all
+from tokenrec.ids import canonical_json
 from tokenrec.recipe.load import LoadedRecipe, task_order
 from tokenrec.store import completions as store
+from tokenrec.store.audits import foreign_labels, labels_of
 from tokenrec.store.store import open_store
 from tokenrec.tasks.program import saved_weights
 from tokenrec.tasks.spec import TaskSpec, task_spec
@@ -26,6 +31,9 @@ class Evaluation:
     texts: dict[str, TaskTexts]
     labels: Labels
     notes: list[str] = field(default_factory=list)
+    samples: dict[str, Sample] = field(default_factory=dict)  # by task; what `tokenrec audit` drew
+    programs: dict[str, dict[str, str] | None] = field(default_factory=dict)  # by task; the row of `current`
+    worst: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by task; accepted texts that look bad
     used: int = 0
     gone: int = 0
 
@@ -56,10 +64,24 @@ def gather(loaded: LoadedRecipe) -> Evaluation:
             spec = task_spec(recipe, name)
             if _judge(db, loaded, spec, row, dataset):
                 found.notes.append(f"{name}: judged again, since gates or texts changed after the last compile")
-            found.texts[name] = task_texts(db, recipe.name, name, row["program_id"], row["lm_id"])
+            saved = store.load_program(db, row["program_id"], row["lm_id"])
+            doubt = doubt_of(spec, saved_weights(saved, spec)) if saved is not None else None
+            found.texts[name] = task_texts(db, recipe.name, name, row["program_id"], row["lm_id"], doubt)
         rows, found.gone = matched_labels(labels, found.texts.values())
         found.used = len(rows)
+        stored = labels_of(db, recipe.name)
+        differ = [r for r in rows if (was := stored.get((r["task"], r["subject"], canonical_json(r["output"]))))
+                  and was["label"] != r["label"]]  # fmt: skip
+        if differ:
+            said = f"{len(differ)} labels in the store differed from {recipe.eval.labels}; the file's are kept"
+            found.notes.append(said)
         store.save_audits(db, recipe.name, rows)
+        stored = labels_of(db, recipe.name)
+        for name, texts in found.texts.items():
+            found.samples[name] = load_sample(db, recipe.name, texts, stored)
+            found.programs[name] = store.current(db, recipe.name, name)
+            found.worst[name] = worst(db, texts, stored)
+            found.notes += _stale(db, loaded, name, current[name], found.samples[name])
     finally:
         db.conn.close()
     if found.gone:
@@ -67,6 +89,20 @@ def gather(loaded: LoadedRecipe) -> Evaluation:
     if labels.empty:
         found.notes.append(f"{labels.empty} lines of {recipe.eval.labels} have no label yet")
     return found
+
+
+def _stale(db, loaded: LoadedRecipe, task: str, row: dict[str, str] | None, sample: Sample) -> list[str]:
+    """What labels there are that no longer measure the task's texts."""
+    again = f"run: tokenrec audit {loaded.path} --task {task}"
+    said = [f"{task}: {sample.stale}. {again}"] if sample.stale else []
+    if row and not sample.drawn:
+        other = foreign_labels(db, loaded.recipe.name, task, row["program_id"])
+        if other:
+            said.append(f"{task}: {other} labels in the store are of texts that another prompt or model wrote; "
+                        f"they are stale and not used. {again}")  # fmt: skip
+    if 0 < len(sample.labels) < sample.drawn:
+        said.append(f"{task}: {len(sample.labels)} of the {sample.drawn} drawn texts have a label. {again}")
+    return said
 
 
 def _judge(db, loaded: LoadedRecipe, spec: TaskSpec, row: dict[str, str], dataset) -> bool:
@@ -94,7 +130,7 @@ def _judge(db, loaded: LoadedRecipe, spec: TaskSpec, row: dict[str, str], datase
 def document(loaded: LoadedRecipe, found: Evaluation) -> dict[str, Any]:
     """The JSON document of `tokenrec eval --json`."""
     recipe = loaded.recipe
-    tasks = [_task(recipe, texts, found.labels) for texts in found.texts.values()]
+    tasks = [_task(recipe, found, name) for name in found.texts]
     return {
         "kind": "eval",
         "schema_version": 1,
@@ -106,25 +142,55 @@ def document(loaded: LoadedRecipe, found: Evaluation) -> dict[str, Any]:
             "without_label": found.labels.empty,
         },
         "notes": found.notes,
+        "previous": None,
     }  # fmt: skip
 
 
-def _task(recipe, texts: TaskTexts, labels: Labels) -> dict[str, Any]:
-    outputs = recipe.tasks[texts.task].outputs.values()
+def _task(recipe, found: Evaluation, name: str) -> dict[str, Any]:
+    texts, labels, sample = found.texts[name], found.labels, found.samples[name]
+    basis = _basis(texts, labels, sample)
+    sampled = basis["source"] == "sample"
+    rate = partial(sample_rate, sample=sample) if sampled else partial(label_rate, labels)
+    known = _known(texts, labels, sample if sampled else None)
+    grounded = any(o.ground != "none" for o in recipe.tasks[name].outputs.values())
+    judged = {kind: kind == "noise" or grounded for kind in FLAGS}
     rates = {
-        f"{kind}_rate": {stage: asdict(label_rate(labels, texts, stage, kind)) for stage in (BEFORE, AFTER)}
+        f"{kind}_rate": {stage: asdict(rate(texts, stage, kind)) for stage in (BEFORE, AFTER)} if judged[kind] else None
         for kind in FLAGS
     }
-    if all(o.ground == "none" for o in outputs):
-        rates["hallucination_rate"] = None
+    row = found.programs[name]
     return {
-        "task": texts.task,
+        "task": name,
         "n": texts.n,
         "malformed_rate": texts.malformed / texts.n if texts.n else None,
         "malformed_rate_before": texts.malformed_before / texts.n if texts.n else None,
         **rates,
         "texts": {BEFORE: len(texts.before), AFTER: len(texts.after)},
+        "basis": basis,
+        "program": row and {key: row[key] for key in ("program_id", "lm_id", "gate_id")},
+        "gates": {kind: quality(texts, kind, known) if judged[kind] else None for kind in FLAGS},
+        "reasons": reasons(texts, known),
+        "strata": strata(sample) if sampled else [],
+        "worst": found.worst[name],
     }
+
+
+def _known(texts: TaskTexts, labels: Labels, sample: Sample | None) -> dict[tuple[str, str], tuple[str, float]]:
+    """The labels that the task's rates rest on, by text, each with the number of texts that it stands for."""
+    if sample:
+        weights = sample.weights()
+        return {key: (label, weights[key]) for key, label in sample.labels.items()}
+    found = ((t.key, labels.find(t)) for t in texts.distinct())
+    return {key: (label.label, 1 / (label.p or 1.0)) for key, label in found if label}
+
+
+def _basis(texts: TaskTexts, labels: Labels, sample: Sample) -> dict[str, Any]:
+    """Which labels the task's rates rest on. A sample that is not finished gives way to a labels file."""
+    from_file = [label for t in texts.distinct() if (label := labels.find(t))]
+    if sample.labels and (sample.finished or not from_file):
+        return {"source": "sample", "labelled": len(sample.labels), "drawn": sample.drawn, "stale": None}
+    source = None if not from_file else "file" if from_file[0].p is None else "file_with_p"
+    return {"source": source, "labelled": len(from_file), "drawn": sample.drawn, "stale": sample.stale}
 
 
 def _limits(fail_if: dict[str, str], task: dict[str, Any]) -> list[dict[str, Any]]:

@@ -174,11 +174,11 @@ def draw(texts: Iterable[TaskTexts], most: int, labels: Labels | None = None) ->
     same store gives the same texts, and a larger `most` adds to them. Labels that exist already are filled in.
     """
     found = [t for t in texts if t.n]
-    sizes = _share(most, [len(t.distinct()) for t in found], [1.0] * len(found))
+    sizes = share_out(most, [len(t.distinct()) for t in found], [1.0] * len(found))
     lines = []
     for task, size in zip(found, sizes, strict=True):
         strata = [[t for t in task.distinct() if t.flag == flag] for flag in ("", "noise", "hallucination")]
-        takes = _share(size, [len(s) for s in strata], [0.5, 0.25, 0.25])
+        takes = share_out(size, [len(s) for s in strata], [0.5, 0.25, 0.25])
         for stratum, take in zip(strata, takes, strict=True):
             order = sorted(stratum, key=lambda t: unit_hash("audit", t.task, *t.key))
             lines += [_line(t, take / len(stratum), labels) for t in order[:take]]
@@ -200,7 +200,7 @@ def _line(text: Text, p: float, labels: Labels | None) -> dict[str, Any]:
     }
 
 
-def _share(total: int, sizes: list[int], parts: list[float]) -> list[int]:
+def share_out(total: int, sizes: list[int], parts: list[float]) -> list[int]:
     """Split `total` nearly in proportion to `parts`, none above its size (Webster's method: more for all when more)."""
     given = [0] * len(sizes)
     for _ in range(min(total, sum(sizes))):

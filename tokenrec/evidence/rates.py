@@ -16,6 +16,7 @@ part of the interval has width 0.
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -76,21 +77,24 @@ def exact_interval(y: np.ndarray, weights: np.ndarray, size: int) -> tuple[float
     if n >= size:
         return float(np.mean(y)), float(np.mean(y))
     if np.ptp(weights) <= 1e-9 * weights.max():
-        return _hypergeometric(int(y.sum()), n, size)
+        return hypergeometric(int(y.sum()), n, size)
     n_eff = weights.sum() ** 2 / (weights**2).sum()
-    return _clopper_pearson(n_eff * np.average(y, weights=weights), n_eff)
+    return clopper_pearson(n_eff * np.average(y, weights=weights), n_eff)
 
 
-def _clopper_pearson(x: float, n: float) -> tuple[float, float]:
-    from scipy.stats import beta
+def clopper_pearson(x: float, n: float) -> tuple[float, float]:
+    """The exact interval for `x` of `n`, neither of which has to be whole."""
+    from scipy.special import betaincinv
 
     tail = (1 - LEVEL) / 2
-    low = beta.ppf(tail, x, n - x + 1) if x > 1e-9 else 0.0
-    high = beta.ppf(1 - tail, x + 1, n - x) if n - x > 1e-9 else 1.0
+    low = betaincinv(x, n - x + 1, tail) if x > 1e-9 else 0.0
+    high = betaincinv(x + 1, n - x, 1 - tail) if n - x > 1e-9 else 1.0
     return float(low), float(high)
 
 
-def _hypergeometric(x: int, n: int, size: int) -> tuple[float, float]:
+@lru_cache(4096)
+def hypergeometric(x: int, n: int, size: int) -> tuple[float, float]:
+    """The exact interval for the share among `size` when `x` of `n` drawn evenly have it."""
     from scipy.stats import hypergeom
 
     tail = (1 - LEVEL) / 2

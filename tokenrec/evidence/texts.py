@@ -1,11 +1,18 @@
 """The texts that rates are about: first answers and accepted ones of a task's program, as the gates see them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from tokenrec.ids import canonical_json
 from tokenrec.store import completions as store
+from tokenrec.store.audits import soft_scores
+from tokenrec.store.completions import Stored
+from tokenrec.tasks.program import decode
+from tokenrec.tasks.spec import TaskSpec
 
+Doubt = Callable[[Stored], float | None]  # how unsure the LM was of a scored answer
 BEFORE, AFTER = "before", "after"
 FLAGS = {"noise": "noise/", "hallucination": "factuality/"}  # human label: the gates that look for it
 
@@ -21,8 +28,10 @@ class Text:
     record: dict[str, Any]
     output: dict[str, Any]
     flag: str
+    scores: dict[str, float] = field(default_factory=dict)  # by human label, 0 to 1, higher is worse; no probability
+    gates: tuple[str, ...] = ()  # those that rejected it
 
-    @property
+    @cached_property
     def key(self) -> tuple[str, str]:
         """What a label is matched by, within a task."""
         return self.subject, canonical_json(self.output)
@@ -47,10 +56,14 @@ class TaskTexts:
         return list({t.key: t for t in [*self.before, *self.after]}.values())
 
 
-def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str) -> TaskTexts:
-    """Read the texts of one program as they were last judged."""
+def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str, doubt: Doubt | None = None) -> TaskTexts:
+    """Read the texts of one program as they were last judged.
+
+    Scores are the worst of the gates' soft scores for each kind; for the outputs that `doubt` speaks of, its own.
+    """
     found = TaskTexts(task)
     failed = store.failed_gates(db, program_id, lm_id)
+    soft = soft_scores(db, program_id, lm_id, FLAGS)
     first: set[str] = set()
     formed: set[str] = set()
     accepted: set[str] = set()
@@ -60,8 +73,11 @@ def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str) -> TaskT
         text = None
         if row.output is not None:
             formed.add(row.subject)
-            flag = _flag(failed.get(row.key.id, []))
-            text = Text(task, row.subject, row.name, row.key.id, row.inputs, row.output, flag)
+            gates = tuple(sorted(failed.get(row.key.id, [])))
+            scores = soft.get(row.key.id, {})
+            if doubt and (unsure := doubt(row)) is not None:
+                scores = {**scores, "hallucination": unsure}
+            text = Text(task, row.subject, row.name, row.key.id, row.inputs, row.output, _flag(gates), scores, gates)
         if is_first:
             if text and not row.repaired:
                 found.before.append(text)
@@ -74,6 +90,19 @@ def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str) -> TaskT
     return found
 
 
-def _flag(gates: list[str]) -> str:
+def _flag(gates: tuple[str, ...]) -> str:
     """Noise first, as people label."""
     return next((kind for kind, prefix in FLAGS.items() if any(g.startswith(prefix) for g in gates)), "")
+
+
+def doubt_of(spec: TaskSpec, weights: dict[str, dict[str, float] | None]) -> Doubt:
+    """1 − the mean calibrated probability of what was chosen; None for answers that were not scored."""
+
+    def unsure(row: Stored) -> float | None:
+        likely = []
+        for output, chances in (row.probabilities or {}).items():
+            chosen, after = decode(spec.outputs[output], spec.choices[output], chances, weights.get(output))
+            likely += [after[c] for c in (chosen if isinstance(chosen, list) else [chosen])]
+        return 1 - sum(likely) / len(likely) if likely else None
+
+    return unsure

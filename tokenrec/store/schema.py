@@ -11,6 +11,8 @@ TABLES = {
     "verdicts": "one row a gate's finding on a completion, under one gate_id",
     "vectors": "encoder vectors of texts, float32 bytes, keyed by encoder and text hash",
     "audits": "human labels of outputs (CONTRACT: sound, noise, hallucination)",
+    "evals": "the rates of each evaluation that differed from the one before",
+    "samples": "texts drawn to be labelled: stratum and inclusion probability, written before any label was seen",
     "spend": "LM calls by run, task and purpose (generate, search, finalist)",
     "looks": "every look at tune-B and every read of test",
     "promotions": "each promotion test: incumbent, challenger, delta, p, decision",
@@ -42,6 +44,19 @@ def m002_checked(db: sqlite3.Connection) -> None:
     """What single-completion checks found, and by which judge: verdicts on a larger batch start from there."""
     for column in ("finish_reason", "findings", "checked"):
         db.execute(f"alter table completions add column {column} text")
+
+
+@migration
+def m003_audit(db: sqlite3.Connection) -> None:
+    """Drawn texts, and rates to compare with. Other texts, or the same in other strata, are another sample_id."""
+    db.execute(
+        "create table samples (sample_id text not null, recipe text not null, task text not null,"
+        " completion_id text not null, subject text not null, stratum text not null, pi real not null,"
+        " drawn_at text not null, primary key (sample_id, completion_id, subject), check (pi > 0 and pi <= 1))"
+    )
+    db.execute("create index samples_by_task on samples (recipe, task)")
+    db.execute("create table evals (id integer primary key, recipe text not null, at text not null,"
+               " rates text not null)")  # fmt: skip
 
 
 _FIRST = """
