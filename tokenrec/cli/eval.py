@@ -13,23 +13,43 @@ from tokenrec.cli.output import Out, common_options
 @click.argument("recipe", metavar="RECIPE")
 @click.option("--sample", type=(click.IntRange(1), click.Path(dir_okay=False)), metavar="N FILE",
               help="Draw N of the outputs, all tasks alike, and write them to FILE (JSONL) for people to label.")
+@click.option("--completions", type=click.Path(dir_okay=False), metavar="FILE",
+              help="Gate the texts of FILE, which another pipeline wrote, instead of the store's.")
+@click.option("--verdicts", type=click.Path(dir_okay=False), metavar="FILE",
+              help="With --completions: where its verdicts go; beside it, as NAME.verdicts.jsonl, unless said.")
 @common_options
-def command(out: Out, recipe: str, sample: tuple[int, str] | None) -> int:
+def command(
+    out: Out, recipe: str, sample: tuple[int, str] | None, completions: str | None, verdicts: str | None
+) -> int:
     """Say how much of what was written is noise or hallucination, before and after the gates.
 
     Rates rest on human labels (eval.labels of the recipe: JSONL lines of task, subject, output and label, which is
     sound, noise or hallucination); without them only what the gates flag is shown, which is no rate. No LM is asked.
     Every task is held to every limit of fail_if: exits 1 when one is broken for sure, 5 when the labels are too few
     to say, 0 when all are kept or with --sample; 2 for bad input.
+
+    --completions FILE needs no store and writes none. A line is {"subject", "task", "output"}: the id of an item or
+    user of the recipe's data, a task, and its outputs; plain text is the text of a task that writes nothing else, and
+    for other tasks an LM's own words. What an LM got wrong is a verdict (malformed, rejected); a line that is no JSON,
+    lacks a key or names a subject or task that the recipe does not have is an error, and then nothing is written. A
+    subject's first line counts as its first answer. finish_reason is read where it is given, other keys are not.
+
+    RECIPE may also be a suite (kind: suite): labelled cases that the gates are tried on. It prints what share of the
+    cases to reject is caught and what share of the others is refused, and exits 1 when a limit of its fail_if trips,
+    5 when there is no case to say so.
     """
+    if _is_suite(recipe):
+        from tokenrec.cli.suite import try_suite
+
+        return try_suite(out, recipe, {"--sample": sample, "--completions": completions, "--verdicts": verdicts})
     from tokenrec.recipe.load import load_recipe
 
     loaded = load_recipe(recipe)
-    from tokenrec.evidence.evaluate import document, gather
+    from tokenrec.evidence.evaluate import document
     from tokenrec.evidence.rates import exit_code
 
-    found = gather(loaded)
-    doc = document(loaded, found)
+    found, written = _gather(loaded, completions, verdicts)
+    doc = document(loaded, found) | written
     for note in doc["notes"]:
         out.say(f"note: {note}")
     if sample:
@@ -44,7 +64,31 @@ def command(out: Out, recipe: str, sample: tuple[int, str] | None) -> int:
     out.emit(doc)
     if not out.json:
         print_eval(out.table_console, doc)
+        if "verdicts" in doc:
+            out.print(f"The verdict on each line: {doc['verdicts']}")
     return 0 if sample else exit_code([limit["verdict"] for limit in doc["failed_limits"]])
+
+
+def _is_suite(path: str) -> bool:
+    """A recipe has no key kind:, so whoever writes one means a suite."""
+    from tokenrec.recipe.yamlfile import read_yaml
+
+    return "kind" in read_yaml(Path(path)).value
+
+
+def _gather(loaded, completions: str | None, verdicts: str | None):
+    """The texts to speak of, and what the document says beside their rates."""
+    if completions is None:
+        from tokenrec.errors import InputError
+        from tokenrec.evidence.evaluate import gather
+
+        if verdicts is not None:
+            raise InputError("--verdicts goes with --completions FILE. Add that, or take it out")
+        return gather(loaded), {}
+    from tokenrec.evidence.outside import gate_file
+
+    path = Path(verdicts) if verdicts else Path(completions).with_suffix(".verdicts.jsonl")
+    return gate_file(loaded, Path(completions), path), {"verdicts": str(path)}
 
 
 def _write(path: Path, lines: list[dict[str, Any]]) -> None:
@@ -84,12 +128,13 @@ def print_eval(console, doc: dict[str, Any]) -> None:
 
 def closing(doc: dict[str, Any]) -> list[str]:
     """What the figures mean, and the limits that are broken or can't be said to hold."""
+    place = "the file" if "verdicts" in doc else "the store"
     lines = [
         "Before: first answers; after: accepted ones (malformed: what stayed so). "
-        "95% intervals from human labels, of the texts in the store."
+        f"95% intervals from human labels, of the texts in {place}."
     ]
     if not doc["labels"]["used"]:
-        lines.append("No label fits a text of the store; a flag is no rate. Draw texts to label: --sample 100 FILE.")
+        lines.append(f"No label fits a text of {place}; a flag is no rate. Draw texts to label: --sample 100 FILE.")
     unknown: dict[str, list[str]] = {}
     for limit in doc["failed_limits"]:
         if limit["verdict"] == "failed":

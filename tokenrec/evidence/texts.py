@@ -60,7 +60,7 @@ def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str) -> TaskT
         text = None
         if row.output is not None:
             formed.add(row.subject)
-            flag = _flag(failed.get(row.key.id, []))
+            flag = flag_of(failed.get(row.key.id, []))
             text = Text(task, row.subject, row.name, row.key.id, row.inputs, row.output, flag)
         if is_first:
             if text and not row.repaired:
@@ -74,6 +74,6 @@ def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str) -> TaskT
     return found
 
 
-def _flag(gates: list[str]) -> str:
+def flag_of(gates: list[str]) -> str:
     """Noise first, as people label."""
     return next((kind for kind, prefix in FLAGS.items() if any(g.startswith(prefix) for g in gates)), "")
