@@ -33,7 +33,7 @@ def check_recipe(recipe: Recipe, broken: set[str]) -> Iterator[Fault]:
         if name in TAKEN:
             yield ("tasks", name), f"cannot be called {name}: {TAKEN[name]}. give the task another name"
         yield from _inputs(recipe, name, broken)
-        yield from _outputs(recipe, name, broken)
+        yield from check_outputs(recipe, name, broken)
         yield from check_examples(recipe, name, broken)
         if recipe.privacy.send is not None:
             yield from _privacy(recipe, name)
@@ -127,7 +127,8 @@ def _inputs(recipe: Recipe, name: str, broken: set[str]) -> Iterator[Fault]:
                 yield path, f"{text} is written about users, and what is shown here are items. take it out"
 
 
-def _outputs(recipe: Recipe, name: str, broken: set[str]) -> Iterator[Fault]:
+def check_outputs(recipe: Recipe, name: str, broken: set[str]) -> Iterator[Fault]:
+    """Faults of the outputs of task `name`: limits that do not go with their type, choices that lead nowhere."""
     for key, output in recipe.tasks[name].outputs.items():
         at = ("tasks", name, "outputs", key)
         closed = output.type in ("tags", "choice")
