@@ -35,6 +35,7 @@ class Rules:
     terms: Terms = field(default_factory=Terms)
     extract: bool = False  # sentences taken over from the source are wanted
     lexicon: Lexicon | None = None
+    fields: tuple[str, ...] = ()  # the names of the task's outputs, which the prompt shows
 
     @property
     def least_content(self) -> int:
@@ -62,7 +63,7 @@ NOISE: dict[str, Check] = {
     "noise/loops": lambda text, r, s: loops(text),
     "noise/language": lambda text, r, s: language(text, r.language, [s.name, *strings(dict(s.record))]),
     "noise/tells_nothing": lambda text, r, s: telling(text, s.name, r.least_content),
-    "noise/echo": lambda text, r, s: echo(text, s.record, r.instruction, r.examples),
+    "noise/echo": lambda text, r, s: echo(text, s.record, r.instruction, r.examples, r.fields),
     "noise/copy": lambda text, r, s: (shortened if r.extract else copied)(text, s.record),
 }
 CLOSED: dict[str, Check] = {
