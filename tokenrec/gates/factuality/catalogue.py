@@ -100,14 +100,15 @@ def catalogue_terms(items: Sequence[Mapping[str, Any]], fields: Iterable[str] | 
 
 
 def _entries(item: Mapping[str, Any], fields: list[str]) -> Iterable[tuple[Term, str]]:
-    """The entries of a record's lists as terms, each with its last word as it is written."""
+    """The entries of a record's lists as terms, each with its last word as it is written, where it stands alone."""
     for name in fields:
         value = item.get(name)
         for entry in value if _is_list(value) else [value] if isinstance(value, str) else []:
-            for part in _SPLIT.split(str(entry)):
+            parts = _SPLIT.split(str(entry))
+            for part in parts:
                 own = [w for w in words(part) if not w[0].isdigit() and w not in STOP]
                 if 0 < len(own) <= MOST_WORDS:
-                    yield tuple(map(stem, own)), own[-1]
+                    yield tuple(map(stem, own)), own[-1] if len(parts) == 1 else ""  # "green and red peppers"
 
 
 def _is_list(value: Any) -> bool:
