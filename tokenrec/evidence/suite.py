@@ -120,10 +120,10 @@ def _faults(suite: Suite, document: Document, folder: Path, project: LoadedProje
     def fault(at: tuple, text: str) -> Problem:
         return Problem(document.line(at), at, text)
 
-    tasks = {
-        name: task.model_copy(update={"inputs": [f for o in task.outputs.values() if o.lexicon for f in o.lexicon.from_]})
-        for name, task in suite.tasks.items()
-    }  # any key of a case's record may be an input
+    tasks = {}
+    for name, task in suite.tasks.items():  # any key of a case's record may be an input
+        named = [f for o in task.outputs.values() for f in [*o.not_in, *(o.lexicon.from_ if o.lexicon else [])]]
+        tasks[name] = task.model_copy(update={"inputs": [*task.inputs, *named]})
     for name, task in suite.tasks.items():
         for at, text in check_outputs(Recipe.model_construct(tasks=tasks), name, set()):
             yield fault(at, text)

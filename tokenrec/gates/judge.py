@@ -75,6 +75,7 @@ class Judge:
             *shown,
             output.extract,
             output.lexicon,
+            tuple(output.not_in),
             tuple(self.task.outputs),
         )
 
