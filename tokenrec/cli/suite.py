@@ -34,6 +34,9 @@ def print_suite(console, doc: dict[str, Any]) -> None:
     """The table for people, then every case that the gates got wrong, with what they quote."""
     from rich.table import Table
 
+    if not doc["cases"]:
+        console.print(*closing(doc), sep="\n", markup=False, highlight=False, soft_wrap=True)
+        return
     table = Table(title=f"{doc['suite']}: what the gates catch, and what they refuse for nothing", title_justify="left")
     for name in ("kind", "to reject", "caught", "to accept", "false alarms"):
         table.add_column(name, justify="left" if name == "kind" else "right")
@@ -43,8 +46,7 @@ def print_suite(console, doc: dict[str, Any]) -> None:
     table.add_section()
     table.add_row("all", *(str(total[key]) for key in total))
     console.print(table)
-    for line in closing(doc):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+    console.print(*closing(doc), sep="\n", markup=False, highlight=False, soft_wrap=True)
 
 
 def closing(doc: dict[str, Any]) -> list[str]:

@@ -152,17 +152,24 @@ def _from_jsonl(source: str, suite: Suite, folder: Path) -> list[Case]:
 
 
 def _from_python(source: str, suite: Suite, folder: Path) -> list[Case]:
-    """Cases that a function of the suite's own makes. Raises FileNotFoundError where it lacks its source."""
+    """Cases that a function of the suite's own makes: it is given the suite's folder.
+
+    Raises FileNotFoundError where the function does: its source is not on this machine.
+    """
     import importlib.util
 
     file, _, function = source.partition(":")
     loader = importlib.util.spec_from_file_location(f"tokenrec_cases_{Path(file).stem}", folder / file)
     module = importlib.util.module_from_spec(loader)
-    loader.loader.exec_module(module)
-    if not callable(make := getattr(module, function, None)):
-        raise InputError(f"{file} has no function {function}. name one that yields cases")
+    try:
+        loader.loader.exec_module(module)
+        made = list(getattr(module, function)(folder))
+    except FileNotFoundError:
+        raise
+    except Exception as error:
+        raise InputError(f"{source}: {type(error).__name__}: {error}. mend the function that yields the cases") from error
     cases = []
-    for number, found in enumerate(make(folder), 1):
+    for number, found in enumerate(made, 1):
         try:
             cases.append(read_case(found, suite).model_copy(update={"place": f"{source} {number}"}))
         except ValueError as error:

@@ -1,5 +1,6 @@
 """A suite's cases through the gates: what is caught, what is refused for nothing."""
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -104,16 +105,13 @@ def _share(part: int, whole: int) -> float | None:
 def _shown(t: Tried) -> dict[str, Any]:
     reasons = [{"gate": f.gate, "reason": f.reason, "quote": f.quote} for f in t.verdict.reasons]
     case = t.case
-    text = case.output if isinstance(case.output, str) else raw_answer_of(case)
     return {"id": case.id, "place": case.place, "task": case.task, "kind": case.kind, "why": case.why,
-            "output": text, "reasons": reasons}  # fmt: skip
+            "output": _text(case.output), "reasons": reasons}  # fmt: skip
 
 
-def raw_answer_of(case: Case) -> str:
-    import json
-
-    values = list(case.output.values()) if isinstance(case.output, dict) else []
-    return values[0] if len(values) == 1 and isinstance(values[0], str) else json.dumps(case.output, ensure_ascii=False)
+def _text(output: Any) -> str:
+    only = next(iter(output.values())) if isinstance(output, dict) and len(output) == 1 else output
+    return only if isinstance(only, str) else json.dumps(output, ensure_ascii=False)
 
 
 def _limits(fail_if: dict[str, str], shares: dict[str, float | None]) -> list[dict[str, Any]]:

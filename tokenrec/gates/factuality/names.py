@@ -63,9 +63,7 @@ def _lists(record: Mapping[str, Any]) -> list[str]:
     return [entry for value in record.values() if isinstance(value, (list, tuple)) for entry in strings(value)]
 
 
-def _misclassed(
-    text: str, record: Mapping[str, Any], known: frozenset[str], of_food: bool
-) -> tuple[str, str] | None:
+def _misclassed(text: str, record: Mapping[str, Any], name: str, of_food: bool) -> tuple[str, str] | None:
     """(reason, quote) where a text names a class of food that no entry belongs to, or denies one that an entry has.
 
     "A seafood soup" follows from oysters; "dairy-free" does not from butter, nor "melted cheese" from aubergines.
@@ -74,7 +72,7 @@ def _misclassed(
     at = [i for i, (word, _, _) in enumerate(seq) if stem(word) in CLASSES]
     if not at or not (is_food(entries := _lists(record)) or of_food and entries):
         return None
-    has = held(entries)
+    has, known = held(entries), _known(record, name)
     for i in at:
         word, start, end = seq[i]
         kind, before = stem(word), text[:start][-40:]
@@ -92,7 +90,7 @@ def contradicted(text: str, record: Mapping[str, Any], terms: Terms, name: str =
     """Fails when the text gives a category another value of the catalogue than the record does
     (record: diet vegan; "a vegetarian feast" follows from it, "pescatarian" does not), names a class of food that
     the record has nothing of, or denies one that it has ("dairy-free" of a tart with butter)."""
-    if wrong := _misclassed(text, record, _known(record, name), terms.of_food):
+    if wrong := _misclassed(text, record, name, terms.of_food):
         return Finding(CONTRADICTED, False, 1.0, *wrong)
     seq = tokens(text)
     stems = [stem(t[0]) for t in seq]

@@ -59,7 +59,9 @@ def _follows(claim: Quantity, text: str, known: list[Quantity], counts: Mapping[
     if not claim.unit:
         noun = _NOUN.match(text, claim.end)
         noun = stem(noun[1].lower()) if noun else ""
-        own = [q for q in known if q.key == noun] if noun and not _SOME_OF.search(before) else []
+        own = [q for q in known if q.key == noun] if noun else []
+        if own and _SOME_OF.search(before):  # "the first five tracks" of eleven
+            return any(claim.bare <= q.bare for q in own)
         if own or noun in counts:
             known, counts = own, {noun: counts.get(noun, set())}
         if any(claim.bare in lengths for lengths in counts.values()):

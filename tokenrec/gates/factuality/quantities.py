@@ -85,7 +85,7 @@ _QUANTITY = re.compile(
           | \d{{1,3}}(?:,\d{{3}})+(?:\.\d+)? | \d+,\d{{1,2}}(?!\d) | \d+(?:\.\d+)? ) )
       | \b(?P<spoken> (?:half|quarter) \s (?:past|to) \s (?:{_ONE}|\d\d?) )\b
       | \b(?P<years> {"|".join(_DECADES)} )\b
-      | \b(?P<part> half | three[- ]quarters | an?\s+quarter | quarter | an?\s+third ) \s+ (?:of\s+)? (?:an?\s+)?
+      | \b(?P<part> half | three[- ]quarters | two[- ]thirds | an?\s+quarter | quarter | an?\s+third ) \s+ (?:of\s+)? (?:an?\s+)?
           (?= (?:hour|minute|day|week|year|cup|pound|lit|kilo|mile|inch|cent|terab|gigab) )
       | \b(?P<single> an? ) \s+ (?= (?:hour|week|year|pound|kilo|lit(?:re|er))\b )
       | (?P<han> 半(?=个?(?:小时|小時|钟头)) | [{"".join(_HAN_DIGITS)}十百千万]+(?={_HAN_UNIT}) )
@@ -97,7 +97,7 @@ _QUANTITY = re.compile(
     """
 )
 _DIGIT = re.compile(rf"[\d{_V}{''.join(_HAN_DIGITS)}十百千万半]")
-_NUMERALS = frozenset(_WORDS) | frozenset(_DECADES) | {"half", "quarter", "quarters", "third"}
+_NUMERALS = frozenset(_WORDS) | frozenset(_DECADES) | {"half", "quarter", "quarters", "third", "thirds"}
 _NUMERALS |= {"hour", "week", "year", "pound", "kilo", "litre", "liter"}  # after "a"
 _RANGE = re.compile(r"\s*(?:-|–|—|~|to|or|至|到|x|×|by)\s*", re.IGNORECASE)
 _HEAT = frozenset("high low max min heat oven temp temperature feel".split())
@@ -151,7 +151,8 @@ def _read(m: re.Match) -> list[Quantity]:
         bare = _digits(m["number"])
     elif m["part"]:
         part = m["part"].lower()
-        bare = 0.75 if part.startswith("three") else 0.5 if part == "half" else 1 / 3 if "third" in part else 0.25
+        bare = 0.5 if part == "half" else 1 / 3 if "third" in part else 0.25
+        bare *= {"two": 2, "thr": 3}.get(part[:3], 1)
     elif m["han"]:
         bare = _han(m["han"])
     else:
