@@ -42,9 +42,9 @@ def print_suite(console, doc: dict[str, Any]) -> None:
         table.add_column(name, justify="left" if name == "kind" else "right")
     for kind, n in doc["by_kind"].items():
         table.add_row(kind, *_cells(n["reject"], n["caught"]), *_cells(n["accept"], n["false_alarms"]))
-    total = {key: sum(n[key] for n in doc["by_kind"].values()) for key in ("reject", "caught", "accept", "false_alarms")}
+    kinds, keys = doc["by_kind"].values(), ("reject", "caught", "accept", "false_alarms")
     table.add_section()
-    table.add_row("all", *(str(total[key]) for key in total))
+    table.add_row("all", *(f"{sum(n[key] for n in kinds):,}" for key in keys))
     console.print(table)
     console.print(*closing(doc), sep="\n", markup=False, highlight=False, soft_wrap=True)
 

@@ -167,7 +167,7 @@ def _from_python(source: str, suite: Suite, folder: Path) -> list[Case]:
     except FileNotFoundError:
         raise
     except Exception as error:
-        raise InputError(f"{source}: {type(error).__name__}: {error}. mend the function that yields the cases") from error
+        raise InputError(f"{source}: {type(error).__name__}: {error}. mend what yields the cases") from error
     cases = []
     for number, found in enumerate(made, 1):
         try:
@@ -216,7 +216,8 @@ def _check_ids(suite: Suite, cases: list[Case], document: Document) -> None:
         if case.id in seen:
             raise InputError(f"{case.place}: id: {case.id} is already used at {seen[case.id]}. give it another")
         seen[case.id] = case.place
+    gone = [key for key in suite.struck if key not in seen]
     raise_problems(document.file, [
-        Problem(document.line(("struck", key)), ("struck", key), f"is no case of this suite. {nearest(key, list(seen))}")
-        for key in suite.struck if key not in seen
+        Problem(document.line(at), at, f"is no case of this suite. {nearest(at[1], list(seen))}")
+        for at in (("struck", key) for key in gone)
     ])  # fmt: skip

@@ -8,14 +8,14 @@ from functools import cached_property
 from typing import Any
 
 from ...ids import content_id
-from ..text import STOP, is_cjk, stem, strings, words
+from ..text import STOP, is_cjk, listed, stem, strings, words
 from .aliases import ALIASES
 from .classes import is_food
 
 Term = tuple[str, ...]  # stemmed words
 
 _SPLIT = re.compile(r"\s*(?:[,;|/(、，；]|\band\b|\bor\b|&)\s*")
-_COLOURS = frozenset("green red white black brown yellow blue".split())
+_COLOURS = listed("green red white black brown yellow blue")
 MOST_WORDS = 4
 _SURE = 0.5  # for an entry as it stands in a list
 _SURE_CLASS = 0.7  # for the head of three kinds and more ("sauce", "cheese"): such a word often means the class
@@ -59,7 +59,7 @@ def catalogue_terms(items: Sequence[Mapping[str, Any]], fields: Iterable[str] | 
     if fields is None:
         fields = sorted({k for item in items for k, v in item.items() if _is_list(v)})
     fields = list(fields)
-    listed: list[set[Term]] = []
+    by_item: list[set[Term]] = []
     singular: set[str] = set()  # words that stand in some list as they are, not in the plural only
     kinds: dict[str, set[str]] = defaultdict(set)
     count: Counter[Term] = Counter()
@@ -73,11 +73,11 @@ def catalogue_terms(items: Sequence[Mapping[str, Any]], fields: Iterable[str] | 
             whole.add(entry)
             if len(entry) == 2 and not is_cjk(entry[1]):
                 kinds[entry[1]].add(entry[0])
-        listed.append(mine)
+        by_item.append(mine)
         count.update(mine)
     seen: Counter[Term] = Counter()
     right: Counter[Term] = Counter()
-    for item, mine in zip(items, listed):
+    for item, mine in zip(items, by_item):
         elsewhere = [stem(w) for k, v in item.items() if k not in fields for s in strings(v) for w in words(s)]
         own = {w for term in mine for w in term}
         for term in _grams(elsewhere) & count.keys():

@@ -6,8 +6,8 @@ from ..text import listed, stem, words
 
 # A word for a class of food: its members, by their last word. "A seafood soup" follows from oysters.
 _MEMBERS = {
-    "cheese": "cheddar feta parmesan mozzarella ricotta gruyere brie camembert gouda halloumi pecorino mascarpone paneer "
-    "gorgonzola roquefort stilton emmental provolone quark queso",
+    "cheese": "cheddar feta parmesan mozzarella ricotta gruyere brie camembert gouda halloumi pecorino mascarpone "
+    "paneer gorgonzola roquefort stilton emmental provolone quark queso",
     "dairy": "cheese milk butter cream yogurt yoghurt ghee buttermilk creme curd kefir",
     "seafood": "fish shellfish oyster clam mussel scallop shrimp prawn crab lobster squid octopus crayfish",
     "fish": "cod haddock salmon tuna trout mackerel sardine anchovy herring bass halibut snapper sole tilapia eel carp "

@@ -19,8 +19,8 @@ _LENGTHS = range(MOST_WORDS, 0, -1)  # the longest name first
 _FOLLOWS = {"vegetarian": {"vegan"}, "meatless": {"vegan", "vegetarian"}, "dairy-free": {"vegan"}}
 _DENIED = re.compile(
     r"(?:\b(?:no|not|without|never|nor|isn['’]t|free of|free from|instead of|rather than|minus|skip(?:s|ping)?|"
-    r"hold the|unlike|like|as|reminiscent of|less)\s+(?:an?\s+|any\s+|the\s+)?(?:(?:trace|hint|drop|touch|speck|bit)\s+of\s+)?"
-    r"(?:[\w-]+\s+(?:or\s+|and\s+)?)?)$",
+    r"hold the|unlike|like|as|reminiscent of|less)\s+(?:an?\s+|any\s+|the\s+)?"
+    r"(?:(?:trace|hint|drop|touch|speck|bit)\s+of\s+)?(?:[\w-]+\s+(?:or\s+|and\s+)?)?)$",
     re.IGNORECASE,
 )
 _FREE = re.compile(r"^\s?-?\s?(?:free\b|less\b|-like\b|-style\b|-inspired\b)", re.IGNORECASE)
@@ -133,8 +133,10 @@ def entities(text: str, record: Mapping[str, Any], name: str = "", language: str
             if lead or not shown[0].isupper() or len(shown) < 2 or word in STOP or word.startswith(("i'", "i’")):
                 continue
             known = known if known is not None else _known(record, name)
-            if PEOPLES.get(stem(word), frozenset()) & known or any(q.start <= start < q.end for q in quantities(sentence)):
-                continue  # "Lebanese" of Lebanon; "degrees Fahrenheit"
+            if PEOPLES.get(stem(word), frozenset()) & known:  # "Lebanese" of Lebanon
+                continue
+            if any(q.start <= start < q.end for q in quantities(sentence)):  # "degrees Fahrenheit"
+                continue
             if stem(word) not in known and not any(len(k) > 3 and stem(word).startswith(k) for k in known):
                 return Finding(ENTITY, False, 1.0, "a name that the record does not have", clip(shown))
     return Finding(ENTITY, True)

@@ -11,14 +11,17 @@ from .quantities import Quantity, quantities, record_quantities
 GATE = "factuality/numbers"
 
 _ABOUT = re.compile(
-    r"(?:about|around|roughly|nearly|almost|approximately|some|circa|just over|just under|close to|~|大约|约|近|将近)\s*$",
+    r"(?:about|around|roughly|nearly|almost|approximately|some|circa|just over|just under|close to|~|大约|约|近|将近)"
+    r"\s*$",
     re.IGNORECASE,
 )
 _SO = re.compile(r"\s*(?:or so\b|-?ish\b|左右|上下)", re.IGNORECASE)
 _BELOW = re.compile(
     r"(?:under|less than|fewer than|within|up to|no more than|at most|below|不到|至多)\s*(?:an?\s*)?$", re.IGNORECASE
 )
-_BARELY = re.compile(r"(?:just|a little|slightly|barely|not quite)\s+(?:under|below|less than)\s*(?:an?\s*)?$", re.IGNORECASE)
+_BARELY = re.compile(
+    r"(?:just|a little|slightly|barely|not quite)\s+(?:under|below|less than)\s*(?:an?\s*)?$", re.IGNORECASE
+)
 _ABOVE = re.compile(
     r"(?:(?<!spread )over|more than|at least|no less than|above|from|minimum of|beyond|超过|至少)\s*(?:an?\s*)?$",
     re.IGNORECASE,
@@ -73,13 +76,18 @@ def _follows(claim: Quantity, text: str, known: list[Quantity], counts: Mapping[
     for i, q in enumerate(known):
         if _equal(claim, q, about) or above and _is_above(claim, q):
             return True
-        if not claim.unit and q.unit == "clock" and claim.bare <= 24 and _AT.search(before):
-            if _apart(60 * claim.bare, q.value) <= 30:  # "just before eight"
-                return True
+        if q.unit == "clock" and _is_hour(claim, before) and _apart(60 * claim.bare, q.value) <= 30:
+            return True
         if q.joins and i + 1 < len(known) and claim.unit in (q.unit, ""):
-            if min(q.value, known[i + 1].value) <= claim.value <= max(q.value, known[i + 1].value):
+            low, high = sorted((q.value, known[i + 1].value))
+            if low <= claim.value <= high:
                 return True
     return False
+
+
+def _is_hour(claim: Quantity, before: str) -> bool:
+    """ "Just before eight"."""
+    return not claim.unit and claim.bare <= 24 and bool(_AT.search(before))
 
 
 def _equal(claim: Quantity, q: Quantity, about: bool) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from ..text import CJK, stem, words
+from ..text import CJK, listed, stem, words
 
 
 class Quantity(NamedTuple):
@@ -34,7 +34,8 @@ _UNITS: dict[str, tuple[str, float, str]] = {  # dimension, factor to the base u
     "mah": ("charge", 1, "m\\s?ah|毫安时|毫安"), "ah": ("charge", 1000, "ah"),
     "gb": ("data", 1, "gb|gigabytes?"), "tb": ("data", 1000, "tb|terabytes?"), "mb": ("data", 0.001, "mb|megabytes?"),
     "pixel": ("pixels", 1, "mpx?|megapixels?"),
-    "euro": ("euro", 1, "€|euros?|eur"), "dollar": ("dollar", 1, "dollars?|usd"), "yuan": ("yuan", 1, "元|块钱|yuan|rmb"),
+    "euro": ("euro", 1, "€|euros?|eur"), "dollar": ("dollar", 1, "dollars?|usd"),
+    "yuan": ("yuan", 1, "元|块钱|yuan|rmb"),
     "quarter": ("time", 15, "刻钟|刻鐘"),
     "second": ("time", 1 / 60, "seconds?|secs?|秒钟?"),
     "minute": ("time", 1, "minutes?|mins?|分钟|分鐘|分多钟|分(?=\\d+秒)"),
@@ -56,11 +57,11 @@ _UNITS: dict[str, tuple[str, float, str]] = {  # dimension, factor to the base u
     "metre": ("length", 100, "m|met(?:re|er)s?|米"),
     "mile": ("length", 160934, "miles?"), "foot": ("length", 30.48, "feet|ft"),
 }  # fmt: skip
-_SMALL = (
-    "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_SMALL = [
+    "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
+    "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+]  # fmt: skip
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _DECADES = {t[:-1] + "ies": 10 * i + 20 for i, t in enumerate(_TENS)}
 _TIMES = {"dozen": 12, "hundred": 100, "thousand": 1000}
 _WORDS = {w: i + 1 for i, w in enumerate(_SMALL)} | {w: 10 * i + 20 for i, w in enumerate(_TENS)} | _TIMES
@@ -85,8 +86,8 @@ _QUANTITY = re.compile(
           | \d{{1,3}}(?:,\d{{3}})+(?:\.\d+)? | \d+,\d{{1,2}}(?!\d) | \d+(?:\.\d+)? ) )
       | \b(?P<spoken> (?:half|quarter) \s (?:past|to) \s (?:{_ONE}|\d\d?) )\b
       | \b(?P<years> {"|".join(_DECADES)} )\b
-      | \b(?P<part> half | three[- ]quarters | two[- ]thirds | an?\s+quarter | quarter | an?\s+third ) \s+ (?:of\s+)? (?:an?\s+)?
-          (?= (?:hour|minute|day|week|year|cup|pound|lit|kilo|mile|inch|cent|terab|gigab) )
+      | \b(?P<part> half | three[- ]quarters | two[- ]thirds | an?\s+quarter | quarter | an?\s+third ) \s+
+          (?:of\s+)? (?:an?\s+)? (?= (?:hour|minute|day|week|year|cup|pound|lit|kilo|mile|inch|cent|terab|gigab) )
       | \b(?P<single> an? ) \s+ (?= (?:hour|week|year|pound|kilo|lit(?:re|er))\b )
       | (?P<han> 半(?=个?(?:小时|小時|钟头)) | [{"".join(_HAN_DIGITS)}十百千万]+(?={_HAN_UNIT}) )
       | \b(?P<words> {_WORD} ) )
@@ -100,7 +101,7 @@ _DIGIT = re.compile(rf"[\d{_V}{''.join(_HAN_DIGITS)}十百千万半]")
 _NUMERALS = frozenset(_WORDS) | frozenset(_DECADES) | {"half", "quarter", "quarters", "third", "thirds"}
 _NUMERALS |= {"hour", "week", "year", "pound", "kilo", "litre", "liter"}  # after "a"
 _RANGE = re.compile(r"\s*(?:-|–|—|~|to|or|至|到|x|×|by)\s*", re.IGNORECASE)
-_HEAT = frozenset("high low max min heat oven temp temperature feel".split())
+_HEAT = listed("high low max min heat oven temp temperature feel")
 
 
 @lru_cache(maxsize=8192)
@@ -270,6 +271,7 @@ def _unit_of(key: str) -> tuple[str, float] | None:
         for unit, factor, spelling in _UNITS.values():
             if unit and len(part) > 1 and re.fullmatch(spelling, part):
                 return unit, factor
-    if len(parts) > 1 and len(parts[-1]) == 1 and (parts[-1] in "glmh" or parts[-1] in "cf" and _HEAT & set(parts)):  # weight_g, high_c
-        return next((u, f) for u, f, spelling in _UNITS.values() if parts[-1] in spelling.split("|"))
+    last = parts[-1]
+    if len(parts) > 1 and len(last) == 1 and (last in "glmh" or last in "cf" and _HEAT & set(parts)):
+        return next((u, f) for u, f, spelling in _UNITS.values() if last in spelling.split("|"))  # weight_g, high_c
     return None
