@@ -122,7 +122,7 @@ def test_keys_give_units_and_counts(text):
 @pytest.mark.parametrize(
     "text",
     [
-        "312 kg.", "Under 400 euros.", "From the eighties.", "A 1984 record.", "A 1975 record.", "43 tracks.", "12 cm of rain.",
+        "312 kg.", "Under 400 euros.", "From the eighties.", "A 1984 record.", "A 1975 record.", "A record from 1964.", "43 tracks.", "12 cm of rain.",
         "Sunset at 20:18.", "48 degrees.", "Spread over 21 tracks.", "Half a gigabyte.", "43 hours.", "12 colours.",
     ],
 )  # fmt: skip

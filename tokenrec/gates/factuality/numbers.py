@@ -120,6 +120,8 @@ def _is_below(claim: Quantity, known: list[Quantity], barely: bool) -> bool:
 
 
 def _is_above(claim: Quantity, q: Quantity) -> bool:
+    if _is_year(claim):  # "from 2006" is no lower bound
+        return False
     if claim.unit and not q.unit:
         return claim.bare <= q.bare <= 2.5 * claim.bare
     return claim.unit == q.unit and claim.value <= q.value <= 2.5 * claim.value
