@@ -31,6 +31,25 @@ def values(text):
         ("three quarters of an hour", [(45, "time")]),
         ("vitamin B12, the 3rd best", []),
         ("1/0 cup", []),
+        ("two thirds of an hour", [(40, "time")]),
+        ("half a dozen", [(6, "")]),
+        ("two hundred grams", [(200, "mass")]),
+        ("half a terabyte", [(500, "data")]),
+        ("46 km/h", [(46, "speed")]),
+        ("10 metres per second", [(36, "speed")]),
+        ("4200 mAh", [(4200, "charge")]),
+        ("the seventies", [(70, "decade")]),
+        ("at 06:05", [(365, "clock")]),
+        ("at 8 pm", [(1200, "clock")]),
+        ("half past six", [(390, "clock")]),
+        ("2024-07-19", [(2024, ""), (7, ""), (19, "")]),
+        ("蒸30分钟", [(30, "time")]),
+        ("半小时", [(30, "time")]),
+        ("一刻钟", [(15, "time")]),
+        ("两千多元", [(2000, "yuan")]),
+        ("五千毫安时", [(5000, "charge")]),
+        ("2019年", [(2019, "")]),
+        ("十分美味，一把吉他", []),
         ("9" * 400, []),
     ],
 )
@@ -80,6 +99,35 @@ def test_numbers_that_follow(text):
 def test_numbers_that_do_not(text, quote):
     found = numbers(text, RECORD)
     assert not found.passed and found.quote == quote
+
+
+SHEET = {
+    "weight_g": 312, "battery_mah": 8000, "year": 1974, "tracks": 11, "minutes": 43, "storage_gb": 512, "rain_mm": 12,
+    "price_eur": 449, "sunset": "18:20", "date": "2024-07-19", "high_c": 38, "colours": ["sand", "blue"],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Over 300 grams.", "Under 450 euros.", "From the seventies.", "A 1974 record.", "Eleven tracks, a little over forty minutes.",
+        "Half a terabyte.", "Over a centimetre of rain: 1.2 cm.", "Dark by half past six.", "Sunset at 6:20 pm.", "Close to 40 °C.",
+        "A hundred degrees Fahrenheit.", "The first five tracks.", "About 8,000 mAh.",
+    ],
+)  # fmt: skip
+def test_keys_give_units_and_counts(text):
+    assert numbers(text, SHEET).passed, numbers(text, SHEET)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "312 kg.", "Under 400 euros.", "From the eighties.", "A 1984 record.", "A 1975 record.", "A record from 1964.", "43 tracks.", "12 cm of rain.",
+        "Sunset at 20:18.", "48 degrees.", "Spread over 21 tracks.", "Half a gigabyte.", "43 hours.", "12 colours.",
+    ],
+)  # fmt: skip
+def test_numbers_of_another_unit_or_key(text):
+    assert not numbers(text, SHEET).passed
 
 
 @given(st.integers(1, 2000), st.sampled_from(["minutes", "g", "ml", "cups", "hours"]))
@@ -160,6 +208,28 @@ def test_chinese_lists_are_learnt_too():
     terms = catalogue_terms(items)
     found = names("嫩豆腐配花生", items[0], terms)
     assert not found.passed and found.quote == "花生"
+
+
+def test_classes_follow_from_their_members_and_are_denied_by_them():
+    oyster = {"name": "Soup", "ingredients": ["oysters", "coconut milk"]}
+    assert contradicted("A dairy-free seafood soup.", oyster, TERMS).passed
+    assert contradicted("Good without meat, and no cheese.", oyster, TERMS).passed
+    assert not contradicted("Seafood under melted cheese.", oyster, TERMS).passed
+    assert not contradicted("A dairy-free toast.", ITEMS[10], TERMS).passed
+    assert not contradicted("Without any gluten.", ITEMS[10] | {"ingredients": ["bread flour"]}, TERMS).passed
+    assert contradicted("Gluten-free.", {"ingredients": ["rice flour", "eggs"]}, TERMS).passed
+    assert contradicted("A cheese of a song.", {"instruments": ["fiddle"]}, catalogue_terms([])).passed
+
+
+def test_peoples_follow_from_their_countries():
+    assert entities("It is a British film.", {"country": "United Kingdom"}).passed
+    assert entities("It comes from France.", {"cuisine": "french"}).passed
+    assert not entities("It is a Japanese film.", {"country": "United Kingdom"}).passed
+
+
+def test_greens_are_a_thing_and_green_is_not():
+    items = [dish(f"Dish {i}", ["collard greens", "green and red peppers"], "Cook.", "vegan") for i in range(4)]
+    assert ("green",) not in catalogue_terms(items).things
 
 
 def test_a_category_can_be_contradicted():

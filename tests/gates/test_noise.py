@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from tokenrec.gates.noise.copy import copied
 from tokenrec.gates.noise.echo import echo
+from tokenrec.gates.noise.known import known
 from tokenrec.gates.noise.language import language
 from tokenrec.gates.noise.length import length
 from tokenrec.gates.noise.loops import cut_off, loops
@@ -21,6 +22,7 @@ SOUND = [
     "They are unable to leave the island, and no map shows the way; please bring tissues.",
     "清香的豆腐裹着麻辣红油，米饭的好搭档。",
     "Zarte Klöße mit brauner Butter und Salbei.",
+    "I'm sorry to see the last of it go, and I need a second bowl to be sure.",
     "The band could not be tamed: three chords, no apologies, and a chorus that will not let go.",
     "Here the crust is thin, the sauce bright with basil.",
 ]
@@ -46,6 +48,11 @@ SOUND = [
         "Es tut mir leid, ich kann diese Beschreibung nicht erstellen.",
         "申し訳ありませんが、説明を生成できません。",
         "К сожалению, я не могу описать это блюдо.",
+        "There isn't enough here for me to write about it.",
+        "We would need the plot to describe it.",
+        "As an assistant I have no opinion on phones.",
+        "Writing menus is not something I'm able to do.",
+        "以下是为您撰写的介绍：墨绿机身。",
     ],
 )
 def test_refusals_are_caught_and_quoted(text):
@@ -168,6 +175,19 @@ def test_echo_of_instruction_and_examples():
     own = {"name": "Borscht", "method": "Simmer beets."}
     assert echo("Ruby beet broth under a cool cloud of sour cream.", own, instruction, examples).passed
     assert not echo("Output: silky tofu", RECORD).passed
+
+
+def test_a_line_that_begins_with_a_field_of_the_prompt():
+    assert not echo("Method: fry the beef.", RECORD).passed
+    assert not echo("Line: silky tofu", RECORD, fields=("line",)).passed
+    assert echo("One thing: silky tofu", RECORD, fields=("line",)).passed
+
+
+def test_what_the_record_has_already():
+    record = {"liked": ["The Glass Key", "Middlemarch"], "name": "Emma"}
+    assert not known("the glass key!", ["liked"], record).passed
+    assert known("The Glass Key Returns", ["liked"], record).passed
+    assert known("Emma", ["liked"], record).passed and known("Middlemarch", [], record).passed
 
 
 def test_length_is_held_to_the_word():

@@ -22,8 +22,15 @@ BASES = {  # of a task's rates, in the words of the JSON document
               help="Draw N of the outputs, all tasks alike, and write them to FILE (JSONL) for people to label.")
 @click.option("--junit", metavar="FILE", type=click.Path(dir_okay=False),
               help="Write the limits to FILE as JUnit XML, a test case a task and limit; FILE is replaced.")
+@click.option("--completions", type=click.Path(dir_okay=False), metavar="FILE",
+              help="Gate the texts of FILE, which another pipeline wrote, instead of the store's.")
+@click.option("--verdicts", type=click.Path(dir_okay=False), metavar="FILE",
+              help="With --completions: where its verdicts go; beside it, as NAME.verdicts.jsonl, unless said.")
 @common_options
-def command(out: Out, recipe: str, sample: tuple[int, str] | None, junit: str | None) -> int:
+def command(
+    out: Out, recipe: str, sample: tuple[int, str] | None, junit: str | None, completions: str | None,
+    verdicts: str | None,
+) -> int:  # fmt: skip
     """Say how much of what was written is noise or hallucination, before and after the gates.
 
     Rates rest on human labels: of the sample that `tokenrec audit` drew, or of a file (eval.labels of the recipe:
@@ -31,22 +38,31 @@ def command(out: Out, recipe: str, sample: tuple[int, str] | None, junit: str | 
     the gates flag is shown, which is no rate. No LM is asked.
     Every task is held to every limit of fail_if: exits 1 when one is broken for sure, 5 when the labels are too few
     to say, 0 when all are kept or with --sample; 2 for bad input.
+
+    --completions FILE needs no store and writes none. A line is {"subject", "task", "output"}: the id of an item or
+    user of the recipe's data, a task, and its outputs; plain text is the text of a task that writes nothing else, and
+    for other tasks an LM's own words. What an LM got wrong is a verdict (malformed, rejected); a line that is no JSON,
+    lacks a key or names a subject or task that the recipe does not have is an error, and then nothing is written. A
+    subject's first line counts as its first answer. finish_reason is read where it is given, other keys are not.
+
+    RECIPE may also be a suite (kind: suite): labelled cases that the gates are tried on. It prints what share of the
+    cases to reject is caught and what share of the others is refused, and exits 1 when a limit of its fail_if trips,
+    5 when there is no case to say so.
     """
+    if _is_suite(recipe):
+        from tokenrec.cli.suite import try_suite
+
+        return try_suite(out, recipe, {"--sample": sample, "--completions": completions, "--verdicts": verdicts})
     from tokenrec.recipe.load import load_recipe
 
     loaded = load_recipe(recipe)
-    from tokenrec.evidence.evaluate import document, gather
-    from tokenrec.evidence.history import compare
+    from tokenrec.evidence.evaluate import document
     from tokenrec.evidence.rates import exit_code
-    from tokenrec.store.store import open_store
 
-    found = gather(loaded)
-    doc = document(loaded, found)
-    db = open_store(loaded.project.store)
-    try:
-        doc["previous"] = compare(db, doc)
-    finally:
-        db.conn.close()
+    found, more = _gather(loaded, completions, verdicts)
+    doc = document(loaded, found) | more
+    if completions is None:
+        doc["previous"] = _previous(loaded, doc)
     if junit:
         _write_junit(Path(junit), doc, loaded.recipe.eval.fail_if)
     for note in doc["notes"]:
@@ -64,7 +80,43 @@ def command(out: Out, recipe: str, sample: tuple[int, str] | None, junit: str | 
     out.emit(doc)
     if not out.json:
         print_eval(out.table_console, doc)
+        if "verdicts" in doc:
+            out.print(f"The verdict on each line: {doc['verdicts']}")
     return 0 if sample else exit_code([limit["verdict"] for limit in doc["failed_limits"]])
+
+
+def _is_suite(path: str) -> bool:
+    """A recipe has no key kind:, so whoever writes one means a suite."""
+    from tokenrec.recipe.yamlfile import read_yaml
+
+    return "kind" in read_yaml(Path(path)).value
+
+
+def _gather(loaded, completions: str | None, verdicts: str | None):
+    """The texts to speak of, and what the document says beside their rates."""
+    if completions is None:
+        from tokenrec.errors import InputError
+        from tokenrec.evidence.evaluate import gather
+
+        if verdicts is not None:
+            raise InputError("--verdicts goes with --completions FILE. Add that, or take it out")
+        return gather(loaded), {}
+    from tokenrec.evidence.outside import gate_file
+
+    path = Path(verdicts) if verdicts else Path(completions).with_suffix(".verdicts.jsonl")
+    return gate_file(loaded, Path(completions), path), {"verdicts": str(path)}
+
+
+def _previous(loaded, doc: dict[str, Any]) -> dict[str, Any] | None:
+    """What changed since the evaluation before, which this one takes the place of."""
+    from tokenrec.evidence.history import compare
+    from tokenrec.store.store import open_store
+
+    db = open_store(loaded.project.store)
+    try:
+        return compare(db, doc)
+    finally:
+        db.conn.close()
 
 
 def _write_junit(path: Path, doc: dict[str, Any], fail_if: dict[str, str]) -> None:
@@ -103,11 +155,15 @@ def print_eval(console, doc: dict[str, Any]) -> None:
 
 def closing(doc: dict[str, Any]) -> list[str]:
     """What the figures mean, and the limits that are broken or can't be said to hold."""
+    place = "the file" if "verdicts" in doc else "the store"
     lines = [
         "Before: first answers; after: accepted ones (malformed: what stayed so). "
-        "95% intervals from human labels, of the texts in the store."
+        f"95% intervals from human labels, of the texts in {place}."
     ]
-    lines += _bases(doc)
+    if "verdicts" not in doc or doc["labels"]["used"]:
+        lines += _bases(doc)
+    else:
+        lines.append("No label fits a text of the file; a flag is no rate. Draw texts to label: --sample 100 FILE.")
     unknown: dict[str, list[str]] = {}
     for limit in doc["failed_limits"]:
         if limit["verdict"] == "failed":

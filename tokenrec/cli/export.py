@@ -2,9 +2,7 @@
 
 import csv
 import json
-import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,8 @@ import click
 
 from tokenrec.cli.output import Out, common_options
 from tokenrec.cli.stored import find_store, store_option
-from tokenrec.errors import InputError, ServiceError
+from tokenrec.errors import InputError
+from tokenrec.files import whole
 
 FORMS = (".csv", ".parquet", ".jsonl")
 BATCH = 5000  # rows of a Parquet group
@@ -68,22 +67,6 @@ def command(out: Out, recipe: str, completions: str | None, tokens: str | None, 
         out.print(f"wrote {doc['completions']['lines']:,} completions to {completions}")
     if tokens:
         out.print(f"wrote {doc['tokens']['rows']:,} tokens to {tokens}")
-
-
-@contextmanager
-def whole(path: str) -> Iterator[Path]:
-    """A file beside `path` that takes its place when the block ends well, and else goes away."""
-    final = Path(path)
-    partial = final.with_name(f".{final.name}.{os.getpid()}.tmp")
-    try:
-        yield partial
-        os.replace(partial, final)
-    except OSError as error:
-        wrong = isinstance(error, (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError))
-        text = f"{path} can't be written: {error.strerror or error}. Name another file, or make room"
-        raise (InputError if wrong else ServiceError)(text) from error
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _completions(db, now: dict[str, Any], write: Callable[[str], Any], notes: list[str]) -> int:

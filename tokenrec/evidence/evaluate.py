@@ -147,7 +147,7 @@ def document(loaded: LoadedRecipe, found: Evaluation) -> dict[str, Any]:
 
 
 def _task(recipe, found: Evaluation, name: str) -> dict[str, Any]:
-    texts, labels, sample = found.texts[name], found.labels, found.samples[name]
+    texts, labels, sample = found.texts[name], found.labels, found.samples.get(name) or Sample()
     basis = _basis(texts, labels, sample)
     sampled = basis["source"] == "sample"
     rate = partial(sample_rate, sample=sample) if sampled else partial(label_rate, labels)
@@ -158,7 +158,7 @@ def _task(recipe, found: Evaluation, name: str) -> dict[str, Any]:
         f"{kind}_rate": {stage: asdict(rate(texts, stage, kind)) for stage in (BEFORE, AFTER)} if judged[kind] else None
         for kind in FLAGS
     }
-    row = found.programs[name]
+    row = found.programs.get(name)
     return {
         "task": name,
         "n": texts.n,
@@ -171,7 +171,7 @@ def _task(recipe, found: Evaluation, name: str) -> dict[str, Any]:
         "gates": {kind: quality(texts, kind, known) if judged[kind] else None for kind in FLAGS},
         "reasons": reasons(texts, known),
         "strata": strata(sample) if sampled else [],
-        "worst": found.worst[name],
+        "worst": found.worst.get(name, []),
     }
 
 
@@ -180,13 +180,13 @@ def _known(texts: TaskTexts, labels: Labels, sample: Sample | None) -> dict[tupl
     if sample:
         weights = sample.weights()
         return {key: (label, weights[key]) for key, label in sample.labels.items()}
-    found = ((t.key, labels.find(t)) for t in texts.distinct())
+    found = ((t.key, labels.find(t)) for t in texts.distinct()) if len(labels) else ()
     return {key: (label.label, 1 / (label.p or 1.0)) for key, label in found if label}
 
 
 def _basis(texts: TaskTexts, labels: Labels, sample: Sample) -> dict[str, Any]:
     """Which labels the task's rates rest on. A sample that is not finished gives way to a labels file."""
-    from_file = [label for t in texts.distinct() if (label := labels.find(t))]
+    from_file = [label for t in texts.distinct() if (label := labels.find(t))] if len(labels) else []
     if sample.labels and (sample.finished or not from_file):
         return {"source": "sample", "labelled": len(sample.labels), "drawn": sample.drawn, "stale": None}
     source = None if not from_file else "file" if from_file[0].p is None else "file_with_p"

@@ -20,7 +20,7 @@ def quality(texts: TaskTexts, kind: str, known: Known) -> dict[str, Any] | None:
     all_positive_f1: what calling every text `kind` would score, below which a gate is worth nothing. auroc: the
     chance that a bad text has a higher score than another, ties half. null: not defined by these labels.
     """
-    rows = [(t, *known[t.key]) for t in texts.before if t.key in known]
+    rows = [(t, *known[t.key]) for t in texts.before if t.key in known] if known else []
     if not rows:
         return None
     bad = np.array([label == kind for _, label, _ in rows])
@@ -54,7 +54,7 @@ def reasons(texts: TaskTexts, known: Known) -> list[dict[str, Any]]:
     found: dict[str, list] = {}
     for text in texts.before:
         for gate in text.gates:
-            found.setdefault(gate, []).append(known.get(text.key, (None,))[0])
+            found.setdefault(gate, []).append(known.get(text.key, (None,))[0] if known else None)
     return [
         {"gate": gate, "texts": len(labels), "labelled": sum(x is not None for x in labels),
          "bad": sum(x in FLAGS for x in labels)}

@@ -1,6 +1,6 @@
 """The texts that rates are about: first answers and accepted ones of a task's program, as the gates see them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -77,7 +77,7 @@ def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str, doubt: D
             scores = soft.get(row.key.id, {})
             if doubt and (unsure := doubt(row)) is not None:
                 scores = {**scores, "hallucination": unsure}
-            text = Text(task, row.subject, row.name, row.key.id, row.inputs, row.output, _flag(gates), scores, gates)
+            text = Text(task, row.subject, row.name, row.key.id, row.inputs, row.output, flag_of(gates), scores, gates)
         if is_first:
             if text and not row.repaired:
                 found.before.append(text)
@@ -90,7 +90,7 @@ def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str, doubt: D
     return found
 
 
-def _flag(gates: tuple[str, ...]) -> str:
+def flag_of(gates: Iterable[str]) -> str:
     """Noise first, as people label."""
     return next((kind for kind, prefix in FLAGS.items() if any(g.startswith(prefix) for g in gates)), "")
 

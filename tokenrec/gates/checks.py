@@ -12,6 +12,7 @@ from .factuality.names import contradicted, entities, names
 from .factuality.numbers import numbers
 from .noise.copy import copied, shortened
 from .noise.echo import echo
+from .noise.known import known
 from .noise.language import language
 from .noise.length import length
 from .noise.lexicon import within
@@ -35,6 +36,8 @@ class Rules:
     terms: Terms = field(default_factory=Terms)
     extract: bool = False  # sentences taken over from the source are wanted
     lexicon: Lexicon | None = None
+    not_in: tuple[str, ...] = ()  # fields whose entries are known already
+    fields: tuple[str, ...] = ()  # the names of the task's outputs, which the prompt shows
 
     @property
     def least_content(self) -> int:
@@ -62,7 +65,8 @@ NOISE: dict[str, Check] = {
     "noise/loops": lambda text, r, s: loops(text),
     "noise/language": lambda text, r, s: language(text, r.language, [s.name, *strings(dict(s.record))]),
     "noise/tells_nothing": lambda text, r, s: telling(text, s.name, r.least_content),
-    "noise/echo": lambda text, r, s: echo(text, s.record, r.instruction, r.examples),
+    "noise/known": lambda text, r, s: known(text, r.not_in, s.record),
+    "noise/echo": lambda text, r, s: echo(text, s.record, r.instruction, r.examples, r.fields),
     "noise/copy": lambda text, r, s: (shortened if r.extract else copied)(text, s.record),
 }
 CLOSED: dict[str, Check] = {

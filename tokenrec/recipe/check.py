@@ -9,7 +9,7 @@ from tokenrec.errors import InputError
 from tokenrec.recipe.examples import check_examples
 from tokenrec.recipe.explain import nearest
 from tokenrec.recipe.models import Data, Recipe, Task
-from tokenrec.recipe.refs import choices_of, ref, task_order
+from tokenrec.recipe.refs import choices_of, input_names, ref, task_order
 
 Fault = tuple[tuple, str]  # path in the recipe, "what is wrong. what to do"
 TAKEN = {
@@ -33,7 +33,7 @@ def check_recipe(recipe: Recipe, broken: set[str]) -> Iterator[Fault]:
         if name in TAKEN:
             yield ("tasks", name), f"cannot be called {name}: {TAKEN[name]}. give the task another name"
         yield from _inputs(recipe, name, broken)
-        yield from _outputs(recipe, name, broken)
+        yield from check_outputs(recipe, name, broken)
         yield from check_examples(recipe, name, broken)
         if recipe.privacy.send is not None:
             yield from _privacy(recipe, name)
@@ -127,7 +127,8 @@ def _inputs(recipe: Recipe, name: str, broken: set[str]) -> Iterator[Fault]:
                 yield path, f"{text} is written about users, and what is shown here are items. take it out"
 
 
-def _outputs(recipe: Recipe, name: str, broken: set[str]) -> Iterator[Fault]:
+def check_outputs(recipe: Recipe, name: str, broken: set[str]) -> Iterator[Fault]:
+    """Faults of the outputs of task `name`: limits that do not go with their type, choices that lead nowhere."""
     for key, output in recipe.tasks[name].outputs.items():
         at = ("tasks", name, "outputs", key)
         closed = output.type in ("tags", "choice")
@@ -151,6 +152,11 @@ def _outputs(recipe: Recipe, name: str, broken: set[str]) -> Iterator[Fault]:
             for i, field in enumerate(output.lexicon.from_):
                 if field not in (inputs := recipe.tasks[name].inputs):
                     yield (*at, "lexicon", "from", i), f"{field} is no input of {name}. {nearest(field, inputs)}"
+        task = recipe.tasks[name]
+        shown = [*input_names(task), *(["liked"] if task.for_ == "user" else [])]
+        for i, field in enumerate(output.not_in):
+            if field not in shown:
+                yield (*at, "not_in", i), f"{field} is no input of {name}. {nearest(field, shown)}"
         if output.or_none and output.type != "tags":
             yield (*at, "or_none"), "goes with tags only. remove it, or add a choice such as \"none\""
         if closed and isinstance(output.choices, str) and ref(output.choices.removesuffix(".choices"))[0] in broken:

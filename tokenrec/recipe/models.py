@@ -145,6 +145,9 @@ class Output(Model):
     lexicon: Lexicon | None = Field(
         default=None, description="text: written from the record's own entries only; small models need it."
     )
+    not_in: list[str] = Field(
+        default=[], description="text: must not be an entry of these inputs, such as titles that a user knows already."
+    )
     describe: str = Field(default="", description="What the field means; the prompt shows it.")
 
     @model_validator(mode="after")
@@ -153,6 +156,8 @@ class Output(Model):
             raise ValueError(f"extract only goes with text, not {self.type}")
         if self.lexicon and self.type != "text":
             raise ValueError(f"lexicon only goes with text, not {self.type}")
+        if self.not_in and self.type != "text":
+            raise ValueError(f"not_in only goes with text, not {self.type}")
         closed = self.type in ("tags", "choice")
         if closed and not self.choices:
             raise ValueError(f"a {self.type} output needs choices: [...]")

@@ -1,7 +1,7 @@
 """What a prompt is told of its subject, and which subjects a task has."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,25 +54,38 @@ def prompts(recipe: Recipe, dataset: Dataset, spec: TaskSpec, tokens: Tokens) ->
     is missing there is written about without it. Items with nothing to be told of and users with too few liked items
     are left out.
     """
+    make = prompt_maker(recipe, dataset, spec, tokens)
     if spec.subject == "item":
-        for code in _chosen(spec, dataset, np.arange(len(dataset.item_ids))):
-            record, subject = dataset.items[code], dataset.item_ids[code]
-            inputs = _pseudonymise(recipe, _fields(spec, record, subject, tokens))
-            if not inputs:
-                continue
-            yield Prompt(subject, display_name(recipe, record), inputs, input_hash(inputs))
+        found = map(make, _chosen(spec, dataset, np.arange(len(dataset.item_ids))))
+        yield from (prompt for prompt in found if prompt.inputs)
         return
     history = _liked(dataset)
     least = spec.task.history.min if spec.task.history else 2
     able = np.array([u for u in range(len(dataset.user_ids)) if len(history.get(u, ())) >= least], dtype=int)
-    for code in _chosen(spec, dataset, able):
+    yield from map(make, _chosen(spec, dataset, able))
+
+
+def prompt_maker(recipe: Recipe, dataset: Dataset, spec: TaskSpec, tokens: Tokens) -> Callable[[int], Prompt]:
+    """What the task is told of one subject, by its code; also of subjects that the task itself leaves out."""
+    if spec.subject == "item":
+
+        def of_item(code: int) -> Prompt:
+            record, subject = dataset.items[code], dataset.item_ids[code]
+            inputs = _pseudonymise(recipe, _fields(spec, record, subject, tokens))
+            return Prompt(subject, display_name(recipe, record), inputs, input_hash(inputs))
+
+        return of_item
+    history = _liked(dataset)
+
+    def of_user(code: int) -> Prompt:
         subject = dataset.user_ids[code]
-        liked = _sample(spec, subject, history[code])
-        record = dataset.users[code] if dataset.users else {}
-        inputs = _fields(spec, record, subject, tokens)
+        liked = _sample(spec, subject, history.get(code, []))
+        inputs = _fields(spec, dataset.users[code] if dataset.users else {}, subject, tokens)
         inputs[HISTORY] = [_item_line(recipe, dataset, spec, item, tokens) for _, item in liked]
         shown = _pseudonymise(recipe, inputs)
-        yield Prompt(subject, subject, shown, input_hash(shown), max(t for t, _ in liked))
+        return Prompt(subject, subject, shown, input_hash(shown), max((t for t, _ in liked), default=None))
+
+    return of_user
 
 
 def as_data(value: Any) -> Any:

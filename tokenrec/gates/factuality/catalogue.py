@@ -4,15 +4,18 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from ...ids import content_id
-from ..text import STOP, is_cjk, stem, strings, words
+from ..text import STOP, is_cjk, listed, stem, strings, words
 from .aliases import ALIASES
+from .classes import is_food
 
 Term = tuple[str, ...]  # stemmed words
 
 _SPLIT = re.compile(r"\s*(?:[,;|/(、，；]|\band\b|\bor\b|&)\s*")
+_COLOURS = listed("green red white black brown yellow blue")
 MOST_WORDS = 4
 _SURE = 0.5  # for an entry as it stands in a list
 _SURE_CLASS = 0.7  # for the head of three kinds and more ("sauce", "cheese"): such a word often means the class
@@ -26,6 +29,11 @@ class Terms:
     things: frozenset[Term] = frozenset()
     kinds: Mapping[str, frozenset[str]] = field(default_factory=dict)
     values: Mapping[str, frozenset[Term]] = field(default_factory=dict)
+
+    @cached_property
+    def of_food(self) -> bool:
+        """Whether the catalogue lists food, so that classes of food mean something there."""
+        return sum(is_food(term) for term in self.things) >= 5
 
     @property
     def digest(self) -> str:
@@ -51,22 +59,25 @@ def catalogue_terms(items: Sequence[Mapping[str, Any]], fields: Iterable[str] | 
     if fields is None:
         fields = sorted({k for item in items for k, v in item.items() if _is_list(v)})
     fields = list(fields)
-    listed: list[set[Term]] = []
+    by_item: list[set[Term]] = []
+    singular: set[str] = set()  # words that stand in some list as they are, not in the plural only
     kinds: dict[str, set[str]] = defaultdict(set)
     count: Counter[Term] = Counter()
     whole: set[Term] = set()
     for item in items:
         mine: set[Term] = set()
-        for entry in _entries(item, fields):
+        for entry, head in _entries(item, fields):
+            if head == entry[-1]:
+                singular.add(head)
             mine |= {entry} if is_cjk(entry[-1]) else {entry, entry[-1:]}
             whole.add(entry)
             if len(entry) == 2 and not is_cjk(entry[1]):
                 kinds[entry[1]].add(entry[0])
-        listed.append(mine)
+        by_item.append(mine)
         count.update(mine)
     seen: Counter[Term] = Counter()
     right: Counter[Term] = Counter()
-    for item, mine in zip(items, listed):
+    for item, mine in zip(items, by_item):
         elsewhere = [stem(w) for k, v in item.items() if k not in fields for s in strings(v) for w in words(s)]
         own = {w for term in mine for w in term}
         for term in _grams(elsewhere) & count.keys():
@@ -76,6 +87,8 @@ def catalogue_terms(items: Sequence[Mapping[str, Any]], fields: Iterable[str] | 
     def trusted(term: Term) -> bool:
         if "".join(term).isdigit() or all(w in STOP for w in term) or len("".join(term)) < 2:
             return False
+        if len(term) == 1 and term[0] in _COLOURS and term[0] not in singular:
+            return False  # "greens" are a thing, "green" is not
         limit = _SURE_HEAD if term not in whole else _SURE_CLASS if len(kinds.get(term[0], ())) >= 3 else _SURE
         return (right[term] + 0.5) / (seen[term] + 1) >= (limit if len(term) == 1 else _SURE)
 
@@ -86,14 +99,16 @@ def catalogue_terms(items: Sequence[Mapping[str, Any]], fields: Iterable[str] | 
     return Terms(frozenset(things), {head: found for head, found in known.items() if found}, _values(items, fields))
 
 
-def _entries(item: Mapping[str, Any], fields: list[str]) -> Iterable[Term]:
+def _entries(item: Mapping[str, Any], fields: list[str]) -> Iterable[tuple[Term, str]]:
+    """The entries of a record's lists as terms, each with its last word as it is written, where it stands alone."""
     for name in fields:
         value = item.get(name)
         for entry in value if _is_list(value) else [value] if isinstance(value, str) else []:
-            for part in _SPLIT.split(str(entry)):
-                term = tuple(stem(w) for w in words(part) if not w[0].isdigit() and w not in STOP)
-                if 0 < len(term) <= MOST_WORDS:
-                    yield term
+            parts = _SPLIT.split(str(entry))
+            for part in parts:
+                own = [w for w in words(part) if not w[0].isdigit() and w not in STOP]
+                if 0 < len(own) <= MOST_WORDS:
+                    yield tuple(map(stem, own)), own[-1] if len(parts) == 1 else ""  # "green and red peppers"
 
 
 def _is_list(value: Any) -> bool:

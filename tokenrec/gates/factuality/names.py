@@ -8,6 +8,8 @@ from ..base import Finding
 from ..text import STOP, clip, sentences, stem, stems_in, strings, tokens
 from .aliases import ALIASES
 from .catalogue import MOST_WORDS, Term, Terms
+from .classes import CLASSES, PEOPLES, held, is_food
+from .quantities import quantities
 
 GATE, CONTRADICTED, ENTITY = "factuality/names", "factuality/contradicted", "factuality/entities"
 
@@ -17,10 +19,13 @@ _LENGTHS = range(MOST_WORDS, 0, -1)  # the longest name first
 _FOLLOWS = {"vegetarian": {"vegan"}, "meatless": {"vegan", "vegetarian"}, "dairy-free": {"vegan"}}
 _DENIED = re.compile(
     r"(?:\b(?:no|not|without|never|nor|isn['’]t|free of|free from|instead of|rather than|minus|skip(?:s|ping)?|"
-    r"hold the|unlike|like|as|reminiscent of|less)\s+(?:an?\s+|any\s+|the\s+)?(?:[\w-]+\s+(?:or\s+|and\s+)?)?)$",
+    r"hold the|unlike|like|as|reminiscent of|less)\s+(?:an?\s+|any\s+|the\s+)?"
+    r"(?:(?:trace|hint|drop|touch|speck|bit)\s+of\s+)?(?:[\w-]+\s+(?:or\s+|and\s+)?)?)$",
     re.IGNORECASE,
 )
 _FREE = re.compile(r"^\s?-?\s?(?:free\b|less\b|-like\b|-style\b|-inspired\b)", re.IGNORECASE)
+_LACKS = re.compile(r"(?:\bwithout(?:\s+any)?|\bfree\s+(?:of|from)|\bcontains\s+no)\s+$", re.IGNORECASE)
+_LACKED = re.compile(r"^\s?-?\s?free\b", re.IGNORECASE)
 _NOUNS_CAPITALISED = {"de", "lb"}  # languages that capitalise every noun
 
 
@@ -54,9 +59,39 @@ def names(text: str, record: Mapping[str, Any], terms: Terms, name: str = "") ->
     return Finding(GATE, False, round(len(wrong) / judged, 4), "named, but not in the record", clip(wrong[0]))
 
 
+def _lists(record: Mapping[str, Any]) -> list[str]:
+    return [entry for value in record.values() if isinstance(value, (list, tuple)) for entry in strings(value)]
+
+
+def _misclassed(text: str, record: Mapping[str, Any], name: str, of_food: bool) -> tuple[str, str] | None:
+    """(reason, quote) where a text names a class of food that no entry belongs to, or denies one that an entry has.
+
+    "A seafood soup" follows from oysters; "dairy-free" does not from butter, nor "melted cheese" from aubergines.
+    """
+    seq = tokens(text)
+    at = [i for i, (word, _, _) in enumerate(seq) if stem(word) in CLASSES]
+    if not at or not (is_food(entries := _lists(record)) or of_food and entries):
+        return None
+    has, known = held(entries), _known(record, name)
+    for i in at:
+        word, start, end = seq[i]
+        kind, before = stem(word), text[:start][-40:]
+        if _LACKED.match(text[end : end + 6]) or _LACKS.search(before):
+            if kind in has:
+                return f"the record has {kind}", clip(text[start:end])
+        elif kind == "gluten" or _DENIED.search(before) or _FREE.match(text[end : end + 12]):
+            continue  # named to be denied, and rightly so; or too wide to be claimed
+        elif kind not in has and kind not in known and not CLASSES[kind] & known:
+            return f"no {kind} in the record", clip(text[start:end])
+    return None
+
+
 def contradicted(text: str, record: Mapping[str, Any], terms: Terms, name: str = "") -> Finding:
     """Fails when the text gives a category another value of the catalogue than the record does
-    (record: diet vegan; "a vegetarian feast" follows from it, "pescatarian" does not)."""
+    (record: diet vegan; "a vegetarian feast" follows from it, "pescatarian" does not), names a class of food that
+    the record has nothing of, or denies one that it has ("dairy-free" of a tart with butter)."""
+    if wrong := _misclassed(text, record, name, terms.of_food):
+        return Finding(CONTRADICTED, False, 1.0, *wrong)
     seq = tokens(text)
     stems = [stem(t[0]) for t in seq]
     any_value = frozenset().union(*terms.values.values())
@@ -98,6 +133,10 @@ def entities(text: str, record: Mapping[str, Any], name: str = "", language: str
             if lead or not shown[0].isupper() or len(shown) < 2 or word in STOP or word.startswith(("i'", "i’")):
                 continue
             known = known if known is not None else _known(record, name)
+            if PEOPLES.get(stem(word), frozenset()) & known:  # "Lebanese" of Lebanon
+                continue
+            if any(q.start <= start < q.end for q in quantities(sentence)):  # "degrees Fahrenheit"
+                continue
             if stem(word) not in known and not any(len(k) > 3 and stem(word).startswith(k) for k in known):
                 return Finding(ENTITY, False, 1.0, "a name that the record does not have", clip(shown))
     return Finding(ENTITY, True)

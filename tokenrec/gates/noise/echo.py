@@ -16,13 +16,19 @@ _SCAFFOLD = re.compile(
     r"|\b(?:your|the) (?:task|instructions?) (?:is|are) to\b|\b(?:input|output) fields?\b|\blanguage model\b"
     r"|(?:^|\n)(?:输入|输出|指令|示例|回答|问题)[:：]"
 )
+_LABEL = re.compile(r"(?:^|\n)\s*([^\W\d][\w ]{0,40}?)\s*[:：]")
 CLOSE = 85  # rapidfuzz ratio at which a text counts as an example's output
 
 
 def echo(
-    text: str, record: Mapping[str, Any], instruction: str = "", examples: Sequence[Mapping[str, Any]] = ()
+    text: str,
+    record: Mapping[str, Any],
+    instruction: str = "",
+    examples: Sequence[Mapping[str, Any]] = (),
+    fields: Sequence[str] = (),
 ) -> Finding:
-    """Fails when the text repeats the instruction or a worked example, or shows the prompt's scaffolding.
+    """Fails when the text repeats the instruction or a worked example, or shows the prompt's scaffolding: also a line
+    that begins with the name of a field, one of the record's or of the task's own `fields`.
 
     A run of 8 words (Han: 14), or half of the text, counts, unless the record says the same words: then it is
     the source that speaks. An example about this very record is left out. Score: the closest example's ratio / 100.
@@ -30,6 +36,9 @@ def echo(
     found = _SCAFFOLD.search(text)
     if found and found.group().strip() not in " ".join(strings(record)):
         return Finding(GATE, False, 1.0, "the prompt's scaffolding", clip(found.group().strip()))
+    for label in _LABEL.finditer(text) if ":" in text or "：" in text else ():
+        if label[1].casefold().replace(" ", "_") in {f.casefold() for f in (*record, *fields)}:
+            return Finding(GATE, False, 1.0, "the name of a field of the prompt", clip(label.group().strip()))
     seq = tokens(text)
     names = [t[0] for t in seq]
     if len(names) < 3:

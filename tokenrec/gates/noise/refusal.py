@@ -31,21 +31,32 @@ _PATTERNS: list[tuple[str, list[str]]] = [
             rf"{_START}(?:it is |it's )?(?:unable|not possible|impossible) to {_DO}\b",
         ],
     ),
+    (  # the writer would have to be told more, or would rather not
+        "for me to|for us to|i need|we need|i would|we would|i'd|i’d|something i|something that i|prefer not",
+        [
+            rf"\bfor (?:me|us) to {_DO}\b",
+            rf"\b(?:i|we)(?:['’]d| would)? (?:\w+ )?(?:need|require) (?:\w+ ){{1,5}}to (?:\w+ly )?{_DO}\b",
+            r"\b(?:i|we)(?:['’]d| would) rather not\b|\b(?:i|we) prefer not to\b",
+            r"\bnot something (?:that )?(?:i|we)(?:['’]m| am| are|['’]re| can| could)\b",
+        ],
+    ),
     (  # the writer on itself
-        "have access|enough|sufficient|information|ability|details|language model|assistant| ai|ai ",
+        "have access|have no |enough|sufficient|information|ability|details|language model|assistant|chatbot| ai|ai ",
         [
             (
                 r"\b(?:i|we) (?:do not|don['’]t) have (?:any |the |enough |sufficient )?(?:\w+ )?"
                 r"(?:access|information|ability|details)\b"
             ),
+            r"\b(?:i|we) have no (?:\w+ )?(?:knowledge|information|opinion|data|details|preference|record)s?\b",
             r"\bas an? (?:ai|artificial intelligence|(?:large )?language model|ai assistant)\b",
+            r"\bas an? (?:\w+ )?(?:assistant|chatbot|model),? (?:i|we)(?:['’]m| am| are| do| don['’]t| have| can| cannot| would)\b",
             r"\bi(?:['’]m| am) (?:just |only )?an? (?:ai|language model|ai assistant)\b",
         ],
     ),
     (  # apologies
         "sorry|apolog",
         [
-            r"\b(?:i|we)(?:['’]m| am| are|['’]re)? (?:very |truly |so )?sorry\b[,.!]?\s+(?:but|i|we|for the|that|about|to)\b",
+            r"\b(?:i|we)(?:['’]m| am| are|['’]re)? (?:very |truly |so )?sorry\b[,.!]?\s+(?:but|i|we|for the|that|about|to (?:say|tell|inform|report|disappoint))\b",
             rf"{_START}(?:sorry|(?:my )?apologies|(?:i|we) apologi[sz]e)\b,?\s*(?:but|i|we|this|that|there|the|it|no|for (?:the|any) (?:inconvenience|confusion|delay))\b",
         ],
     ),
@@ -98,8 +109,9 @@ _PATTERNS: list[tuple[str, list[str]]] = [
         ],
     ),
     (
-        "歉|对不起|對不起|不好意思|遗憾|遺憾|法|不能|未能|人工|模型|请|請|不足|AI",
+        "歉|对不起|對不起|不好意思|遗憾|遺憾|法|不能|未能|人工|模型|请|請|不足|ai|以下|下面",
         [
+            r"(?:以下|下面)是我?(?:为|為|给|給)(?:您|你|大家)?.{0,6}(?:写|寫|准备|準備|生成|提供|介绍|介紹)",
             r"(?:抱歉|对不起|對不起|不好意思|遗憾|遺憾)[，,。！ ]?.{0,12}(?:无法|無法|不能|没有|沒有|不便|未能|我|您|该|該|这|這)",
             (
                 r"(?:无法|無法|不能|未能)(?:为您|為您|为你|根据.{0,20}?)?"

@@ -12,7 +12,8 @@ VAGUE = listed(
     loved like likes liked item thing product kind type sort something anything everyone anyone people called named
     book novel title song track album artist band music movie film show game dish recipe food meal cuisine story read
     written author delightful great-tasting interesting simple made make makes making get gets really quite truly
-    ultimate experience sure"""
+    ultimate experience sure ever eat eats eating drink drinking watch watching listen listening hear hearing simply
+    absolutely totally recommend recommended worth everybody nobody"""
 )
 _VAGUE_CJK = frozenset("的了是在和一这那个我有很非常好不也都就道菜书本部首歌曲美味吃喜欢值得推荐它其之为")
 

@@ -1,0 +1,211 @@
+"""`tokenrec eval RECIPE --completions FILE`: gate the texts that another pipeline wrote. No store, no LM.
+
+A line is {"subject", "task", "output"}; keys beyond these are the other pipeline's own and are not read, but for
+finish_reason, by which an answer that was cut off is known. The file is read once and gated from temporary files:
+memory does not grow with it.
+"""
+
+import json
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tokenrec.dataset.load import load_dataset
+from tokenrec.errors import InputError
+from tokenrec.evidence.evaluate import Evaluation
+from tokenrec.evidence.jsonl import read_lines
+from tokenrec.evidence.labels import Labels, read_labels
+from tokenrec.evidence.texts import FLAGS, TaskTexts, Text, flag_of
+from tokenrec.files import whole
+from tokenrec.gates.base import Candidate, Verdict
+from tokenrec.gates.build import make_judge
+from tokenrec.gates.judge import Batch, Judge
+from tokenrec.recipe.explain import nearest
+from tokenrec.recipe.load import LoadedRecipe, task_order
+from tokenrec.recipe.models import Task
+from tokenrec.spool import Spool, dump, load
+from tokenrec.tasks.inputs import prompt_maker
+from tokenrec.tasks.spec import task_spec
+
+
+@dataclass
+class _Task:
+    """One task of the file: its gates, and what was counted so far, by code of the subject."""
+
+    judge: Judge
+    subjects: list[str]  # sorted by code point
+    told: Callable[[int], Any]  # code → prompt
+    batch: Batch
+    texts: TaskTexts
+    place: int = 0
+    seen: set[int] = field(default_factory=set)  # subjects with an answer, ...
+    formed: set[int] = field(default_factory=set)  # ... a well-formed one, ...
+    accepted: set[int] = field(default_factory=set)  # ... an accepted one
+
+    def code(self, subject: str) -> int | None:
+        at = bisect_left(self.subjects, subject)
+        return at if at < len(self.subjects) and self.subjects[at] == subject else None
+
+
+def gate_file(loaded: LoadedRecipe, path: Path, verdicts: Path) -> Evaluation:
+    """Gate the lines of `path` and write a verdict for each to `verdicts`, in the same order and whole or not at all.
+
+    An answer that is not what its task asks for is a verdict (malformed). Raises InputError with file:line for what
+    no LM can have done: no JSON, a missing key, a subject or task that the recipe does not have; nothing is
+    written then.
+    """
+    recipe, labels = loaded.recipe, Labels({})
+    if verdicts.resolve() == path.resolve():
+        raise InputError(f"{verdicts} is the file that is read. Name another one with --verdicts")
+    if recipe.eval.labels:
+        labels = read_labels(loaded.folder / recipe.eval.labels, recipe.tasks, recipe.eval.labels)
+    dataset = load_dataset(recipe, loaded.folder)
+    tasks: dict[str, _Task] = {}
+
+    def task_of(name: Any) -> _Task:
+        if not isinstance(name, str):
+            raise ValueError("task: is no text. name a task of the recipe")
+        if name not in recipe.tasks:
+            raise ValueError(f"task: {name} is no task of this recipe. {nearest(name, list(recipe.tasks))}")
+        if name not in tasks:
+            spec = task_spec(recipe, name)
+            subjects = dataset.item_ids if spec.subject == "item" else dataset.user_ids
+            told = prompt_maker(recipe, dataset, spec, {})
+            texts = TaskTexts(name, before=_spooled(), after=_spooled())
+            tasks[name] = _Task(make_judge(recipe, spec, dataset), subjects, told, Batch(spec.task), texts)
+        return tasks[name]
+
+    def parse(line: dict[str, Any]) -> list:
+        missing = next((k for k in ("subject", "task", "output") if k not in line), None)
+        if missing:
+            raise ValueError(f'lacks {missing}. a line is {{"subject": ..., "task": ..., "output": {{...}} or "text"}}')
+        task, end = task_of(line["task"]), line.get("finish_reason")
+        subject = line["subject"]
+        subject = str(subject) if isinstance(subject, int) and not isinstance(subject, bool) else subject
+        if not isinstance(subject, str):
+            raise ValueError("subject: is no text. give the id that the recipe's data has")
+        code = task.code(subject)
+        if code is None:
+            of = recipe.data.events if task.judge.task.for_ == "user" else recipe.data.items
+            what = "user with events" if task.judge.task.for_ == "user" else "item"
+            raise ValueError(f"subject: {subject[:80]} is no {what} of {of.path}. give an id of that file")
+        return [line["task"], code, raw_answer(task.judge.task, line["output"]), end if isinstance(end, str) else ""]
+
+    rows: Spool[list] = Spool()
+    used: set[tuple] = set()
+    with whole(verdicts) as partial, partial.open("wb") as file:  # opened first: who can't write it learns so at once
+        for number, row in read_lines(path, str(path), parse):
+            rows.append([number, *row])
+            task = tasks[row[0]]
+            candidate, name = _candidate(task, *row)
+            if (output := task.judge.read(candidate)) is not None:
+                task.batch.add(candidate.subject, name, candidate.record, output)
+        if not len(rows):
+            raise InputError(f'{path}: holds no line. write {{"subject": ..., "task": ..., "output": ...}}, one a line')
+        for number, row, verdict, text in _verdicts(rows, tasks):
+            file.write(_line(number, verdict, text))
+            _count(tasks[row[0]], row[1], verdict, text)
+            if len(labels) and text.output is not None and labels.find(text):
+                used.add((text.task, text.key))
+    return _evaluation(loaded, path, labels, used, tasks)
+
+
+def raw_answer(task: Task, output: Any) -> str:
+    """An answer as an LM would have given it: JSON. Plain text is the text of a task that writes just one text;
+    elsewhere it is taken for the LM's own words, which may be JSON."""
+    if isinstance(output, str):
+        if len(task.outputs) == 1 and (only := next(iter(task.outputs.items())))[1].type == "text":
+            return json.dumps({only[0]: output}, ensure_ascii=False)
+        return output
+    return json.dumps(output, ensure_ascii=False)
+
+
+def _candidate(task: _Task, name: str, code: int, raw: str, end: str) -> tuple[Candidate, str]:
+    told = task.told(code)
+    return Candidate("", name, told.subject, raw, None, told.inputs, told.name, end), told.name
+
+
+def _verdicts(rows: Spool, tasks: Mapping[str, _Task]) -> Iterator[tuple[int, list, Verdict, Text]]:
+    found = {name: task.judge.look_at(task.batch) for name, task in tasks.items()}
+    for number, *row in rows:
+        task = tasks[row[0]]
+        candidate, name = _candidate(task, *row)
+        output, findings = task.judge.read(candidate), task.judge.check(candidate)
+        if output is not None:
+            if all(f.passed for f in findings):
+                findings = findings + found[row[0]](task.place)
+            task.place += 1
+        verdict = task.judge.verdict("", findings)
+        gates = tuple(sorted({f.gate for f in verdict.reasons}))
+        what = (row[0], candidate.subject, name, str(number), candidate.record, output)
+        yield number, row, verdict, Text(*what, flag_of(gates), soft_scores(verdict), gates)
+
+
+def soft_scores(verdict: Verdict) -> dict[str, float]:
+    """The worst soft score of each kind, as the store's texts have them."""
+    scores = [(kind, f.score) for f in verdict.findings for kind, prefix in FLAGS.items()
+              if f.score is not None and f.gate.startswith(prefix)]  # fmt: skip
+    return {kind: max(s for k, s in scores if k == kind) for kind in {k for k, _ in scores}}
+
+
+def _line(number: int, verdict: Verdict, text: Text) -> bytes:
+    said = {
+        "line": number,
+        "subject": text.subject,
+        "task": text.task,
+        "accepted": verdict.state == "accepted",
+        "malformed": verdict.state == "malformed",
+        "noise": any(f.gate.startswith(FLAGS["noise"]) for f in verdict.reasons),
+        "hallucination_probability": None,  # no detector yet
+        "reasons": [{"gate": f.gate, "reason": f.reason, "quote": f.quote} for f in verdict.reasons],
+    }
+    # half a surrogate pair, which is no UTF-8, is written as JSON's own escape
+    return json.dumps(said, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _count(task: _Task, code: int, verdict: Verdict, text: Text) -> None:
+    """As for the texts of a store: a subject's first line is its first answer, its first accepted one its token."""
+    first = code not in task.seen
+    task.seen.add(code)
+    if text.output is not None:
+        task.formed.add(code)
+        if first:
+            task.texts.before.append(text)
+    elif first:
+        task.texts.malformed_before += 1
+    if verdict.state == "accepted" and code not in task.accepted:
+        task.accepted.add(code)
+        task.texts.after.append(text)
+
+
+def _evaluation(loaded: LoadedRecipe, path: Path, labels: Labels, used: set, tasks: dict[str, _Task]) -> Evaluation:
+    recipe = loaded.recipe
+    order = [name for name in task_order(recipe) if name in tasks]
+    found = Evaluation({name: tasks[name].texts for name in order}, labels)
+    for name in order:
+        task = tasks[name]
+        task.texts.n, task.texts.malformed = len(task.seen), len(task.seen) - len(task.formed)
+        shown = [*task.judge.task.inputs, *(task.judge.task.history.show if task.judge.task.history else [])]
+        if refs := [text for text in shown if text.startswith("$")]:
+            found.notes.append(f"{name}: gated without {', '.join(refs)}, which is in no file")
+    found.used = len(used)
+    found.gone = len({(task, key) for task, key, _ in labels.by} - used)
+    if found.gone:
+        found.notes.append(f"{found.gone} labels are of texts that are not in {path}; they are not used")
+    if labels.empty:
+        found.notes.append(f"{labels.empty} lines of {recipe.eval.labels} have no label yet")
+    return found
+
+
+def _spooled() -> Spool[Text]:
+    def write(t: Text) -> bytes:
+        what = [t.task, t.subject, t.name, t.completion_id, t.record, t.output, t.flag]
+        return dump([*what, t.scores, t.gates])
+
+    def read(data: bytes) -> Text:
+        *what, scores, gates = load(data)
+        return Text(*what, scores, tuple(gates))
+
+    return Spool((), write, read)
