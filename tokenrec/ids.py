@@ -5,10 +5,12 @@ import json
 import math
 from typing import Any
 
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
 
 def canonical_json(value: Any) -> str:
     """JSON with sorted keys, no spaces and real unicode, so that equal values give equal text."""
-    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def content_id(value: Any) -> str:

@@ -11,8 +11,11 @@ ROOM = 1 << 20  # bytes that may stay in memory
 _AT_ONCE = 512  # rows read together while iterating
 
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+
+
 def dump(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+    return _ENCODER.encode(value).encode("utf-8", "surrogatepass")
 
 
 def load(data: bytes) -> Any:

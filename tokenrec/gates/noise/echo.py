@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from rapidfuzz import fuzz
@@ -49,7 +50,7 @@ def echo(
     sources = [("the instruction", instruction)] + [("a worked example", s) for e in others for s in _long(e, k)]
     own = None
     for what, source in sources:
-        mask = covered(names, shingles(words(source), k), k)
+        mask = covered(names, _runs(source, k), k)
         if not any(mask):
             continue
         if own is None:
@@ -64,6 +65,11 @@ def echo(
     if closest >= CLOSE and len(names) >= 4:
         return Finding(GATE, False, closest / 100, "nearly a worked example's output", clip(text))
     return Finding(GATE, True, round(closest / 100, 4))
+
+
+@lru_cache(maxsize=256)  # the prompt is the same for every text
+def _runs(source: str, k: int) -> set[tuple[str, ...]]:
+    return shingles(words(source), k)
 
 
 def _same_record(example: Mapping[str, Any], record: Mapping[str, Any]) -> bool:

@@ -90,11 +90,11 @@ def _by_common_words(text: str, code: str) -> str | None:
     seq = words(text)
     if len(seq) < 6:
         return None
-    own = sum(w in _COMMON[code] for w in seq)
+    own = sum(map(_COMMON[code].__contains__, seq))
     if own >= len(seq) * 0.2:
         return None
     for other, common in _COMMON.items():
-        hits = sum(w in common for w in seq) if other != code else 0
+        hits = sum(map(common.__contains__, seq)) if other != code else 0
         if hits >= 3 and hits >= len(seq) * 0.2 and hits > 2 * own:
             return other
     return None
