@@ -15,6 +15,7 @@ from tokenrec.store import completions as store
 from tokenrec.store.completions import Key
 from tokenrec.store.schema import MIGRATIONS, TABLES
 from tokenrec.store.store import open_store, transaction
+from tokenrec.store.verdicts import save_verdicts
 from tokenrec.tasks.inputs import Prompt
 from tokenrec.tasks.program import Answer
 
@@ -177,7 +178,7 @@ def judge(db, program, states, gate):
         for row in store.completions_of(db, "r", "t", program, "lm")
         for state in [by_hash[row.key.input_hash][row.key.sample]]
     ]
-    store.save_verdicts(db, gate, rows)
+    save_verdicts(db, gate, rows)
 
 
 def shown(db):

@@ -118,8 +118,7 @@ def label_all(
     db, recipe: str, texts: list, who: str, ask: Callable[[], tuple[str, str]], present: Callable[[int, int], None]
 ) -> int:
     """Store what `ask` says, (key, reason), of each text that is `present`ed; how many labels stand in the end."""
-    from tokenrec.store.audits import drop_label
-    from tokenrec.store.completions import save_audits
+    from tokenrec.store.audits import drop_label, save_audits
 
     trail: list[bool] = []  # of each text gone by: was it labelled
     while (place := len(trail)) < len(texts):

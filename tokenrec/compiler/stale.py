@@ -7,6 +7,7 @@ from tokenrec.generate.judging import gate_of
 from tokenrec.generate.run import completion_lm
 from tokenrec.lm.writer import Writer
 from tokenrec.store import completions as store
+from tokenrec.store.verdicts import all_judged, batch_of
 from tokenrec.tasks.inputs import Prompt
 from tokenrec.tasks.program import program_state, saved_weights
 
@@ -92,8 +93,8 @@ def stored_verdicts(db, made: Prepared, lm_id: str) -> Verdicts | None:
         return None
     key = (made.spec.recipe, made.spec.name, made.program_id, lm_id)
     weights = saved_weights(store.load_program(db, made.program_id, lm_id) or {}, made.spec)
-    today = gate_of(store.batch_of(db, *key), weights, made.judge)
-    return Verdicts(before["gate_id"], today, not store.all_judged(db, *key))
+    today = gate_of(batch_of(db, *key), weights, made.judge)
+    return Verdicts(before["gate_id"], today, not all_judged(db, *key))
 
 
 def why_judged(known: Verdicts, gate_id: str) -> str:

@@ -16,7 +16,7 @@ from tokenrec.generate.judging import judge_all
 from tokenrec.ids import canonical_json
 from tokenrec.recipe.load import LoadedRecipe, task_order
 from tokenrec.store import completions as store
-from tokenrec.store.audits import foreign_labels, labels_of
+from tokenrec.store.audits import foreign_labels, labels_of, save_audits
 from tokenrec.store.store import open_store
 from tokenrec.tasks.program import saved_weights
 from tokenrec.tasks.spec import TaskSpec, task_spec
@@ -75,7 +75,7 @@ def gather(loaded: LoadedRecipe) -> Evaluation:
         if differ:
             said = f"{len(differ)} labels in the store differed from {recipe.eval.labels}; the file's are kept"
             found.notes.append(said)
-        store.save_audits(db, recipe.name, rows)
+        save_audits(db, recipe.name, rows)
         stored = labels_of(db, recipe.name)
         for name, texts in found.texts.items():
             found.samples[name] = load_sample(db, recipe.name, texts, stored)

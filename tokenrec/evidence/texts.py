@@ -9,6 +9,7 @@ from tokenrec.ids import canonical_json
 from tokenrec.store import completions as store
 from tokenrec.store.audits import soft_scores
 from tokenrec.store.completions import Stored
+from tokenrec.store.verdicts import failed_gates
 from tokenrec.tasks.program import decode
 from tokenrec.tasks.spec import TaskSpec
 
@@ -62,7 +63,7 @@ def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str, doubt: D
     Scores are the worst of the gates' soft scores for each kind; for the outputs that `doubt` speaks of, its own.
     """
     found = TaskTexts(task)
-    failed = store.failed_gates(db, program_id, lm_id)
+    failed = failed_gates(db, program_id, lm_id)
     soft = soft_scores(db, program_id, lm_id, FLAGS)
     first: set[str] = set()
     formed: set[str] = set()

@@ -12,6 +12,7 @@ from tokenrec.gates.judge import Batch, Judge
 from tokenrec.ids import canonical_json, content_id
 from tokenrec.store import completions as store
 from tokenrec.store.completions import Stored
+from tokenrec.store.verdicts import all_judged, batch_of, save_verdicts
 from tokenrec.tasks.inputs import Prompt
 from tokenrec.tasks.program import DECODE_VERSION, decode
 from tokenrec.tasks.spec import TaskSpec
@@ -26,8 +27,8 @@ def judge_all(db, recipe: str, spec: TaskSpec, weights: Weights, judge: Judge, p
     batch. What a judge with the same settings found on a single completion before is taken as it stands in the store.
     """
     key = (recipe, spec.name, pid, lm_id)
-    gate_id = gate_of(store.batch_of(db, *key), weights, judge)
-    if store.all_judged(db, *key, gate_id):
+    gate_id = gate_of(batch_of(db, *key), weights, judge)
+    if all_judged(db, *key, gate_id):
         return gate_id
     batch = Batch(judge.task)
     for row, candidate in _candidates(db, spec, weights, key):
@@ -49,7 +50,7 @@ def judge_all(db, recipe: str, spec: TaskSpec, weights: Weights, judge: Judge, p
                 place += 1
             yield row, judge.verdict(candidate.key, findings), output, alone
 
-    store.save_verdicts(db, gate_id, verdicts())
+    save_verdicts(db, gate_id, verdicts())
     return gate_id
 
 
@@ -66,7 +67,7 @@ def _candidates(db, spec: TaskSpec, weights: Weights, key: tuple) -> Iterator[tu
 
 
 def gate_of(batch: str, weights: Weights, judge: Judge) -> str:
-    """The id of the verdicts on a batch (see store.batch_of): the gates' settings, the decision weights, the batch."""
+    """The id of the verdicts on a batch (see batch_of): the gates' settings, the decision weights, the batch."""
     return content_id([judge.gate_id, DECODE_VERSION, weights, batch])[:32]
 
 

@@ -20,6 +20,7 @@ from tokenrec.lm.meter import Usage
 from tokenrec.lm.writer import Writer
 from tokenrec.store import completions as store
 from tokenrec.store.completions import Key
+from tokenrec.store.verdicts import reasons_of, states_of
 from tokenrec.tasks.inputs import Prompt
 from tokenrec.tasks.program import Answer, calibrate, program_id, program_state, weights_of
 from tokenrec.tasks.spec import TaskSpec
@@ -258,10 +259,10 @@ def _restore_weights(program, saved: dict[str, Any]) -> None:
 def _count(db, recipe, spec, pid, lm_id, report: Report) -> None:
     """Fill the report's states: a subject's is that of its best sample."""
     key = [recipe, spec.name, pid, lm_id]
-    states = store.states_of(db, *key)
+    states = states_of(db, *key)
     report.malformed, report.rejected, report.accepted = states["malformed"], states["rejected"], states["accepted"]
     report.failed = report.subjects - sum(states.values())
-    report.reject_reasons.update(store.reasons_of(db, *key))
+    report.reject_reasons.update(reasons_of(db, *key))
 
 
 def _recording(writer: Writer) -> dict | None:

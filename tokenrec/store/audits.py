@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tokenrec.ids import content_id
+from tokenrec.ids import canonical_json, content_id
 from tokenrec.store.store import now, transaction
 
 
@@ -77,3 +77,21 @@ def drop_label(db, recipe: str, task: str, subject: str, output: dict[str, Any])
     """Take the label of a text back."""
     with transaction(db) as sql:
         sql.execute("delete from audits where audit_id = ?", [content_id([recipe, task, subject, output])])
+
+
+def save_audits(db, recipe: str, rows: Iterable[dict[str, Any]]) -> int:
+    """Store human labels, one a (task, subject, output), the newest; returns how many are new or changed."""
+    new = 0
+    with transaction(db) as sql:
+        for r in rows:
+            output = canonical_json(r["output"])
+            values = [content_id([recipe, r["task"], r["subject"], r["output"]]), recipe, r["task"], r["completion_id"],
+                      r["subject"], output, r["label"], r["reason"], r["who"]]  # fmt: skip
+            new += sql.execute(
+                "insert into audits values (?,?,?,?,?,?,?,?,?,?) on conflict (audit_id) do update set"
+                " completion_id = excluded.completion_id, label = excluded.label, reason = excluded.reason,"
+                " who = excluded.who, at = excluded.at where (label, reason, who, completion_id)"
+                " is not (excluded.label, excluded.reason, excluded.who, excluded.completion_id)",
+                [*values, now()],
+            ).rowcount
+    return new

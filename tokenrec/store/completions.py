@@ -1,19 +1,16 @@
 """Reading and writing completions, verdicts and tokens. All SQL about them is here."""
 
-import hashlib
 import json
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain, islice
 from typing import Any
 
-from tokenrec.gates.base import Finding, Verdict
+from tokenrec.gates.base import Finding
 from tokenrec.ids import canonical_json, content_id
 from tokenrec.store.store import now, transaction
 
-_OF_SUBJECTS = (
+OF_SUBJECTS = (
     " from subjects s join completions c on c.program_id = s.program_id and c.lm_id = s.lm_id"
     " and c.input_hash = s.input_hash where s.recipe = ? and s.task = ? and s.program_id = ? and s.lm_id = ?"
 )
@@ -58,7 +55,7 @@ _ANSWER = (
     "completion_id, program_id, lm_id, input_hash, sample, task, run, inputs, raw, first_raw, probabilities,"
     " finish_reason, prompt_tokens, completion_tokens, calls, cost_usd, seconds, created"
 )
-_PAGE = 500  # subjects read at a time
+PAGE = 500  # subjects read at a time
 
 
 def save_program(db, recipe: str, task: str, program_id: str, lm_id: str, instructions: str, state: dict) -> None:
@@ -124,10 +121,10 @@ def insert_answers(
               a.usage.prompt_tokens, a.usage.completion_tokens, a.usage.calls, a.usage.usd, round(a.seconds, 4), at]
              for key, inputs, a in rows),
         )  # fmt: skip
-        _save_checks(sql, checked)
+        save_checks(sql, checked)
 
 
-def _save_checks(sql, checked: Iterable[Checked]) -> None:
+def save_checks(sql, checked: Iterable[Checked]) -> None:
     sql.executemany(
         "update completions set checked = ?, findings = ? where completion_id = ?",
         ([gate_id, json.dumps([[f.gate, f.passed, f.score, f.reason, f.quote] for f in found]), key.id]
@@ -151,14 +148,14 @@ def completions_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> I
         page = db.execute(
             "select max(subject) from (select subject from subjects where recipe = ? and task = ? and program_id = ?"
             " and lm_id = ? and subject > ? order by subject limit ?)",
-            [*key, last, _PAGE],
+            [*key, last, PAGE],
         ).fetchone()[0]
         if page is None:
             return
         rows = db.execute(
             "select s.subject, s.name, c.input_hash, c.sample, c.inputs, c.raw, c.probabilities, c.state, c.output,"
             " c.gate_id, c.first_raw is not null, c.finish_reason, c.findings, c.checked"
-            f"{_OF_SUBJECTS} and s.subject > ? and s.subject <= ? order by s.subject, c.sample",
+            f"{OF_SUBJECTS} and s.subject > ? and s.subject <= ? order by s.subject, c.sample",
             [*key, last, page],
         ).fetchall()
         last = page
@@ -170,47 +167,6 @@ def completions_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> I
                 gate_id, bool(repaired), finish_reason,
                 [Finding(g, bool(p), *rest) for g, p, *rest in json.loads(findings)] if checked else [], checked,
             )  # fmt: skip
-
-
-def batch_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> str:
-    """The id of the completions of the task's present subjects together: the content id of their sorted ids."""
-    digest, before = hashlib.sha256(b"["), b""
-    for (key,) in db.execute(
-        f"select distinct c.completion_id{_OF_SUBJECTS} order by 1", [recipe, task, program_id, lm_id]
-    ):
-        digest.update(before + b'"' + key.encode() + b'"')
-        before = b","
-    digest.update(b"]")
-    return digest.hexdigest()
-
-
-def all_judged(db, recipe: str, task: str, program_id: str, lm_id: str, gate_id: str | None = None) -> bool:
-    """Whether no completion of the present subjects lacks a verdict (under `gate_id`, where it is given)."""
-    rest = " and c.state is null" if gate_id is None else " and c.gate_id is not ?"
-    key = [recipe, task, program_id, lm_id, *([] if gate_id is None else [gate_id])]
-    return db.execute(f"select 1{_OF_SUBJECTS}{rest} limit 1", key).fetchone() is None
-
-
-def states_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> Counter[str]:
-    """How many subjects are in each state, a subject's being that of its best sample."""
-    best = "max(case c.state when 'accepted' then 3 when 'rejected' then 2 when 'malformed' then 1 end)"
-    rows = db.execute(
-        f"select best, count(*) from (select {best} as best{_OF_SUBJECTS} group by s.subject)"
-        " where best is not null group by best",
-        [recipe, task, program_id, lm_id],
-    )
-    return Counter({("malformed", "rejected", "accepted")[best - 1]: n for best, n in rows})
-
-
-def reasons_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> dict[str, int]:
-    """Subjects by gate that said no to one of their samples."""
-    rows = db.execute(
-        f"select v.gate, count(distinct o.subject) from (select s.subject, c.completion_id{_OF_SUBJECTS}"
-        " and c.state != 'accepted') o join verdicts v on v.completion_id = o.completion_id and not v.passed"
-        " group by v.gate",
-        [recipe, task, program_id, lm_id],
-    )
-    return dict(rows)
 
 
 def samples_of(db, program_id: str, lm_id: str, hashes: Sequence[str]) -> dict[str, dict[int, tuple[str, str | None]]]:
@@ -226,63 +182,6 @@ def samples_of(db, program_id: str, lm_id: str, hashes: Sequence[str]) -> dict[s
         ):
             found.setdefault(input_hash, {})[sample] = tuple(answer)
     return found
-
-
-def save_verdicts(
-    db, gate_id: str, rows: Iterable[tuple[Stored, Verdict, dict | None, Checked | None]]
-) -> None:
-    """Store verdicts with typed outputs, replacing those of an earlier gate_id, and checks that are new."""
-    with transaction(db) as sql:
-        rows = iter(rows)
-        while page := list(islice(rows, _PAGE)):
-            sql.executemany(
-                "update completions set state = ?, output = ?, gate_id = ? where completion_id = ?",
-                ([v.state, output and canonical_json(output), gate_id, r.key.id] for r, v, output, _ in page),
-            )
-            _save_checks(sql, [alone for *_, alone in page if alone])
-            judged = ([r.key.id] for r, *_ in page if r.gate_id is not None)
-            sql.executemany("delete from verdicts where completion_id = ?", judged)
-            found = (_one_a_gate(r.key.id, gate_id, v.findings) for r, v, *_ in page)
-            sql.executemany("insert into verdicts values (?,?,?,?,?,?,?)", chain.from_iterable(found))
-
-
-def _one_a_gate(key: str, gate_id: str, findings: list[Finding]) -> Iterable[list]:
-    """Rows of `verdicts`: a gate's failure wins over its soft score."""
-    kept: dict[str, list] = {}
-    for f in findings:
-        if f.gate not in kept or (not f.passed and kept[f.gate][3]):
-            kept[f.gate] = [key, gate_id, f.gate, int(f.passed), f.score, f.reason, f.quote]
-    return kept.values()
-
-
-def failed_gates(db, program_id: str, lm_id: str) -> dict[str, list[str]]:
-    """completion id → gates that said no, for one program's completions."""
-    found: dict[str, list[str]] = {}
-    for key, gate in db.execute(
-        "select v.completion_id, v.gate from verdicts v join completions c using (completion_id)"
-        " where c.program_id = ? and c.lm_id = ? and not v.passed",
-        [program_id, lm_id],
-    ):
-        found.setdefault(key, []).append(gate)
-    return found
-
-
-def save_audits(db, recipe: str, rows: Iterable[dict[str, Any]]) -> int:
-    """Store human labels, one a (task, subject, output), the newest; returns how many are new or changed."""
-    new = 0
-    with transaction(db) as sql:
-        for r in rows:
-            output = canonical_json(r["output"])
-            values = [content_id([recipe, r["task"], r["subject"], r["output"]]), recipe, r["task"], r["completion_id"],
-                      r["subject"], output, r["label"], r["reason"], r["who"]]  # fmt: skip
-            new += sql.execute(
-                "insert into audits values (?,?,?,?,?,?,?,?,?,?) on conflict (audit_id) do update set"
-                " completion_id = excluded.completion_id, label = excluded.label, reason = excluded.reason,"
-                " who = excluded.who, at = excluded.at where (label, reason, who, completion_id)"
-                " is not (excluded.label, excluded.reason, excluded.who, excluded.completion_id)",
-                [*values, now()],
-            ).rowcount
-    return new
 
 
 def tokens(db, recipe: str, task: str) -> dict[str, dict[str, Any]]:

@@ -1,0 +1,91 @@
+"""What the gates said: verdicts by completion, and counts of them. All SQL about verdicts is here."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from itertools import chain, islice
+
+from tokenrec.gates.base import Finding, Verdict
+from tokenrec.ids import canonical_json
+from tokenrec.store.completions import OF_SUBJECTS, PAGE, Checked, Stored, save_checks
+from tokenrec.store.store import transaction
+
+
+def batch_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> str:
+    """The id of the completions of the task's present subjects together: the content id of their sorted ids."""
+    digest, before = hashlib.sha256(b"["), b""
+    for (key,) in db.execute(
+        f"select distinct c.completion_id{OF_SUBJECTS} order by 1", [recipe, task, program_id, lm_id]
+    ):
+        digest.update(before + b'"' + key.encode() + b'"')
+        before = b","
+    digest.update(b"]")
+    return digest.hexdigest()
+
+
+def all_judged(db, recipe: str, task: str, program_id: str, lm_id: str, gate_id: str | None = None) -> bool:
+    """Whether no completion of the present subjects lacks a verdict (under `gate_id`, where it is given)."""
+    rest = " and c.state is null" if gate_id is None else " and c.gate_id is not ?"
+    key = [recipe, task, program_id, lm_id, *([] if gate_id is None else [gate_id])]
+    return db.execute(f"select 1{OF_SUBJECTS}{rest} limit 1", key).fetchone() is None
+
+
+def states_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> Counter[str]:
+    """How many subjects are in each state, a subject's being that of its best sample."""
+    best = "max(case c.state when 'accepted' then 3 when 'rejected' then 2 when 'malformed' then 1 end)"
+    rows = db.execute(
+        f"select best, count(*) from (select {best} as best{OF_SUBJECTS} group by s.subject)"
+        " where best is not null group by best",
+        [recipe, task, program_id, lm_id],
+    )
+    return Counter({("malformed", "rejected", "accepted")[best - 1]: n for best, n in rows})
+
+
+def reasons_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> dict[str, int]:
+    """Subjects by gate that said no to one of their samples."""
+    rows = db.execute(
+        f"select v.gate, count(distinct o.subject) from (select s.subject, c.completion_id{OF_SUBJECTS}"
+        " and c.state != 'accepted') o join verdicts v on v.completion_id = o.completion_id and not v.passed"
+        " group by v.gate",
+        [recipe, task, program_id, lm_id],
+    )
+    return dict(rows)
+
+
+def save_verdicts(
+    db, gate_id: str, rows: Iterable[tuple[Stored, Verdict, dict | None, Checked | None]]
+) -> None:
+    """Store verdicts with typed outputs, replacing those of an earlier gate_id, and checks that are new."""
+    with transaction(db) as sql:
+        rows = iter(rows)
+        while page := list(islice(rows, PAGE)):
+            sql.executemany(
+                "update completions set state = ?, output = ?, gate_id = ? where completion_id = ?",
+                ([v.state, output and canonical_json(output), gate_id, r.key.id] for r, v, output, _ in page),
+            )
+            save_checks(sql, [alone for *_, alone in page if alone])
+            judged = ([r.key.id] for r, *_ in page if r.gate_id is not None)
+            sql.executemany("delete from verdicts where completion_id = ?", judged)
+            found = (_one_a_gate(r.key.id, gate_id, v.findings) for r, v, *_ in page)
+            sql.executemany("insert into verdicts values (?,?,?,?,?,?,?)", chain.from_iterable(found))
+
+
+def _one_a_gate(key: str, gate_id: str, findings: list[Finding]) -> Iterable[list]:
+    """Rows of `verdicts`: a gate's failure wins over its soft score."""
+    kept: dict[str, list] = {}
+    for f in findings:
+        if f.gate not in kept or (not f.passed and kept[f.gate][3]):
+            kept[f.gate] = [key, gate_id, f.gate, int(f.passed), f.score, f.reason, f.quote]
+    return kept.values()
+
+
+def failed_gates(db, program_id: str, lm_id: str) -> dict[str, list[str]]:
+    """completion id → gates that said no, for one program's completions."""
+    found: dict[str, list[str]] = {}
+    for key, gate in db.execute(
+        "select v.completion_id, v.gate from verdicts v join completions c using (completion_id)"
+        " where c.program_id = ? and c.lm_id = ? and not v.passed",
+        [program_id, lm_id],
+    ):
+        found.setdefault(key, []).append(gate)
+    return found
