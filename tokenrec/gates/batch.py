@@ -6,6 +6,7 @@ position, only for texts with something to say.
 
 import itertools
 import zlib
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
@@ -149,15 +150,15 @@ def boilerplate(
         own = np.array([hash(g) for g in set(_runs([t[0] for t in _without(text, name)]))], np.int64)
         np.add.at(sketch, own % _SKETCH, 1)
         runs.append(own)
-    seen, by = [], []
-    for own, subject in zip(runs, who, strict=True):
-        often = own[sketch[own % _SKETCH] >= least]
-        seen.append(often)
-        by.append(np.full(len(often), subject))
-    seen, by = np.concatenate(seen), np.concatenate(by)
+    seen, by = array("q"), array("q")
+    for own, subject in zip(runs, who.tolist(), strict=True):
+        often = own[sketch[own % _SKETCH] >= least].tolist()
+        seen.extend(often)
+        by.extend([subject] * len(often))
+    seen, by = np.array(seen, np.int64), np.array(by, np.int64)
     worn = np.unique(seen[_holders(seen, by) >= least]) if len(seen) else seen
-    at = np.array([i for i, own in enumerate(runs) if np.isin(own, worn).any()], np.int64) if len(worn) else worn
     known = set(worn.tolist())
+    at = np.array([i for i, own in enumerate(runs) if not known.isdisjoint(own.tolist())] if known else [], np.int64)
 
     def make(i: int) -> Finding:
         seq = _without(texts[i], names[i])
