@@ -59,7 +59,6 @@ def catalogue_terms(items: Sequence[Mapping[str, Any]], fields: Iterable[str] | 
     if fields is None:
         fields = sorted({k for item in items for k, v in item.items() if _is_list(v)})
     fields = list(fields)
-    by_item: list[set[Term]] = []
     singular: set[str] = set()  # words that stand in some list as they are, not in the plural only
     kinds: dict[str, set[str]] = defaultdict(set)
     count: Counter[Term] = Counter()
@@ -73,13 +72,12 @@ def catalogue_terms(items: Sequence[Mapping[str, Any]], fields: Iterable[str] | 
             whole.add(entry)
             if len(entry) == 2 and not is_cjk(entry[1]):
                 kinds[entry[1]].add(entry[0])
-        by_item.append(mine)
         count.update(mine)
     seen: Counter[Term] = Counter()
     right: Counter[Term] = Counter()
-    for item, mine in zip(items, by_item):
+    for item in items:  # lists are read again: held for a large catalogue they would fill the memory
         elsewhere = [stem(w) for k, v in item.items() if k not in fields for s in strings(v) for w in words(s)]
-        own = {w for term in mine for w in term}
+        own = {w for entry, _ in _entries(item, fields) for w in entry}
         for term in _grams(elsewhere) & count.keys():
             seen[term] += 1
             right[term] += all(w in own for w in term)
