@@ -204,7 +204,7 @@ def platt(logits: np.ndarray, y: np.ndarray) -> tuple[float, float]:
 
 
 def best_threshold(p: np.ndarray, y: np.ndarray) -> float:
-    """The threshold with the greatest F1, from those that keep a hundredth or more of what is to be judged."""
+    """The threshold with the greatest F1."""
     order = np.argsort(-p)
     hits = np.cumsum(y[order])
     f1 = 2 * hits / (np.arange(1, len(y) + 1) + y.sum())

@@ -52,7 +52,7 @@ class Judged:
             self.lines[i], self.texts[i], self.positive[i] = line, p, p >= detector.thresholds["text"]
 
     def figures(self) -> dict:
-        """The contract's figures, and beside them ECE of texts, sentence F1 is not asked for."""
+        """The figures of the JSON contract, and beside them those of texts, gains and intervals."""
         truth = np.array([e.any_wrong for e in self.examples])
         domain = np.array([e.domain for e in self.examples])
         lines, wrong = np.concatenate(self.lines), np.concatenate([e.wrong for e in self.examples])
