@@ -218,3 +218,30 @@ def test_a_big_batch_stays_linear():
     start = time.process_time()
     JUDGE.check_batch(found, {})
     assert time.process_time() - start < 8
+
+
+def test_the_detector_adds_a_probability_and_rejects_nothing():
+    def judged_by(judge):
+        outputs = {"line": {"type": "text", "judge": judge}}
+        task = {"for": "item", "inputs": ["name"], "write": "Say it.", "outputs": outputs}
+        return Judge("line", Task.model_validate(task))
+
+    judge = judged_by("detector")
+    record = {"name": "Borscht", "ingredients": ["beetroot", "cabbage", "sour cream"], "cuisine": "Ukrainian"}
+
+    def found(text):
+        said = Candidate("k", "line", "s", json.dumps({"line": text}), None, record, "Borscht")
+        return {f.gate: f for f in judge.check(said)}["factuality/detector"]
+
+    true = found("Beetroot and cabbage with sour cream.")
+    false = found("Beetroot and cabbage with sour cream. It was invented by famous chefs for a royal wedding and won every prize.")
+    assert true.passed and false.passed and 0 <= true.score < false.score <= 1
+    assert false.quote.startswith("It was invented by")
+    assert judge.gate_id != judged_by("rules").gate_id
+
+
+@pytest.mark.parametrize("output", [{"type": "tags", "choices": ["a", "b"]}, {"type": "text", "grounding": "open"}])
+def test_the_detector_is_for_closed_texts(output):
+    task = {"for": "item", "inputs": ["name"], "write": "x", "outputs": {"x": output | {"judge": "detector"}}}
+    with pytest.raises(ValueError, match="judge: detector goes with text"):
+        Task.model_validate(task)

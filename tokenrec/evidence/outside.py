@@ -21,6 +21,7 @@ from tokenrec.evidence.texts import FLAGS, TaskTexts, Text, flag_of
 from tokenrec.files import whole
 from tokenrec.gates.base import Candidate, Verdict
 from tokenrec.gates.build import make_judge
+from tokenrec.gates.checks import SUSPICION
 from tokenrec.gates.judge import Batch, Judge
 from tokenrec.recipe.explain import nearest
 from tokenrec.recipe.load import LoadedRecipe, task_order
@@ -151,6 +152,7 @@ def soft_scores(verdict: Verdict) -> dict[str, float]:
 
 
 def _line(number: int, verdict: Verdict, text: Text) -> bytes:
+    suspected = [f.score for f in verdict.findings if f.gate == SUSPICION]
     said = {
         "line": number,
         "subject": text.subject,
@@ -158,7 +160,7 @@ def _line(number: int, verdict: Verdict, text: Text) -> bytes:
         "accepted": verdict.state == "accepted",
         "malformed": verdict.state == "malformed",
         "noise": any(f.gate.startswith(FLAGS["noise"]) for f in verdict.reasons),
-        "hallucination_probability": None,  # no detector yet
+        "hallucination_probability": max(suspected, default=None),
         "reasons": [{"gate": f.gate, "reason": f.reason, "quote": f.quote} for f in verdict.reasons],
     }
     # half a surrogate pair, which is no UTF-8, is written as JSON's own escape

@@ -37,6 +37,7 @@ class Rules:
     extract: bool = False  # sentences taken over from the source are wanted
     lexicon: Lexicon | None = None
     not_in: tuple[str, ...] = ()  # fields whose entries are known already
+    judge: str = "rules"  # rules | detector
     fields: tuple[str, ...] = ()  # the names of the task's outputs, which the prompt shows
 
     @property
@@ -54,6 +55,7 @@ class Source:
     finish_reason: str = ""
 
 
+SUSPICION = "factuality/detector"
 Check = Callable[[str, Rules, Source], Finding]
 
 NOISE: dict[str, Check] = {
@@ -80,6 +82,20 @@ CLOSED: dict[str, Check] = {
 EXTRACT: dict[str, Check] = {"factuality/extract": lambda text, r, s: extracted(text, s.record)}
 
 
+def suspicion(text: str, rules: Rules, source: Source) -> Finding:
+    """The trained detector's probability that the text holds an unsupported claim, as a soft score: it rejects nothing.
+    Its quote is the worst sentence. About 8 ms a text; figures and limits stand in factuality/MODEL_CARD.md."""
+    from .factuality.detector import load_detector
+
+    found = load_detector().score(text, dict(source.record) | ({"name": source.name} if source.name else {}))
+    worst = max(found.sentences, key=lambda s: s.probability, default=None)
+    reason = f"{len(found.suspects())} of {len(found.sentences)} sentences look unsupported"
+    return Finding(SUSPICION, True, round(found.probability, 4), reason, clip(worst.quote) if worst else "")
+
+
+DETECTOR: dict[str, Check] = {SUSPICION: suspicion}
+
+
 def unverifiable(text: str, rules: Rules, source: Source) -> Finding:
     """Open grounding, first version: passes, noting the first claim that the record does not bear out (score 1)
     or, where there is none, the text as a whole (score 0). Contradiction by catalogue facts comes later."""
@@ -94,5 +110,5 @@ def checks_for(rules: Rules) -> dict[str, Check]:
     """The checks that apply to a text under `rules`, in order."""
     noise = NOISE | EXTRACT if rules.extract else NOISE
     if rules.ground == "closed":
-        return noise | CLOSED
+        return noise | CLOSED | (DETECTOR if rules.judge == "detector" else {})
     return noise | {"factuality/unverifiable": unverifiable} if rules.ground == "open" else noise

@@ -76,6 +76,7 @@ class Judge:
             output.extract,
             output.lexicon,
             tuple(output.not_in),
+            output.judge,
             tuple(self.task.outputs),
         )
 

@@ -22,7 +22,7 @@ from guardrails.utils.hub_telemetry_utils import HubTelemetry
 from guardrails.validator_base import ErrorSpan, FailResult, PassResult, Validator, register_validator
 from pydantic import Field, create_model
 
-from .checks import CLOSED, EXTRACT, NOISE, Check, Rules, Source, checks_for, unverifiable
+from .checks import CLOSED, DETECTOR, EXTRACT, NOISE, Check, Rules, Source, checks_for, unverifiable
 from .judge import Judge
 from .noise.vocabulary import vocabulary
 from .schema import Answer, tag_limits
@@ -84,7 +84,7 @@ def _register(gate: str, check: Check) -> type[Validator]:
     return register_validator(name=f"tokenrec/{gate.split('/')[1]}", data_type="string")(TextCheck)
 
 
-_ALL = NOISE | EXTRACT | CLOSED | {"factuality/unverifiable": unverifiable}
+_ALL = NOISE | EXTRACT | CLOSED | DETECTOR | {"factuality/unverifiable": unverifiable}
 VALIDATORS: dict[str, type[Validator]] = {gate: _register(gate, check) for gate, check in _ALL.items()}
 
 

@@ -148,6 +148,11 @@ class Output(Model):
     not_in: list[str] = Field(
         default=[], description="text: must not be an entry of these inputs, such as titles that a user knows already."
     )
+    judge: Literal["rules", "detector"] = Field(
+        default="rules",
+        description="text with closed grounding: detector adds a trained detector's probability of an unsupported "
+        "claim to every verdict. It rejects nothing; 8 ms a text.",
+    )
     describe: str = Field(default="", description="What the field means; the prompt shows it.")
 
     @model_validator(mode="after")
@@ -158,6 +163,8 @@ class Output(Model):
             raise ValueError(f"lexicon only goes with text, not {self.type}")
         if self.not_in and self.type != "text":
             raise ValueError(f"not_in only goes with text, not {self.type}")
+        if self.judge == "detector" and (self.type != "text" or self.ground != "closed"):
+            raise ValueError("judge: detector goes with text whose grounding is closed")
         closed = self.type in ("tags", "choice")
         if closed and not self.choices:
             raise ValueError(f"a {self.type} output needs choices: [...]")
