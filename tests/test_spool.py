@@ -1,9 +1,11 @@
 """A spool is a list that lies on disk."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenrec import spool
+from tokenrec.errors import ServiceError
 from tokenrec.spool import Records, Spool
 
 JSON = st.recursive(
@@ -34,6 +36,23 @@ def test_texts_come_back_with_half_pairs_and_line_ends(rows):
 def test_more_than_memory_may_hold_goes_to_disk():
     rows = Spool(f"{i}" * 1000 for i in range(4000))
     assert rows._file._rolled and rows[3999] == "3999" * 1000 and [len(r) for r in rows[8:12]] == [1000, 1000, 2000, 2000]
+
+
+class Full:
+    """A file on a full disk."""
+
+    def write(self, data):
+        raise OSError(28, "No space left on device")
+
+    seek = write
+
+
+def test_a_full_disk_is_said():
+    rows = Spool("ab")
+    rows._file = Full()
+    for use in (lambda: rows.append("c"), lambda: rows[0], lambda: list(rows)):
+        with pytest.raises(ServiceError, match="No space left on device. Make room there, or set TMPDIR"):
+            use()
 
 
 def test_records_are_found_by_id_and_in_any_order():

@@ -6,6 +6,8 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
+from tokenrec.errors import ServiceError
+
 T = TypeVar("T")
 ROOM = 1 << 20  # bytes that may stay in memory
 _AT_ONCE = 512  # rows read together while iterating
@@ -22,11 +24,21 @@ def load(data: bytes) -> Any:
     return json.loads(data.decode("utf-8", "surrogatepass"))
 
 
+def no_room(error: OSError) -> ServiceError:
+    """What it means that temporary files can't be written."""
+    try:
+        where = tempfile.gettempdir()
+    except OSError:
+        where = "no folder for temporary files"
+    why = error.strerror or error
+    return ServiceError(f"{where}: {why}. Make room there, or set TMPDIR to a folder that has some, and run again")
+
+
 class Spool(Sequence[T]):
     """Rows in a temporary file, added at the end and read by position; JSON unless `dump` and `load` say otherwise.
 
-    The file has no name and is gone with the object or the process. Not for several threads. Raises OSError when
-    the disk is full.
+    The file has no name and is gone with the object or the process. Not for several threads. Raises ServiceError when
+    the folder of temporary files is full.
     """
 
     def __init__(
@@ -39,11 +51,20 @@ class Spool(Sequence[T]):
 
     def append(self, row: T) -> None:
         if not self._at_end:
-            self._file.seek(self._ends[-1])
+            self._seek(self._ends[-1])
             self._at_end = True
         data = self._dump(row)
-        self._file.write(data)
+        try:
+            self._file.write(data)
+        except OSError as error:
+            raise no_room(error) from error
         self._ends.append(self._ends[-1] + len(data))
+
+    def _seek(self, at: int) -> None:
+        try:
+            self._file.seek(at)  # writes what is not written yet
+        except OSError as error:
+            raise no_room(error) from error
 
     def __len__(self) -> int:
         return len(self._ends) - 1
@@ -57,7 +78,7 @@ class Spool(Sequence[T]):
             raise IndexError(at)
         start, end = self._ends[at], self._ends[at + 1]
         self._at_end = False
-        self._file.seek(start)
+        self._seek(start)
         return self._load(self._file.read(end - start))
 
     def __iter__(self) -> Iterator[T]:
@@ -69,7 +90,7 @@ class Spool(Sequence[T]):
             return []
         ends, first = self._ends, self._ends[start]
         self._at_end = False
-        self._file.seek(first)
+        self._seek(first)
         block = self._file.read(ends[stop] - first)
         return [self._load(block[ends[i] - first : ends[i + 1] - first]) for i in range(start, stop)]
 

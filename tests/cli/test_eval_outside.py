@@ -175,3 +175,8 @@ def test_memory_stays_flat_and_time_linear(project, capsys):
     large = measure(6000)
     assert large[0] < 8 * small[0] + 1
     assert large[1] - small[1] < 30_000  # kB
+
+
+def test_an_error_about_half_a_character_is_one_too(project, capsys):
+    line = {"subject": "\ud800", "task": "line", "output": "x"}
+    assert "is no item" in gate(project, capsys, [line], code=2)

@@ -229,3 +229,27 @@ def test_without_a_recipe_it_is_the_project_of_the_working_folder(root, tmp_path
     monkeypatch.chdir(tmp_path)
     code, document, _ = tokenrec("prune", "--store", root / ".tokenrec/store.db", "--yes")
     assert code == 2 and "name a RECIPE" in document["message"] and old_program(root)
+
+
+def test_a_prune_that_was_stopped_before_it_wrote_the_store_anew_is_finished_by_the_next(root):
+    prune(root, "--yes")
+    change(root, ["delete from vectors"])
+    document, _ = prune(root, "--yes")
+    assert not any(document["removed"].values()) and document["freed_megabytes"] > 0
+
+
+def test_another_projects_answers_stay(root, tmp_path, monkeypatch):
+    """Its locks are not seen from here, whether its recipe is named or not."""
+    other = tmp_path / "other"
+    other.mkdir()
+    told = (root / "tokenrec.yaml").read_text() + f"\nstore: {root / '.tokenrec/store.db'}\n"
+    (other / "tokenrec.yaml").write_text(told)
+    monkeypatch.chdir(other)
+    code, document, said = tokenrec("prune", "--dry-run")
+    assert code == 0 and not document["removed"]["completions"] and "no recipe of this project" in said
+    (other / "tokenrec.yaml").write_text((root / "tokenrec.yaml").read_text())
+    for name in ("recipe.yaml", "dishes.jsonl", "events.csv"):
+        if (root / name).exists():
+            shutil.copy(root / name, other)
+    code, _, said = tokenrec("prune", other / "recipe.yaml", "--store", root / ".tokenrec/store.db", "--dry-run")
+    assert code == 2 and "not the store of the project" in said

@@ -226,3 +226,39 @@ def test_a_larger_batch_starts_from_what_was_found_on_single_texts():
     world.db.execute("delete from subjects where subject = 'p4'")
     with pytest.raises(TypeError):
         judge_all(world.db, "plants", spec, {}, judge, pid, lm_id)
+
+
+def test_a_check_is_not_used_for_another_name():
+    """Gates look at the subject's name, which no key holds: with another name the text is checked anew."""
+    world = World()
+    world.run()
+    spec, program, at, judge = world.parts()
+    pid, lm_id = world.db.execute("select program_id, lm_id from current").fetchone()
+    said = json.loads(good(0))["line"]
+    world.db.execute("update subjects set name = ? where subject = 'p0'", [said])
+    world.db.execute("delete from subjects where subject = 'p5'")  # the batch is another one
+    judge_all(world.db, "plants", spec, {}, judge, pid, lm_id)
+    failed = world.db.execute("select s.subject, v.gate from verdicts v join completions c using (completion_id)"
+                              " join subjects s using (input_hash) where not v.passed").fetchall()  # fmt: skip
+    assert failed == [("p0", "noise/tells_nothing")]
+
+
+def test_answers_that_come_while_others_are_judged_wait_for_the_next_time():
+    world = World(lambda plant, k: good(plant) if plant < 4 else good(4))  # p4 and p5 say the same
+    world.run()
+    spec, program, at, judge = world.parts()
+    pid, lm_id = world.db.execute("select program_id, lm_id from current").fetchone()
+    late = world.db.execute("select * from completions where inputs like '%Plant 0%'").fetchone()
+    world.db.execute("delete from verdicts where completion_id = ?", [late[0]])
+    world.db.execute("delete from completions where completion_id = ?", [late[0]])
+    look = judge.look_at
+
+    def slow(batch):
+        world.db.execute(f"insert into completions values ({','.join('?' * len(late))})", late)
+        world.db.execute("update completions set state = null, gate_id = null where completion_id = ?", [late[0]])
+        return look(batch)
+
+    judge.look_at = slow
+    judge_all(world.db, "plants", spec, {}, judge, pid, lm_id)
+    states = dict(world.db.execute("select s.subject, c.state from completions c join subjects s using (input_hash)"))
+    assert states == {"p0": None, "p1": "accepted", "p2": "accepted", "p3": "accepted", "p4": "rejected", "p5": "rejected"}

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from tokenrec.errors import InputError, ServiceError
-from tokenrec.gates.base import Finding, Verdict
+from tokenrec.gates.base import Finding
 from tokenrec.lm.meter import Usage
 from tokenrec.store import completions as store
 from tokenrec.store.completions import Key
 from tokenrec.store.schema import MIGRATIONS, TABLES
 from tokenrec.store.store import open_store, transaction
-from tokenrec.store.verdicts import save_verdicts
+from tokenrec.store.verdicts import Judged, save_verdicts
 from tokenrec.tasks.inputs import Prompt
 from tokenrec.tasks.program import Answer
 
@@ -174,7 +174,8 @@ def fill(db, program="p1", states=(("rejected", "accepted", "accepted"), ("accep
 def judge(db, program, states, gate):
     by_hash = {f"h{i}": kinds for i, kinds in enumerate(states)}
     rows = [
-        (row, Verdict(row.key.id, state, [Finding("noise/x", state == "accepted")]), {"said": row.raw}, None)
+        Judged(row.key.id, row.gate_id is None, state, {"said": row.raw}, [Finding("noise/x", state == "accepted")],
+               "check", None)
         for row in store.completions_of(db, "r", "t", program, "lm")
         for state in [by_hash[row.key.input_hash][row.key.sample]]
     ]

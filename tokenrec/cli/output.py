@@ -81,7 +81,8 @@ class Out:
 def emit(document: dict[str, Any]) -> None:
     """Print one JSON document on stdout. NaN and infinity become null, since JSON has neither."""
     ascii_only = "utf" not in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
-    click.echo(json.dumps(_clean(document), ensure_ascii=ascii_only, indent=2, allow_nan=False))
+    text = json.dumps(_clean(document), ensure_ascii=ascii_only, indent=2, allow_nan=False)
+    click.echo(text.encode("utf-8", "backslashreplace").decode())  # half a surrogate pair as JSON's own escape
 
 
 def _clean(value: Any) -> Any:

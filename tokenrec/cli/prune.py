@@ -29,7 +29,7 @@ WHERE = {  # table: which of its rows go, in an order that foreign keys allow
 MARKS = {  # temporary tables, each made of those before it
     # the evidence of a finished run rests on `current`; what a stopped one rests on, and goes on with, nothing says
     "scope": "select recipe from (select recipe, status, max(rowid) from runs group by recipe)"
-             " where status = 'finished' and (:recipe is null or recipe = :recipe)",
+             " where status = 'finished' and recipe in (select value from json_each(:recipes))",
     "earlier": "select run from runs where recipe in (select recipe from temp.scope)"
                " and rowid not in (select max(rowid) from runs group by recipe)",
     "pairs": "select program_id, lm_id from completions union select program_id, lm_id from subjects"
@@ -82,10 +82,13 @@ def command(out: Out, recipe: str | None, dry_run: bool, yes: bool, store_path: 
     """
     db, path, loaded = find_store(recipe, store_path)
     try:
-        marked = {"recipe": loaded.recipe.name if loaded else None, "locks": json.dumps(_locks(path, loaded))}
+        name, recipes, locks = _project(path, loaded)
+        marked = {"recipe": name, "recipes": json.dumps(recipes), "locks": json.dumps(locks)}
         doc = {"kind": "prune", "schema_version": 1, "recipe": marked["recipe"], "dry_run": dry_run}
         doc |= _mark(db, path, marked)
         nothing = not any(doc["removed"].values())
+        if nothing and not dry_run and _loose(db, path):  # an earlier prune was stopped halfway
+            doc |= {"freed_megabytes": _rewrite(db, path, _size(path))}
         if not nothing and not dry_run:
             said = f"{summary(doc)}. It can't be undone"
             if yes:
@@ -103,24 +106,29 @@ def command(out: Out, recipe: str | None, dry_run: bool, yes: bool, store_path: 
         db.conn.close()
     out.emit(doc)
     said = "nothing to remove" if nothing else f"would remove {summary(doc)}"
-    if doc["freed_megabytes"] is not None:
+    if nothing and doc["freed_megabytes"]:
+        said += f". Written anew, the store takes {doc['freed_megabytes']:,.1f} MB less"
+    elif doc["freed_megabytes"] is not None:
         said = f"removed {summary(doc)}. The store takes {doc['freed_megabytes']:,.1f} MB less"
     out.print(f"{path}: {said}")
     for note in doc["notes"]:
         out.say(f"note: {note}")
 
 
-def _locks(path: Path, loaded) -> list[list[str]]:
-    """(program, LM) of every lock of the project, and of the recipe's own program that a lock stands for.
+def _project(path: Path, loaded) -> tuple[str | None, list[str], list[list[str]]]:
+    """The recipe's name if one was named; the recipes to prune, which are the project's own; and (program, LM) of every
+    lock of the project and of the recipe's own program that a lock stands for.
 
-    Raises InputError for a lock that can't be read, and for a store whose project is not known.
+    Raises InputError for a lock that can't be read, and for a store that is another project's.
     """
     from tokenrec.config import load_project
 
     project = loaded.project if loaded else load_project()
-    if not loaded and project.store.resolve() != path.resolve():
-        raise InputError(f"{path} is not the store of the working folder's project, whose locks are looked at. "
+    if project.store.resolve() != path.resolve():
+        raise InputError(f"{path} is not the store of the project in {project.root}, whose locks are looked at. "
                          "name a RECIPE of its project")  # fmt: skip
+    own = loaded.recipe.name if loaded else None
+    names = [own] if own else _recipes(project.root)
     found = []
     for file in sorted((project.root / "programs" / "compiled").rglob("*.json")):
         try:
@@ -129,7 +137,20 @@ def _locks(path: Path, loaded) -> list[list[str]]:
         except (ValueError, KeyError, TypeError) as error:
             reason = f"{type(error).__name__}: {error}"
             raise InputError(f"{file}: no compiled program ({reason}). Delete it and compile again") from error
-    return found
+    return own, names, found
+
+
+def _recipes(root: Path) -> list[str]:
+    """Names of the project's recipes: another project's locks are not seen from here, so its answers stay."""
+    from tokenrec.recipe.yamlfile import read_yaml
+
+    names = set()
+    for file in [*root.glob("*.yaml"), *(root / "recipes").rglob("*.yaml")]:
+        try:
+            names.add(read_yaml(file).value.get("name"))
+        except (InputError, AttributeError):  # not a recipe, or one to be mended first
+            continue
+    return sorted(n for n in names if isinstance(n, str))
 
 
 def _mark(db, path: Path, marked: dict[str, Any]) -> dict[str, Any]:
@@ -152,7 +173,8 @@ def _mark(db, path: Path, marked: dict[str, Any]) -> dict[str, Any]:
     stopped = db.execute(
         "select recipe from (select distinct recipe from programs) where recipe not in (select recipe from temp.scope)"
         " and (:recipe is null or recipe = :recipe) order by 1", marked
-    )  # fmt: skip
+    ).fetchall()  # fmt: skip
+    own = json.loads(marked["recipes"])
     return {
         "removed": removed,
         "files": [f.name for f in files],
@@ -160,7 +182,10 @@ def _mark(db, path: Path, marked: dict[str, Any]) -> dict[str, Any]:
         "pay_again": {name: n or 0 for name, n in zip(names[:3], paid, strict=False)}
         | {"cost_usd": paid[3] if removed["completions"] else 0.0},
         "freed_megabytes": None,
-        "notes": [f"{r[0]}: all of it is kept, since its last run did not finish. compile it first" for r in stopped],
+        "notes": [
+            f"{r[0]}: all of it is kept, since its last run did not finish. compile it first" if r[0] in own
+            else f"{r[0]}: all of it is kept, since it is no recipe of this project" for r in stopped
+        ],
     }
 
 
@@ -198,8 +223,18 @@ def prune(db, path: Path, marked: dict[str, Any]) -> dict[str, Any]:
             sql.execute(f"delete from {table} where {where}")
     for name in said["files"]:
         (path.parent / name).unlink(missing_ok=True)
+    return said | {"freed_megabytes": _rewrite(db, path, before)}
+
+
+def _loose(db, path: Path) -> bool:
+    """Whether deleted rows may still stand in the file or its log."""
+    log = path.with_name(path.name + "-wal")
+    return bool(db.execute("pragma freelist_count").fetchone()[0]) or (log.is_file() and log.stat().st_size > 0)
+
+
+def _rewrite(db, path: Path, before: int) -> float:
     write_anew(db, path)
-    return said | {"freed_megabytes": round((before - _size(path)) / 1e6, 3)}
+    return round((before - _size(path)) / 1e6, 3)
 
 
 def _size(path: Path) -> int:

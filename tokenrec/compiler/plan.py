@@ -81,7 +81,8 @@ def _plan_task(session: Session, name: str, unwritten: Tokens) -> tuple[Prepared
     prompt, completion = round(records * used.prompt_tokens), round(records * used.completion_tokens)
     cached = {"cached_tokens": round(prompt * used.cached)}
     usage = writer.usage({"prompt_tokens": prompt, "completion_tokens": completion, "prompt_tokens_details": cached})
-    at_once = writer.at_once or session.loaded.project.project.concurrency
+    most = session.loaded.project.project.concurrency
+    at_once = min(writer.at_once or most, most)
     return made, used, {
         "task": name,
         "calls": max(round(records * used.calls), records),

@@ -7,12 +7,13 @@ texts there are.
 import json
 from collections.abc import Iterator
 
-from tokenrec.gates.base import Candidate, Verdict
+from tokenrec.gates.base import Candidate
 from tokenrec.gates.judge import Batch, Judge
 from tokenrec.ids import canonical_json, content_id
+from tokenrec.spool import Spool
 from tokenrec.store import completions as store
 from tokenrec.store.completions import Stored
-from tokenrec.store.verdicts import all_judged, batch_of, save_verdicts
+from tokenrec.store.verdicts import Judged, all_judged, batch_of, dump_judged, load_judged, save_verdicts
 from tokenrec.tasks.inputs import Prompt
 from tokenrec.tasks.program import DECODE_VERSION, decode
 from tokenrec.tasks.spec import TaskSpec
@@ -30,32 +31,38 @@ def judge_all(db, recipe: str, spec: TaskSpec, weights: Weights, judge: Judge, p
     gate_id = gate_of(batch_of(db, *key), weights, judge)
     if all_judged(db, *key, gate_id):
         return gate_id
-    batch = Batch(judge.task)
-    for row, candidate in _candidates(db, spec, weights, key):
+    batch, place = Batch(judge.task), {}  # by id: another process may add answers meanwhile, which are not judged yet
+    for short, row, candidate in _candidates(db, spec, weights, key):
         output = judge.read(candidate)
+        place[short] = None if output is None else len(batch.names)
         if output is not None:
             batch.add(row.subject, row.name, row.inputs, output)
     found = judge.look_at(batch)
-
-    def verdicts() -> Iterator[tuple[Stored, Verdict, dict | None, store.Checked | None]]:
-        place = 0
-        for row, candidate in _candidates(db, spec, weights, key):
-            output = judge.read(candidate)
-            known = row.checked == judge.gate_id
-            findings = row.findings if known else judge.check(candidate)
-            # what was chosen from probabilities is another text under other weights: its check is not kept
-            alone = None if known or row.probabilities else (row.key, judge.gate_id, findings)
-            if output is not None:
-                findings = findings + (found(place) if all(f.passed for f in findings) else [])
-                place += 1
-            yield row, judge.verdict(candidate.key, findings), output, alone
-
-    save_verdicts(db, gate_id, verdicts())
+    judged: Spool[Judged] = Spool((), dump_judged, load_judged)  # all of it, before the store is locked for writing
+    for short, row, candidate in _candidates(db, spec, weights, key):
+        if short not in place:
+            continue
+        check = check_id(judge, row.name)
+        known = row.checked == check
+        findings = row.findings if known else judge.check(candidate)
+        # what was chosen from probabilities is another text under other weights: its check is not kept
+        alone = None if known or row.probabilities else findings
+        output = judge.read(candidate)
+        if output is not None and all(f.passed for f in findings):
+            findings = findings + found(place[short])
+        state = judge.verdict(candidate.key, findings).state
+        judged.append(Judged(row.key.id, row.gate_id is None, state, output, findings, check, alone))
+    save_verdicts(db, gate_id, judged)
     return gate_id
 
 
-def _candidates(db, spec: TaskSpec, weights: Weights, key: tuple) -> Iterator[tuple[Stored, Candidate]]:
-    """Each completion once: subjects of equal inputs share it, and a verdict."""
+def check_id(judge: Judge, name: str) -> str:
+    """By what a stored check is known to be of these gates: they look at the subject's name, which no key holds."""
+    return content_id([judge.gate_id, name])
+
+
+def _candidates(db, spec: TaskSpec, weights: Weights, key: tuple) -> Iterator[tuple[int, Stored, Candidate]]:
+    """Each completion once, under a short id: subjects of equal inputs share it, and a verdict."""
     seen: set[int] = set()
     for row in store.completions_of(db, *key):
         short = int(row.key.id[:15], 16)
@@ -63,7 +70,7 @@ def _candidates(db, spec: TaskSpec, weights: Weights, key: tuple) -> Iterator[tu
             seen.add(short)
             raw = typed_raw(spec, row.raw, row.probabilities, weights)
             end = row.finish_reason or ""
-            yield row, Candidate(row.key.id, spec.name, row.subject, raw, None, row.inputs, row.name, end)
+            yield short, row, Candidate(row.key.id, spec.name, row.subject, raw, None, row.inputs, row.name, end)
 
 
 def gate_of(batch: str, weights: Weights, judge: Judge) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from tokenrec.errors import BudgetStop, ServiceError
 from tokenrec.gates.base import Finding
 from tokenrec.gates.judge import Judge
-from tokenrec.generate.judging import candidate_of, decided, judge_all, passes
+from tokenrec.generate.judging import candidate_of, check_id, decided, judge_all, passes
 from tokenrec.ids import content_id
 from tokenrec.lm.meter import Usage
 from tokenrec.lm.writer import Writer
@@ -140,7 +140,7 @@ async def _fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, conc
             progress(report)
             if answer.probabilities is None:  # judged while others are awaited; scored ones wait for calibration
                 found = judge.check(candidate_of(judge, prompt, answer.raw, answer.finish_reason))
-                answers.note(key, judge.gate_id, found)
+                answers.note(key, check_id(judge, prompt.name), found)
                 passed = all(f.passed for f in found)
             else:
                 passed = sample + 1 < most and passes(judge, prompt, decided(spec, answer.raw))
@@ -158,7 +158,7 @@ async def _fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, conc
             if stop:
                 return
 
-    workers = [asyncio.ensure_future(worker()) for _ in range(writer.at_once or concurrency)]
+    workers = [asyncio.ensure_future(worker()) for _ in range(min(writer.at_once or concurrency, concurrency))]
     try:
         await asyncio.gather(*workers)
         if stop:
@@ -186,10 +186,10 @@ class _Answers:
         self._soon()
         self.rows.append(row)
 
-    def note(self, key: Key, gate_id: str, findings: list[Finding]) -> None:
+    def note(self, key: Key, check: str, findings: list[Finding]) -> None:
         """What the judge found on an answer that was added."""
         self._soon()
-        self.checked.append((key, gate_id, findings))
+        self.checked.append((key.id, check, findings))
 
     def _soon(self) -> None:
         if not self.rows and not self.checked:

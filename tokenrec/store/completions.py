@@ -45,11 +45,11 @@ class Stored:
     gate_id: str | None = None
     repaired: bool = False  # the first answer was malformed, and `raw` is its repair
     finish_reason: str | None = None
-    findings: list[Finding] = field(default_factory=list)  # on this completion alone, by the judge `checked`
-    checked: str | None = None
+    findings: list[Finding] = field(default_factory=list)  # on this completion alone
+    checked: str | None = None  # by which check (judging.check_id)
 
 
-Checked = tuple[Key, str, list[Finding]]  # completion, the judge's gate id, findings
+Checked = tuple[str, str, list[Finding]]  # completion id, whose check it is (judging.check_id), findings
 
 _ANSWER = (
     "completion_id, program_id, lm_id, input_hash, sample, task, run, inputs, raw, first_raw, probabilities,"
@@ -127,8 +127,8 @@ def insert_answers(
 def save_checks(sql, checked: Iterable[Checked]) -> None:
     sql.executemany(
         "update completions set checked = ?, findings = ? where completion_id = ?",
-        ([gate_id, json.dumps([[f.gate, f.passed, f.score, f.reason, f.quote] for f in found]), key.id]
-         for key, gate_id, found in checked),
+        ([check, json.dumps([[f.gate, f.passed, f.score, f.reason, f.quote] for f in found]), key]
+         for key, check, found in checked),
     )  # fmt: skip
 
 

@@ -3,11 +3,14 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import astuple
 from itertools import chain, islice
+from typing import Any, NamedTuple
 
-from tokenrec.gates.base import Finding, Verdict
+from tokenrec.gates.base import Finding
 from tokenrec.ids import canonical_json
-from tokenrec.store.completions import OF_SUBJECTS, PAGE, Checked, Stored, save_checks
+from tokenrec.spool import dump, load
+from tokenrec.store.completions import OF_SUBJECTS, PAGE, save_checks
 from tokenrec.store.store import transaction
 
 
@@ -52,21 +55,42 @@ def reasons_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> dict[
     return dict(rows)
 
 
-def save_verdicts(
-    db, gate_id: str, rows: Iterable[tuple[Stored, Verdict, dict | None, Checked | None]]
-) -> None:
-    """Store verdicts with typed outputs, replacing those of an earlier gate_id, and checks that are new."""
+class Judged(NamedTuple):
+    """The verdict on one completion. `first`: it had none. `alone`: findings to be kept as the check `check`."""
+
+    completion_id: str
+    first: bool
+    state: str
+    output: dict[str, Any] | None
+    findings: list[Finding]
+    check: str
+    alone: list[Finding] | None
+
+
+def dump_judged(judged: Judged) -> bytes:
+    *plain, findings, check, alone = judged
+    return dump([*plain, *([f and [astuple(x) for x in f] for f in (findings, alone)]), check, alone is not None])
+
+
+def load_judged(data: bytes) -> Judged:
+    *plain, findings, alone, check, kept = load(data)
+    return Judged(*plain, [Finding(*f) for f in findings], check, [Finding(*f) for f in alone or []] if kept else None)
+
+
+def save_verdicts(db, gate_id: str, rows: Iterable[Judged]) -> None:
+    """Store verdicts with typed outputs, replacing those of an earlier gate_id, and checks that are new. All or none;
+    make `rows` beforehand, since others can't write meanwhile."""
     with transaction(db) as sql:
         rows = iter(rows)
         while page := list(islice(rows, PAGE)):
             sql.executemany(
                 "update completions set state = ?, output = ?, gate_id = ? where completion_id = ?",
-                ([v.state, output and canonical_json(output), gate_id, r.key.id] for r, v, output, _ in page),
+                ([r.state, r.output and canonical_json(r.output), gate_id, r.completion_id] for r in page),
             )
-            save_checks(sql, [alone for *_, alone in page if alone])
-            judged = ([r.key.id] for r, *_ in page if r.gate_id is not None)
+            save_checks(sql, ((r.completion_id, r.check, r.alone) for r in page if r.alone is not None))
+            judged = ([r.completion_id] for r in page if not r.first)
             sql.executemany("delete from verdicts where completion_id = ?", judged)
-            found = (_one_a_gate(r.key.id, gate_id, v.findings) for r, v, *_ in page)
+            found = (_one_a_gate(r.completion_id, gate_id, r.findings) for r in page)
             sql.executemany("insert into verdicts values (?,?,?,?,?,?,?)", chain.from_iterable(found))
 
 
