@@ -14,7 +14,7 @@ from importlib import import_module
 import click
 
 from tokenrec import __version__
-from tokenrec.cli.output import emit
+from tokenrec.cli.output import emit, printable
 from tokenrec.errors import TokenrecError
 
 STOPPED = "stopped; what is finished is stored, run the same command again to go on"
@@ -112,7 +112,7 @@ def run(args: list[str]) -> int:
 
 
 def _fail(message: str, code: int, as_json: bool, prefix: str = "error: ") -> int:
-    click.echo(f"{prefix}{message}", err=True)
+    click.echo(printable(f"{prefix}{message}"), err=True)
     if as_json:
         emit({"kind": "error", "schema_version": 1, "message": message, "exit_code": code})
     return code

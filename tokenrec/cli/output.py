@@ -78,11 +78,16 @@ class Out:
         return Console(quiet=self.json)
 
 
+def printable(text: str) -> str:
+    """`text` as any UTF-8 stream takes it: half a surrogate pair is shown by its number."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 def emit(document: dict[str, Any]) -> None:
     """Print one JSON document on stdout. NaN and infinity become null, since JSON has neither."""
     ascii_only = "utf" not in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
     text = json.dumps(_clean(document), ensure_ascii=ascii_only, indent=2, allow_nan=False)
-    click.echo(text.encode("utf-8", "backslashreplace").decode())  # half a surrogate pair as JSON's own escape
+    click.echo(printable(text))  # half a surrogate pair as JSON's own escape
 
 
 def _clean(value: Any) -> Any:
