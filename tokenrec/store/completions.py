@@ -124,10 +124,15 @@ def insert_answers(
         save_checks(sql, checked)
 
 
+def rows_of(findings: Iterable[Finding]) -> list[list]:
+    """Findings as JSON has them."""
+    return [[f.gate, f.passed, f.score, f.reason, f.quote] for f in findings]
+
+
 def save_checks(sql, checked: Iterable[Checked]) -> None:
     sql.executemany(
         "update completions set checked = ?, findings = ? where completion_id = ?",
-        ([check, json.dumps([[f.gate, f.passed, f.score, f.reason, f.quote] for f in found]), key]
+        ([check, json.dumps(rows_of(found)), key]
          for key, check, found in checked),
     )  # fmt: skip
 

@@ -3,14 +3,13 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import astuple
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
 from tokenrec.gates.base import Finding
 from tokenrec.ids import canonical_json
 from tokenrec.spool import dump, load
-from tokenrec.store.completions import OF_SUBJECTS, PAGE, save_checks
+from tokenrec.store.completions import OF_SUBJECTS, PAGE, rows_of, save_checks
 from tokenrec.store.store import transaction
 
 
@@ -69,12 +68,12 @@ class Judged(NamedTuple):
 
 def dump_judged(judged: Judged) -> bytes:
     *plain, findings, check, alone = judged
-    return dump([*plain, *([f and [astuple(x) for x in f] for f in (findings, alone)]), check, alone is not None])
+    return dump([*plain, rows_of(findings), rows_of(alone or ()), check, alone is not None])
 
 
 def load_judged(data: bytes) -> Judged:
     *plain, findings, alone, check, kept = load(data)
-    return Judged(*plain, [Finding(*f) for f in findings], check, [Finding(*f) for f in alone or []] if kept else None)
+    return Judged(*plain, [Finding(*f) for f in findings], check, [Finding(*f) for f in alone] if kept else None)
 
 
 def save_verdicts(db, gate_id: str, rows: Iterable[Judged]) -> None:
