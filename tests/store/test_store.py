@@ -174,7 +174,7 @@ def fill(db, program="p1", states=(("rejected", "accepted", "accepted"), ("accep
 def judge(db, program, states, gate):
     by_hash = {f"h{i}": kinds for i, kinds in enumerate(states)}
     rows = [
-        Judged(row.key.id, row.gate_id is None, state, {"said": row.raw}, [Finding("noise/x", state == "accepted")],
+        Judged(row.key.id, state, {"said": row.raw}, [Finding("noise/x", state == "accepted")],
                "check", None)
         for row in store.completions_of(db, "r", "t", program, "lm")
         for state in [by_hash[row.key.input_hash][row.key.sample]]

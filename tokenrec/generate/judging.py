@@ -51,7 +51,7 @@ def judge_all(db, recipe: str, spec: TaskSpec, weights: Weights, judge: Judge, p
         if output is not None and all(f.passed for f in findings):
             findings = findings + found(place[short])
         state = judge.verdict(candidate.key, findings).state
-        judged.append(Judged(row.key.id, row.gate_id is None, state, output, findings, check, alone))
+        judged.append(Judged(row.key.id, state, output, findings, check, alone))
     save_verdicts(db, gate_id, judged)
     return gate_id
 

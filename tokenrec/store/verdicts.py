@@ -55,10 +55,9 @@ def reasons_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> dict[
 
 
 class Judged(NamedTuple):
-    """The verdict on one completion. `first`: it had none. `alone`: findings to be kept as the check `check`."""
+    """The verdict on one completion. `alone`: findings to be kept as the check `check`."""
 
     completion_id: str
-    first: bool
     state: str
     output: dict[str, Any] | None
     findings: list[Finding]
@@ -87,8 +86,8 @@ def save_verdicts(db, gate_id: str, rows: Iterable[Judged]) -> None:
                 ([r.state, r.output and canonical_json(r.output), gate_id, r.completion_id] for r in page),
             )
             save_checks(sql, ((r.completion_id, r.check, r.alone) for r in page if r.alone is not None))
-            judged = ([r.completion_id] for r in page if not r.first)
-            sql.executemany("delete from verdicts where completion_id = ?", judged)
+            # also of those that had none when they were read: another process may have judged them since
+            sql.executemany("delete from verdicts where completion_id = ?", ([r.completion_id] for r in page))
             found = (_one_a_gate(r.completion_id, gate_id, r.findings) for r in page)
             sql.executemany("insert into verdicts values (?,?,?,?,?,?,?)", chain.from_iterable(found))
 
