@@ -1,5 +1,6 @@
 """What an audit reads and writes: soft scores, drawn samples, human labels."""
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -24,6 +25,12 @@ def findings_of(db, completion_id: str) -> list[dict[str, Any]]:
     """The gates' findings on one completion, failures first."""
     sql = "select gate, passed, score, reason, quote from verdicts where completion_id = ? order by passed, gate"
     return list(db.query(sql, [completion_id]))
+
+
+def parts_of(db, completion_id: str, output: str) -> dict[str, tuple[tuple[int, int, float], ...]]:
+    """gate → sentences of one output, as (start, end, probability of being unsupported)."""
+    sql = "select gate, parts from verdicts where completion_id = ? and field = ? and parts is not null"
+    return {gate: tuple(map(tuple, json.loads(parts))) for gate, parts in db.execute(sql, [completion_id, output])}
 
 
 def sample_rows(db, sample_id: str) -> dict[tuple[str, str], tuple[str, float]]:
