@@ -145,13 +145,14 @@ def _json(value: Any) -> str | None:
     return canonical_json(value) if value else None
 
 
-def failed_gates(db, program_id: str, lm_id: str) -> dict[str, list[str]]:
-    """completion id → gates that said no, for one program's completions."""
-    found: dict[str, list[str]] = {}
-    for key, gate in db.execute(
-        "select v.completion_id, v.gate from verdicts v join completions c using (completion_id)"
+def failed_gates(db, program_id: str, lm_id: str) -> dict[str, list[tuple[str, str]]]:
+    """completion id → (gate, output) of those that said no, for one program's completions; the output is "" where a
+    task has just one."""
+    found: dict[str, list[tuple[str, str]]] = {}
+    for key, gate, field in db.execute(
+        "select v.completion_id, v.gate, v.field from verdicts v join completions c using (completion_id)"
         " where c.program_id = ? and c.lm_id = ? and not v.passed",
         [program_id, lm_id],
     ):
-        found.setdefault(key, []).append(gate)
+        found.setdefault(key, []).append((gate, field))
     return found
