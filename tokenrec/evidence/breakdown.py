@@ -25,7 +25,7 @@ from tokenrec.evidence.rates import Rate
 from tokenrec.evidence.texts import AFTER, BEFORE, FLAGS, TaskTexts, Text, flag_of
 from tokenrec.recipe.models import Task
 
-LEAST = 20  # labels of a part below which its rate is not said
+LEAST = 20  # labels of a part below which its rate is not said, unless all of it was read
 SLICES = {"item": ("cold_items", "warm"), "user": ("sparse_users", "other_users")}
 
 
@@ -113,8 +113,9 @@ def rates_of(basis: Basis, kinds: Collection[str] = FLAGS, least: int = LEAST) -
 
 
 def enough(rate: Rate, least: int = LEAST) -> Rate:
-    """The rate, or none where it rests on fewer than `least` labels."""
-    return rate if rate.audited >= least else Rate(None, None, None, rate.audited, rate.flagged)
+    """The rate, or none where it rests on fewer than `least` labels; where every text was read it is no estimate."""
+    told = rate.audited >= least or (rate.value is not None and rate.low == rate.high)
+    return rate if told else Rate(None, None, None, rate.audited, rate.flagged)
 
 
 def by_slice(basis: Basis, slice_of: Callable[[str], str], subject: str, kinds: Collection[str]) -> list[dict]:
@@ -143,7 +144,7 @@ def of_outputs(basis: Basis, task: Task, names: Sequence[str], least: int = LEAS
         return rates_of(basis, kinds, least)
 
     def seen(text: Text) -> Text:
-        return replace(text, flag=flag_of(gate for gate, name in text.where if name in names))
+        return replace(text, flag=flag_of([gate for gate, name in text.where if name in names]))
 
     def called(said: Said, unsure: bool) -> str:
         blamed = blames(said, task)

@@ -100,7 +100,7 @@ def _read(found: dict[str, Any], tasks: Mapping[str, Task]) -> Label:
     try:
         canonical_json(label.output)
     except ValueError as error:  # Python reads NaN, and 1e999 as infinity
-        raise ValueError("output: holds NaN or a number that is too large, which JSON does not have. mend it") from error
+        raise ValueError("output: holds NaN or a number that is too large, and JSON has neither. mend it") from error
     if label.task not in tasks:
         raise ValueError(f"task: {label.task} is no task of this recipe. {nearest(label.task, list(tasks))}")
     if label.unsupported is not None:
