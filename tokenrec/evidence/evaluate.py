@@ -150,7 +150,8 @@ def _judge(db, loaded: LoadedRecipe, spec: TaskSpec, row: dict[str, str], datase
     if saved is None:  # another LM wrote with this program since: its calibration is not this one's
         return False
     weights = saved_weights(saved, spec)
-    gate_id = judge_all(db, spec.recipe, spec, weights, make_judge(loaded.recipe, spec, dataset), pid, lm_id)
+    judge = make_judge(loaded.recipe, spec, dataset, loaded.project.root)
+    gate_id = judge_all(db, spec.recipe, spec, weights, judge, pid, lm_id)
     if gate_id == row["gate_id"]:
         return False
     store.set_current(db, spec.recipe, spec.name, pid, lm_id, gate_id)

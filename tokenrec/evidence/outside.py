@@ -77,7 +77,8 @@ def gate_file(loaded: LoadedRecipe, path: Path, verdicts: Path) -> Evaluation:
             subjects = dataset.item_ids if spec.subject == "item" else dataset.user_ids
             told = prompt_maker(recipe, dataset, spec, {})
             texts = TaskTexts(name, before=_spooled(), after=_spooled())
-            tasks[name] = _Task(make_judge(recipe, spec, dataset), subjects, told, Batch(spec.task), texts)
+            judge = make_judge(recipe, spec, dataset, loaded.project.root)
+            tasks[name] = _Task(judge, subjects, told, Batch(spec.task), texts)
         return tasks[name]
 
     def parse(line: dict[str, Any]) -> list:

@@ -31,6 +31,12 @@ def findings_of(db, completion_id: str) -> list[dict[str, Any]]:
     return list(db.query(sql, [completion_id]))
 
 
+def parts_of(db, completion_id: str, output: str) -> dict[str, tuple[tuple[int, int, float], ...]]:
+    """gate → sentences of one output, as (start, end, probability of being unsupported)."""
+    sql = "select gate, parts from verdicts where completion_id = ? and field = ? and parts is not null"
+    return {gate: tuple(map(tuple, json.loads(parts))) for gate, parts in db.execute(sql, [completion_id, output])}
+
+
 def sample_rows(db, sample_id: str) -> dict[tuple[str, str], tuple[str, float]]:
     """(subject, completion id) → (stratum, pi) of the texts that one sample drew."""
     sql = "select subject, completion_id, stratum, pi from samples where sample_id = ?"
