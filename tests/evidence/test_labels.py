@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from tests.evidence.test_rates import TASKS, line, text, write
 from tokenrec.evidence.labels import draw, matched_labels, read_labels, sentence_labels
-from tokenrec.evidence.texts import TaskTexts
+from tokenrec.evidence.quality import reasons
+from tokenrec.evidence.sampling import strata_of
+from tokenrec.evidence.texts import TaskTexts, Text, cut
 from tokenrec.gates.sentences import places
 from tokenrec.store.audits import doubled_of, drop_label, labels_of, save_audits, save_skip, skipped_of
 from tokenrec.store.store import open_store
@@ -61,6 +63,18 @@ def test_quotes_and_blindness_go_from_file_to_store_and_back(tmp_path):
     assert save_audits(db, "r", rows) == 1 and save_audits(db, "r", rows) == 0
     stored = {r["subject"]: (r["label"], r["unsupported"], r["blind"]) for r in labels_of(db, "r").values()}
     assert stored == {"s1": ("hallucination", ["text"], True), "s2": ("noise", None, None), "s3": ("sound", None, None)}
+
+
+def test_an_answer_that_lost_a_sentence_was_flagged_and_what_is_left_was_not():
+    whole = Text("t", "s", "", "c", {}, {"line": "One. Two.", "n": 1}, "", {"hallucination": 0.4})
+    first, left = cut(whole, {"line": "One.", "n": 1})
+    assert (first.flag, first.gates, first.where) == ("hallucination", (), (("factuality/dropped", "line"),))
+    assert (left.flag, left.gates, left.output) == ("", ("factuality/dropped",), {"line": "One.", "n": 1})
+    assert reasons(TaskTexts("t", 1, before=[first]), {}) == [
+        {"gate": "factuality/dropped", "texts": 1, "labelled": 0, "bad": 0}]  # fmt: skip
+    assert cut(whole, None) == (whole, whole)
+    assert list(strata_of(TaskTexts("t", 1, before=[first], after=[left]))) == [
+        "accepted, not the first answer", "rejected, hallucination"]  # fmt: skip
 
 
 def test_what_two_people_said_of_one_text_is_kept():

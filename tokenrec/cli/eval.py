@@ -40,8 +40,8 @@ def command(
     subject's first line counts as its first answer. finish_reason is read where it is given, other keys are not.
 
     --by shows a table of parts; --json always has all of them. A part with fewer than 20 labels has no rate, unless
-    all of it was read. Where a
-    task has several outputs, the bad one is that with whose name the label's reason begins ("taste: not sour").
+    all of it was read. Where a task has several outputs, the bad one is that with whose name the label's reason begins
+    ("taste: not sour").
 
     RECIPE may also be a suite (kind: suite): labelled cases that the gates are tried on. It prints what share of the
     cases to reject is caught and what share of the others is refused, and exits 1 when a limit of its fail_if trips,

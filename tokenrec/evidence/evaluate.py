@@ -11,7 +11,7 @@ from tokenrec.evidence.audited import Sample, load_sample
 from tokenrec.evidence.breakdown import LEAST, Basis, by_output, by_slice, by_type, rates_of, slicer
 from tokenrec.evidence.earlier import earlier_programs
 from tokenrec.evidence.labels import Labels, matched_labels, read_labels
-from tokenrec.evidence.quality import quality, reasons, strata, worst
+from tokenrec.evidence.quality import Known, quality, reasons, strata, worst
 from tokenrec.evidence.rates import Rate, verdict
 from tokenrec.evidence.texts import AFTER, BEFORE, FLAGS, TaskTexts, doubt_of, task_texts
 from tokenrec.gates.build import make_judge
@@ -190,7 +190,7 @@ def _rated(found: Evaluation, name: str) -> Basis:
 def _task(recipe, found: Evaluation, name: str) -> dict[str, Any]:
     task, texts, labels = recipe.tasks[name], found.texts[name], found.labels
     basis, kinds = _rated(found, name), judged_kinds(task)
-    known = _known(texts, labels, basis.sample)
+    known = known_labels(texts, labels, basis.sample)
     row = found.programs.get(name)
     slice_of = found.slices.get(name)
     return {
@@ -221,13 +221,13 @@ def _plain(value: Any) -> Any:
     return [_plain(inner) for inner in value] if isinstance(value, list) else value
 
 
-def _known(texts: TaskTexts, labels: Labels, sample: Sample | None) -> dict[tuple[str, str], tuple[str, float]]:
-    """The labels that the task's rates rest on, by text, each with the number of texts that it stands for."""
+def known_labels(texts: TaskTexts, labels: Labels, sample: Sample | None) -> Known:
+    """The labels that the task's rates rest on, by text."""
     if sample:
-        weights = sample.weights()
-        return {key: (label, weights[key]) for key, label in sample.labels.items()}
+        weights, rows = sample.weights(), sample.rows
+        return {key: (label, weights[key], rows[key]["unsupported"]) for key, label in sample.labels.items()}
     found = ((t.key, labels.find(t)) for t in texts.distinct()) if len(labels) else ()
-    return {key: (label.label, 1 / (label.p or 1.0)) for key, label in found if label}
+    return {key: (label.label, 1 / (label.p or 1.0), label.unsupported) for key, label in found if label}
 
 
 def _basis(texts: TaskTexts, labels: Labels, sample: Sample) -> dict[str, Any]:

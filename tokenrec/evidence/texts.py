@@ -31,8 +31,8 @@ class Text:
     output: dict[str, Any]
     flag: str
     scores: dict[str, float] = field(default_factory=dict)  # by human label, 0 to 1, higher is worse; no probability
-    gates: tuple[str, ...] = ()  # those that rejected it
-    where: tuple[tuple[str, str], ...] = ()  # (gate, output) of each rejection; "" where a task has one output
+    gates: tuple[str, ...] = ()  # those that rejected it; of what is left of an answer, the one that cut it
+    where: tuple[tuple[str, str], ...] = ()  # (gate, output) of each rejection and cut; "" where a task has one output
 
     @cached_property
     def key(self) -> tuple[str, str]:
@@ -100,9 +100,8 @@ def cut(text: Text, kept: dict[str, Any] | None) -> tuple[Text, Text]:
     if not kept:
         return text, text
     gone = tuple((DROPPED, name) for name, value in kept.items() if value != text.output.get(name))
-    gates = tuple(sorted({*text.gates, DROPPED}))
-    flagged = replace(text, flag=text.flag or "hallucination", gates=gates, where=text.where + gone)
-    return flagged, replace(text, output=kept)
+    flagged = replace(text, flag=text.flag or "hallucination", where=text.where + gone)
+    return flagged, replace(text, output=kept, gates=(*text.gates, DROPPED))
 
 
 def flag_of(gates: Collection[str]) -> str:
