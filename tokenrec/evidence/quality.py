@@ -11,8 +11,7 @@ from tokenrec.evidence.texts import FLAGS, TaskTexts
 from tokenrec.store.audits import findings_of
 
 WORST = 3  # accepted texts that are shown a task
-# a text's key → its label, how many texts it stands for, and the sentences that it quotes
-Known = Mapping[tuple[str, str], tuple[str, float, list[str] | None]]
+Known = Mapping[tuple[str, str], tuple[str, float]]  # a text's key → its label, and how many texts it stands for
 
 
 def quality(texts: TaskTexts, kind: str, known: Known) -> dict[str, Any] | None:
@@ -21,7 +20,7 @@ def quality(texts: TaskTexts, kind: str, known: Known) -> dict[str, Any] | None:
     all_positive_f1: what calling every text `kind` would score, below which a gate is worth nothing. auroc: the
     chance that a bad text has a higher score than another, ties half. null: not defined by these labels.
     """
-    rows = [(t, *known[t.key][:2]) for t in texts.before if t.key in known] if known else []
+    rows = [(t, *known[t.key]) for t in texts.before if t.key in known] if known else []
     if not rows:
         return None
     bad = np.array([label == kind for _, label, _ in rows])
@@ -51,11 +50,10 @@ def auroc(bad: np.ndarray, f: np.ndarray, w: np.ndarray) -> float | None:
 
 
 def reasons(texts: TaskTexts, known: Known) -> list[dict[str, Any]]:
-    """By gate that rejected first answers, or took sentences out: how many, how many have a label, and of those how
-    many are bad indeed."""
+    """By gate that rejected first answers: how many, how many have a label, and of those how many are bad indeed."""
     found: dict[str, list] = {}
     for text in texts.before:
-        for gate in {*text.gates, *(gate for gate, _ in text.where)}:
+        for gate in text.gates:
             found.setdefault(gate, []).append(known.get(text.key, (None,))[0] if known else None)
     return [
         {"gate": gate, "texts": len(labels), "labelled": sum(x is not None for x in labels),

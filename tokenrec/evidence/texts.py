@@ -8,7 +8,7 @@ from typing import Any
 from tokenrec.gates.sentences import DROPPED
 from tokenrec.ids import canonical_json
 from tokenrec.store import completions as store
-from tokenrec.store.audits import soft_scores
+from tokenrec.store.audits import fitted_scores, soft_scores
 from tokenrec.store.completions import Stored
 from tokenrec.store.verdicts import failed_gates
 from tokenrec.tasks.program import decode
@@ -31,8 +31,9 @@ class Text:
     output: dict[str, Any]
     flag: str
     scores: dict[str, float] = field(default_factory=dict)  # by human label, 0 to 1, higher is worse; no probability
-    gates: tuple[str, ...] = ()  # those that rejected it; of what is left of an answer, the one that cut it
-    where: tuple[tuple[str, str], ...] = ()  # (gate, output) of each rejection and cut; "" where a task has one output
+    gates: tuple[str, ...] = ()  # those that rejected it
+    where: tuple[tuple[str, str], ...] = ()  # (gate, output) of each rejection; "" where a task has one output
+    fitted: float | None = None  # probability of an unsupported claim, fitted by labels of other texts
 
     @cached_property
     def key(self) -> tuple[str, str]:
@@ -67,6 +68,7 @@ def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str, doubt: D
     found = TaskTexts(task)
     failed = failed_gates(db, program_id, lm_id)
     soft = soft_scores(db, program_id, lm_id, FLAGS)
+    fitted = fitted_scores(db, program_id, lm_id)
     first: set[str] = set()
     formed: set[str] = set()
     accepted: set[str] = set()
@@ -82,7 +84,7 @@ def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str, doubt: D
             if doubt and (unsure := doubt(row)) is not None:
                 scores = {**scores, "hallucination": unsure}
             what = (task, row.subject, row.name, row.key.id, row.inputs, row.output)
-            text, left = cut(Text(*what, flag_of(gates), scores, gates, where), row.kept)
+            text, left = cut(Text(*what, flag_of(gates), scores, gates, where, fitted.get(row.key.id)), row.kept)
         if is_first:
             if text and not row.repaired:
                 found.before.append(text)
@@ -100,8 +102,9 @@ def cut(text: Text, kept: dict[str, Any] | None) -> tuple[Text, Text]:
     if not kept:
         return text, text
     gone = tuple((DROPPED, name) for name, value in kept.items() if value != text.output.get(name))
-    flagged = replace(text, flag=text.flag or "hallucination", where=text.where + gone)
-    return flagged, replace(text, output=kept, gates=(*text.gates, DROPPED))
+    gates = tuple(sorted({*text.gates, DROPPED}))
+    flagged = replace(text, flag=text.flag or "hallucination", gates=gates, where=text.where + gone)
+    return flagged, replace(text, output=kept)
 
 
 def flag_of(gates: Collection[str]) -> str:
