@@ -13,8 +13,8 @@ from tokenrec.dataset.types import TEST
 from tokenrec.evidence.audited import Sample, load_sample
 from tokenrec.evidence.breakdown import (
     LEAST,
-    Basis,
     Said,
+    basis_of,
     blames,
     by_output,
     by_slice,
@@ -49,10 +49,10 @@ def test_a_slices_interval_holds_its_truth(source):
         rows = {("mood", *d.text.key): {"label": label[d.text.key], "reason": "", "unsupported": None, "blind": None,
                                         "output": canonical_json(d.text.output)} for d in drawn}  # fmt: skip
         if source == "sample":
-            basis = Basis(texts, Labels({}), load_sample(db, "r", texts, rows))
+            basis = basis_of(texts, Labels({}), load_sample(db, "r", texts, rows), None)
         else:
-            basis = Basis(texts, Labels({("mood", d.text.key, None): Label(task="mood", subject=d.text.subject, p=d.pi,
-                output=d.text.output, label=label[d.text.key]) for d in drawn}))  # fmt: skip
+            basis = basis_of(texts, Labels({("mood", d.text.key, None): Label(task="mood", subject=d.text.subject, p=d.pi,
+                output=d.text.output, label=label[d.text.key]) for d in drawn}), None, cold)  # fmt: skip
         part = by_slice(basis, cold, "item", ["noise"])[0]
         for stage in held:
             mine = [t for t in texts.of(stage) if cold(t.subject) == "cold_items"]
@@ -94,21 +94,25 @@ def two(n, reason, where=()):
     found = TaskTexts("t", n, before=texts, after=texts)
     labels = {("t", t.key, None): Label(task="t", subject=t.subject, output=t.output, reason=reason if i < 10 else "",
                                         label="hallucination" if i < 10 else "sound") for i, t in enumerate(texts)}  # fmt: skip
-    return Basis(found, Labels(labels))
+    return found, Labels(labels)
+
+
+def from_file(*args):
+    return basis_of(*two(*args), None, None)
 
 
 def test_rates_of_one_output_among_several():
-    by = {row["name"]: row for row in by_output(two(40, "tone: no"), TWO)}
+    by = {row["name"]: row for row in by_output(from_file(40, "tone: no"), TWO)}
     value = {name: row["hallucination_rate"] and row["hallucination_rate"]["after"].value for name, row in by.items()}
     assert value == {"line": 0, "tone": 0.25, "n": None} and by["n"]["hallucination_rate"] is None
     assert by["n"]["noise_rate"]["after"].value == 0 and by["tone"]["type"] == "choice"
-    by = {row["name"]: row["hallucination_rate"] for row in by_output(two(40, "no"), TWO)}
+    by = {row["name"]: row["hallucination_rate"] for row in by_output(from_file(40, "no"), TWO)}
     for rate in by["line"]["after"], by["tone"]["after"]:  # nobody said which: none to all of them
         assert (rate.value, rate.low, rate.high, rate.audited) == (None, 0, 0.25, 40)
-    flagged = by_output(two(40, "no", (("factuality/names", "line"), ("noise/loops", "n"))), TWO)
+    flagged = by_output(from_file(40, "no", (("factuality/names", "line"), ("noise/loops", "n"))), TWO)
     assert [(r["noise_rate"]["before"].flagged, (r["hallucination_rate"] or r["noise_rate"])["before"].flagged)
             for r in flagged] == [(0, 1), (0, 0), (1, 1)]  # fmt: skip
-    assert by_output(two(40, ""), replace_outputs(TWO, "line")) == []
+    assert by_output(from_file(40, ""), replace_outputs(TWO, "line")) == []
 
 
 def replace_outputs(task, *names):
@@ -116,22 +120,22 @@ def replace_outputs(task, *names):
 
 
 def test_the_same_from_a_sample():
-    basis = two(40, "tone: no")
+    texts, labels = two(40, "tone: no")
     rows = {k[1]: {"label": v.label, "reason": v.reason, "unsupported": None, "output": canonical_json(v.output)}
-            for k, v in basis.labels.by.items()}  # fmt: skip
-    sample = Sample({"accepted": basis.texts.before}, 40, {key: row["label"] for key, row in rows.items()}, rows=rows)
-    by = {row["name"]: row["hallucination_rate"] for row in by_output(Basis(basis.texts, Labels({}), sample), TWO)}
+            for k, v in labels.by.items()}  # fmt: skip
+    sample = Sample({"accepted": texts.before}, 40, {key: row["label"] for key, row in rows.items()}, rows=rows)
+    by = {row["name"]: row["hallucination_rate"] for row in by_output(basis_of(texts, Labels({}), sample, None), TWO)}
     assert (by["line"]["after"].value, by["tone"]["after"].value) == (0, 0.25)
 
 
 def test_types_are_pooled_over_the_tasks_that_have_labels():
     line = replace_outputs(TWO, "line")
-    few = Basis(TaskTexts("u", 30, before=two(30, "").texts.before), Labels({}))
-    (found,) = by_type([(two(40, "x"), line), (two(60, "x"), line), (few, line)])
+    few = basis_of(TaskTexts("u", 30, before=two(30, "")[0].before), Labels({}), None, None)
+    (found,) = by_type([("t", from_file(40, "x"), line), ("v", from_file(60, "x"), line), ("u", few, line)])
     rate = found["hallucination_rate"]["before"]
-    assert found["tasks"] == ["t", "t", "u"] and found["texts"] == {"before": 130, "after": 100}
+    assert found["tasks"] == ["t", "v", "u"] and found["texts"] == {"before": 130, "after": 100}
     assert rate.value == pytest.approx(20 / 100) and rate.audited == 100 and rate.low == rate.high
-    assert {row["name"] for row in by_type([(two(40, "x"), TWO)])} == {"text", "choice", "number"}
+    assert {row["name"] for row in by_type([("t", from_file(40, "x"), TWO)])} == {"text", "choice", "number"}
 
 
 def test_too_few_to_say_unless_all_was_read():
@@ -139,7 +143,7 @@ def test_too_few_to_say_unless_all_was_read():
     assert enough(rate) == Rate(None, None, None, LEAST - 1, 0.5)
     assert enough(replace(rate, audited=LEAST)).value == 0.1
     assert enough(Rate(0.25, 0.25, 0.25, 4, 0.0)).value == 0.25
-    assert rates_of(two(40, "x"), ["noise"])["hallucination_rate"] is None
+    assert rates_of(from_file(40, "x"), ["noise"])["hallucination_rate"] is None
     assert pooled([(Rate(None, None, None, 0, 0.5), 10), (Rate(None, None, None, 0, None), 0)]).flagged == 0.5
     both = pooled([(Rate(0.2, 0.1, 0.3, 30, 0.0), 50), (Rate(0.4, 0.3, 0.5, 30, 0.0), 50)])
     assert both.value == pytest.approx(0.3) and both.low == pytest.approx(0.3 - 0.5 * 0.1 * 2**0.5)
