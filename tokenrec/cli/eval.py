@@ -144,13 +144,25 @@ def print_eval(console, doc: dict[str, Any]) -> None:
             rate = t[f"{kind}_rate"]
             shown = [_rate(rate[stage]) for stage in ("before", "after")] if rate else ["not judged", "not judged"]
             labels = f"{rate['before']['audited']}, {rate['after']['audited']}" if rate else ""
-            table.add_row("", "", kind, *shown, labels, end_section=kind == "hallucination")
+            table.add_row("", "", kind, *shown, labels, end_section=kind == "hallucination" and not t["open"])
+        for name, shares in _open(t["open"]):
+            table.add_row("", "", name, *shares, "", end_section=name == "unknown")
     console.print(table)
     beside = _gates(doc)
     if beside.row_count:
         console.print(beside)
     for line in closing(doc) + _more(doc):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _open(found: dict[str, Any] | None) -> list[tuple[str, list[str]]]:
+    """Rows of open outputs: what the gates flag, which no label has measured."""
+    if not found:
+        return []
+    stages = [found["before"], found["after"]]
+    unsure = ["–" if s["unverifiable"] is None else f"flagged {_share(s['unverifiable'])}, "
+              f"{_share(s['claims'])} of claims" for s in stages]  # fmt: skip
+    return [("unverifiable", unsure), ("unknown", [_share(s["unknown"]) for s in stages])]
 
 
 def closing(doc: dict[str, Any]) -> list[str]:

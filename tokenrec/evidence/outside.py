@@ -17,7 +17,7 @@ from tokenrec.errors import InputError
 from tokenrec.evidence.evaluate import Evaluation
 from tokenrec.evidence.jsonl import read_lines
 from tokenrec.evidence.labels import Labels, read_labels
-from tokenrec.evidence.texts import FLAGS, TaskTexts, Text, flag_of
+from tokenrec.evidence.texts import FLAGS, OPEN, TaskTexts, Text, flag_of
 from tokenrec.files import whole
 from tokenrec.gates.base import Candidate, Verdict
 from tokenrec.gates.build import make_judge
@@ -142,12 +142,13 @@ def _verdicts(rows: Spool, tasks: Mapping[str, _Task]) -> Iterator[tuple[int, li
         verdict = task.judge.verdict("", findings, kept)
         gates = tuple(sorted({f.gate for f in verdict.reasons}))
         what = (row[0], candidate.subject, name, str(number), candidate.record, output)
-        yield number, row, verdict, Text(*what, flag_of(gates), soft_scores(verdict), gates)
+        scores, said = soft_scores(verdict), soft_scores(verdict, OPEN)
+        yield number, row, verdict, Text(*what, flag_of(gates), scores, gates, said)
 
 
-def soft_scores(verdict: Verdict) -> dict[str, float]:
+def soft_scores(verdict: Verdict, kinds: Mapping[str, str] = FLAGS) -> dict[str, float]:
     """The worst soft score of each kind, as the store's texts have them."""
-    scores = [(kind, f.score) for f in verdict.findings for kind, prefix in FLAGS.items()
+    scores = [(kind, f.score) for f in verdict.findings for kind, prefix in kinds.items()
               if f.score is not None and f.gate.startswith(prefix)]  # fmt: skip
     return {kind: max(s for k, s in scores if k == kind) for kind in {k for k, _ in scores}}
 
@@ -193,6 +194,8 @@ def _evaluation(loaded: LoadedRecipe, path: Path, labels: Labels, used: set, tas
         shown = [*task.judge.task.inputs, *(task.judge.task.history.show if task.judge.task.history else [])]
         if refs := [text for text in shown if text.startswith("$")]:
             found.notes.append(f"{name}: gated without {', '.join(refs)}, which is in no file")
+        if task.judge.task.agreement:
+            found.notes.append(f"{name}: gated by the record alone: a file has no further answers")
     found.used = len(used)
     found.gone = len({(task, key) for task, key, _ in labels.by} - used)
     if found.gone:
@@ -205,10 +208,10 @@ def _evaluation(loaded: LoadedRecipe, path: Path, labels: Labels, used: set, tas
 def _spooled() -> Spool[Text]:
     def write(t: Text) -> bytes:
         what = [t.task, t.subject, t.name, t.completion_id, t.record, t.output, t.flag]
-        return dump([*what, t.scores, t.gates])
+        return dump([*what, t.scores, t.gates, t.open])
 
     def read(data: bytes) -> Text:
-        *what, scores, gates = load(data)
-        return Text(*what, scores, tuple(gates))
+        *what, scores, gates, said = load(data)
+        return Text(*what, scores, tuple(gates), said)
 
     return Spool((), write, read)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from tokenrec.gates.factuality.open import UNKNOWN, UNSURE
 from tokenrec.ids import canonical_json
 from tokenrec.store import completions as store
 from tokenrec.store.audits import soft_scores
@@ -16,6 +17,7 @@ from tokenrec.tasks.spec import TaskSpec
 Doubt = Callable[[Stored], float | None]  # how unsure the LM was of a scored answer
 BEFORE, AFTER = "before", "after"
 FLAGS = {"noise": "noise/", "hallucination": "factuality/"}  # human label: the gates that look for it
+OPEN = {"unverifiable": UNSURE, "unknown": UNKNOWN}  # of open grounding, with rates of their own: the gates that say so
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Text:
     flag: str
     scores: dict[str, float] = field(default_factory=dict)  # by human label, 0 to 1, higher is worse; no probability
     gates: tuple[str, ...] = ()  # those that rejected it
+    open: dict[str, float] = field(default_factory=dict)  # by key of OPEN: the share of claims; 1 for an unknown output
 
     @cached_property
     def key(self) -> tuple[str, str]:
@@ -65,6 +68,7 @@ def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str, doubt: D
     found = TaskTexts(task)
     failed = failed_gates(db, program_id, lm_id)
     soft = soft_scores(db, program_id, lm_id, FLAGS)
+    said = soft_scores(db, program_id, lm_id, OPEN)
     first: set[str] = set()
     formed: set[str] = set()
     accepted: set[str] = set()
@@ -78,7 +82,8 @@ def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str, doubt: D
             scores = soft.get(row.key.id, {})
             if doubt and (unsure := doubt(row)) is not None:
                 scores = {**scores, "hallucination": unsure}
-            text = Text(task, row.subject, row.name, row.key.id, row.inputs, row.output, flag_of(gates), scores, gates)
+            what = (task, row.subject, row.name, row.key.id, row.inputs, row.output)
+            text = Text(*what, flag_of(gates), scores, gates, said.get(row.key.id, {}))
         if is_first:
             if text and not row.repaired:
                 found.before.append(text)
@@ -92,8 +97,26 @@ def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str, doubt: D
 
 
 def flag_of(gates: Iterable[str]) -> str:
-    """Noise first, as people label."""
+    """Noise first, as people label. What is only unverifiable is neither."""
+    gates = [g for g in gates if g != UNSURE]
     return next((kind for kind, prefix in FLAGS.items() if any(g.startswith(prefix) for g in gates)), "")
+
+
+def open_rates(texts: TaskTexts) -> dict[str, Any] | None:
+    """Shares of a task's open outputs, by stage, as the gates see them: texts with an unverifiable claim, unverifiable
+    claims, texts with an output that is unknown. None where no text was judged so. `n`: texts that were."""
+    shares = {}
+    for stage in (BEFORE, AFTER):
+        judged = [t.open for t in texts.of(stage) if t.open]
+        n = len(judged)
+        unsure = [o["unverifiable"] for o in judged if "unverifiable" in o]
+        shares[stage] = {
+            "n": n,
+            "unverifiable": sum(u > 0 for u in unsure) / len(unsure) if unsure else None,
+            "claims": sum(unsure) / len(unsure) if unsure else None,
+            "unknown": sum("unknown" in o for o in judged) / n if n else None,
+        }
+    return shares if any(s["n"] for s in shares.values()) else None
 
 
 def doubt_of(spec: TaskSpec, weights: dict[str, dict[str, float] | None]) -> Doubt:

@@ -27,7 +27,7 @@ def batch_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> str:
 
 def all_judged(db, recipe: str, task: str, program_id: str, lm_id: str, gate_id: str | None = None) -> bool:
     """Whether no completion of the present subjects lacks a verdict (under `gate_id`, where it is given)."""
-    rest = " and c.state is null" if gate_id is None else " and c.gate_id is not ?"
+    rest = " and c.gate_id is null" if gate_id is None else " and c.gate_id is not ?"
     key = [recipe, task, program_id, lm_id, *([] if gate_id is None else [gate_id])]
     return db.execute(f"select 1{OF_SUBJECTS}{rest} limit 1", key).fetchone() is None
 
@@ -59,7 +59,7 @@ class Judged(NamedTuple):
     `alone`: findings to be kept as the check `check`."""
 
     completion_id: str
-    state: str
+    state: str | None  # None: asked for agreement only
     output: dict[str, Any] | None
     findings: list[Finding]
     check: str
