@@ -1,11 +1,12 @@
 """The texts that rates are about: first answers and accepted ones of a task's program, as the gates see them."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from tokenrec.gates.factuality.open import UNKNOWN, UNSURE
+from tokenrec.gates.factuality.open import CONTRADICTED_GONE, UNKNOWN, UNSURE
+from tokenrec.gates.sentences import DROPPED
 from tokenrec.ids import canonical_json
 from tokenrec.store import completions as store
 from tokenrec.store.audits import soft_scores
@@ -16,8 +17,9 @@ from tokenrec.tasks.spec import TaskSpec
 
 Doubt = Callable[[Stored], float | None]  # how unsure the LM was of a scored answer
 BEFORE, AFTER = "before", "after"
+TAKEN_OUT = (DROPPED, CONTRADICTED_GONE)  # gates that passed a text without a part that they refused
 FLAGS = {"noise": "noise/", "hallucination": "factuality/"}  # human label: the gates that look for it
-OPEN = {"unverifiable": UNSURE, "unknown": UNKNOWN}  # of open grounding, with rates of their own: the gates that say so
+OPEN = {"unverifiable": UNSURE, "unknown": UNKNOWN, "contradicted": CONTRADICTED_GONE}  # the gates of open grounding
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,8 @@ class Text:
     flag: str
     scores: dict[str, float] = field(default_factory=dict)  # by human label, 0 to 1, higher is worse; no probability
     gates: tuple[str, ...] = ()  # those that rejected it
-    open: dict[str, float] = field(default_factory=dict)  # by key of OPEN: the share of claims; 1 for an unknown output
+    where: tuple[tuple[str, str], ...] = ()  # (gate, output) of each rejection; "" where a task has one output
+    open: dict[str, float] = field(default_factory=dict)  # by key of OPEN: share of claims; 1 where an output is gone
 
     @cached_property
     def key(self) -> tuple[str, str]:
@@ -67,6 +70,7 @@ def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str, doubt: D
     """
     found = TaskTexts(task)
     failed = failed_gates(db, program_id, lm_id)
+    dropped = failed_gates(db, program_id, lm_id, TAKEN_OUT)
     soft = soft_scores(db, program_id, lm_id, FLAGS)
     said = soft_scores(db, program_id, lm_id, OPEN)
     first: set[str] = set()
@@ -78,12 +82,14 @@ def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str, doubt: D
         text = None
         if row.output is not None:
             formed.add(row.subject)
-            gates = tuple(sorted(failed.get(row.key.id, [])))
+            where = tuple(sorted(failed.get(row.key.id, [])))
+            gates = tuple(sorted({gate for gate, _ in where}))
             scores = soft.get(row.key.id, {})
             if doubt and (unsure := doubt(row)) is not None:
                 scores = {**scores, "hallucination": unsure}
             what = (task, row.subject, row.name, row.key.id, row.inputs, row.output)
-            text = Text(*what, flag_of(gates), scores, gates, said.get(row.key.id, {}))
+            text = Text(*what, flag_of(gates), scores, gates, where, said.get(row.key.id, {}))
+            text, left = cut(text, row.kept, dropped.get(row.key.id, ()))
         if is_first:
             if text and not row.repaired:
                 found.before.append(text)
@@ -91,9 +97,21 @@ def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str, doubt: D
                 found.malformed_before += 1
         if text and row.state == "accepted" and row.subject not in accepted:
             accepted.add(row.subject)
-            found.after.append(text)
+            found.after.append(left)
     found.n, found.malformed = len(first), len(first) - len(formed)
     return found
+
+
+def cut(text: Text, kept: dict[str, Any] | None, gone: Iterable[tuple[str, str]]) -> tuple[Text, Text]:
+    """(the answer, what is left of it) where the gates took unsupported sentences out, or a contradicted output: they
+    flagged the answer. `gone`: (gate, output) of these; what is only unknown or unverifiable goes without a flag."""
+    if not kept:
+        return text, text
+    if not (gone := tuple(gone)):
+        return text, replace(text, output=kept)
+    gates = tuple(sorted({*text.gates, *(gate for gate, _ in gone)}))
+    flagged = replace(text, flag=text.flag or "hallucination", gates=gates, where=text.where + gone)
+    return flagged, replace(text, output=kept)
 
 
 def flag_of(gates: Iterable[str]) -> str:

@@ -100,7 +100,7 @@ def suspicion(text: str, rules: Rules, source: Source) -> Finding:
     found = load_detector().score(text, told(source))
     worst = max(found.sentences, key=lambda s: s.probability, default=None)
     reason = f"{len(found.suspects())} of {len(found.sentences)} sentences look unsupported"
-    parts = tuple((s.start, s.end, round(s.probability, 4)) for s in found.sentences)
+    parts = tuple((s.start, s.end, round(min(s.probability, 0.9999), 4)) for s in found.sentences)
     quote = clip(worst.quote) if worst else ""
     return Finding(SUSPICION, True, round(found.probability, 4), reason, quote, parts=parts)
 

@@ -4,14 +4,14 @@
 """
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..recipe.models import Task
 from .base import Finding
 from .checks import Rules, Source
-from .factuality.open import AGREEMENT, UNKNOWN, UNSURE
-from .sentences import DROPPED, sound, without
+from .factuality.open import AGREEMENT, CONTRADICTED_GONE, UNKNOWN, UNSURE, UNSURE_GONE
+from .sentences import sound, without
 from .text import clip
 
 
@@ -32,16 +32,19 @@ def judged_unknown(text: str) -> Finding:
 
 def gone(found: Finding) -> Finding:
     """A factor without a value, since a check refused it."""
-    return Finding(UNKNOWN, True, 1.0, f"no value: {found.gate}: {found.reason}", found.quote)
+    gate = UNSURE_GONE if found.gate == UNSURE else CONTRADICTED_GONE
+    return Finding(gate, True, 1.0, f"no value: {found.gate}: {found.reason}", found.quote)
 
 
-def dropped(text: str, rules: Rules, source: Source, unsure: Finding) -> tuple[Finding, Iterable[Finding]]:
-    """(`unsure`, and the soft finding whose parts are the sentences to take out); `unsure` failed where nothing that
-    passes the gates would be left."""
-    rest = without(text, {(start, end) for start, end, _ in unsure.parts})
-    if rest and sound(rest, rules, source):
-        return unsure, [Finding(DROPPED, True, None, f"dropped: {unsure.reason}", unsure.quote, parts=unsure.parts)]
-    return Finding(UNSURE, False, unsure.score, unsure.reason, unsure.quote, parts=unsure.parts), []
+def dropped(text: str, rules: Rules, source: Source, unsure: Finding) -> Finding:
+    """`unsure`, whose parts are to be taken out; failed where nothing that passes the gates would be left."""
+    rest = left(text, unsure)
+    return unsure if rest and sound(rest, rules, source) else replace(unsure, passed=False)
+
+
+def left(text: str, unsure: Finding | None) -> str:
+    """The text without its unverifiable sentences."""
+    return without(text, {(start, end) for start, end, _ in unsure.parts}) if unsure else text
 
 
 def agreed(task: Task, field: str, output: Mapping[str, Any], others: Iterable[Mapping[str, Any]]) -> list[Finding]:

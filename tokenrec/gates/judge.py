@@ -12,7 +12,7 @@ from .base import Candidate, Finding, Verdict
 from .batch import boilerplate, collapse, near_duplicates
 from .calibration import Calibration
 from .checks import CLOSED, Rules, Source, checks_for
-from .factors import NO_FACTS, Facts, agreed, dropped, gone, judged_unknown
+from .factors import NO_FACTS, Facts, agreed, dropped, gone, judged_unknown, left
 from .factuality.catalogue import Terms
 from .factuality.open import UNKNOWN, UNSURE, is_unknown
 from .noise.vocabulary import vocabulary as check_vocabulary
@@ -142,10 +142,12 @@ class Judge:
             findings += [self._label(field, f) for f in agreed(self.task, field, parsed.output, candidate.others)]
         if not all(f.passed for f in findings):
             return findings
+        refused: dict[str, Finding] = {}  # outputs that have no value, and why
         for field, rules in self.rules.items():
             source = self._source(candidate, field)
             if rules.or_unknown and is_unknown(parsed.output[field]):
-                findings.append(self._label(field, judged_unknown(parsed.output[field])))
+                refused[field] = self._label(field, judged_unknown(parsed.output[field]))
+                findings.append(refused[field])
                 continue
             spared = False  # closed-world checks of the whole text are done with, once sentences were taken out
             for gate, check in self._checks[field].items():
@@ -156,18 +158,19 @@ class Judge:
                 if saved and (rest := trimmed(parsed.output[field], rules, source)):
                     found, spared = rest[1], True
                 if gate == UNSURE and rules.unverifiable == "drop" and found.parts:
-                    found, cut = dropped(parsed.output[field], rules, source, found)
-                    findings += [self._label(field, f) for f in cut]
+                    found = dropped(parsed.output[field], rules, source, found)
                 if rules.or_unknown and not found.passed and found.gate.startswith("factuality/"):
                     findings.append(self._label(field, gone(found)))
+                    refused[field] = self._label(field, found)
                     break
                 found = self._label(field, found)
                 if not found.passed or found.score is not None or found.parts:
                     findings.append(found)
                 if not found.passed:
                     return findings
-        if {f.field for f in findings if f.gate == UNKNOWN} == set(self.task.outputs):  # no factor is left
-            return [dataclasses.replace(f, passed=False) if f.gate == UNKNOWN else f for f in findings]
+        if set(refused) == set(self.task.outputs):  # no factor is left
+            stay = [f for f in findings if not f.gate.startswith(UNKNOWN)]
+            return stay + [dataclasses.replace(f, passed=False) for f in refused.values()]
         return findings
 
     def _source(self, candidate: Candidate, field: str) -> Source:
@@ -180,14 +183,17 @@ class Judge:
         out, and holds texts to the threshold of their calibration. Only where all findings have passed."""
         if not all(f.passed for f in findings):
             return None, findings
-        kept: dict[str, Any] = {f.field: None for f in findings if f.gate == UNKNOWN}
+        kept: dict[str, Any] = {f.field: None for f in findings if f.gate.startswith(UNKNOWN)}
         decided = list(findings)
         for field, rules in self.rules.items():
             if field in kept:
                 continue
             source = self._source(candidate, field)
-            if rules.drop or rules.factuality or rules.calibration or rules.unverifiable == "drop":
-                own = [f for f in decided if f.field == field]
+            own = [f for f in decided if f.field == field]
+            if rules.unverifiable == "drop" and (text := left(output[field], {f.gate: f for f in own}.get(UNSURE))):
+                if text != output[field]:
+                    kept[field] = text
+            elif rules.drop or rules.factuality or rules.calibration:
                 text, found = settle(output[field], rules, source, own)
                 decided = [f for f in decided if f.field != field] + [self._label(field, f) for f in found]
                 if text != output[field]:

@@ -20,7 +20,8 @@ from .names import contradicted
 from .quantities import quantities, record_quantities
 
 RECORD, AGREEMENT, UNSURE = "factuality/record", "factuality/agreement", "factuality/unverifiable"
-UNKNOWN = "unknown"  # neither noise nor hallucination: there is no value
+UNKNOWN = "unknown"  # neither noise nor hallucination: the model says so; or no value is left of what it said
+UNSURE_GONE, CONTRADICTED_GONE = "unknown/unverifiable", "unknown/contradicted"
 
 _UNKNOWN = re.compile(
     r"""[\s"'“”‘’(\[]*(?:(?:it\s(?:is|['’]s)\s|this\sis\s|genre\s|author\s|the\s\w+\sis\s)?
