@@ -61,9 +61,9 @@ def _open(found: dict[str, Any] | None) -> list[tuple[str, list[str]]]:
     if not found:
         return []
     stages = [found["before"], found["after"]]
-    unsure = ["–" if s["unverifiable"] is None else f"flagged {_share(s['unverifiable'])}, "
-              f"{_share(s['claims'])} of claims" for s in stages]  # fmt: skip
-    return [("unverifiable", unsure), ("unknown", [_share(s["unknown"]) for s in stages])]
+    rows = {"unverifiable": "unverifiable", "of its claims": "claims", "unknown": "unknown"}
+    flagged = lambda share: "–" if share is None else f"flagged {_share(share)}"  # noqa: E731
+    return [(row, [flagged(s[key]) for s in stages]) for row, key in rows.items()]
 
 
 def _table(title: str, *columns: str):

@@ -204,7 +204,7 @@ class Output(Model):
         if self.unverifiable != "keep" and (self.type != "text" or self.ground != "open"):
             raise ValueError(f"unverifiable: {self.unverifiable} goes with text whose grounding is open")
         if self.or_unknown and (self.type != "text" or self.lexicon or self.extract):
-            raise ValueError("or_unknown goes with text that is neither lexicon nor extract")
+            raise ValueError("or_unknown goes with text that is written freely, without lexicon and extract")
         closed = self.type in ("tags", "choice")
         if closed and not self.choices:
             raise ValueError(f"a {self.type} output needs choices: [...]")
