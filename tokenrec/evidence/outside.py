@@ -21,7 +21,7 @@ from tokenrec.evidence.jsonl import read_lines
 from tokenrec.evidence.labels import Labels, read_labels
 from tokenrec.evidence.texts import FLAGS, OPEN, TAKEN_OUT, TaskTexts, Text, cut, flag_of
 from tokenrec.files import whole
-from tokenrec.gates.base import Candidate, Verdict
+from tokenrec.gates.base import RECALIBRATED, RISK, Candidate, Verdict
 from tokenrec.gates.build import make_judge
 from tokenrec.gates.checks import SUSPICION
 from tokenrec.gates.judge import Batch, Judge
@@ -147,18 +147,25 @@ def _verdicts(rows: Spool, tasks: Mapping[str, _Task]) -> Iterator[tuple[int, li
         gates = tuple(sorted({gate for gate, _ in where}))
         what = (row[0], candidate.subject, name, str(number), candidate.record, output)
         scores, said = soft_scores(verdict), soft_scores(verdict, OPEN)
-        yield number, row, verdict, Text(*what, flag_of(gates), scores, gates, where, said)
+        text = Text(*what, flag_of(gates), scores, gates, where, fitted_score(verdict), said)
+        yield number, row, verdict, text
 
 
 def soft_scores(verdict: Verdict, kinds: Mapping[str, str] = FLAGS) -> dict[str, float]:
     """The worst soft score of each kind, as the store's texts have them."""
     scores = [(kind, f.score) for f in verdict.findings for kind, prefix in kinds.items()
-              if f.score is not None and f.gate.startswith(prefix)]  # fmt: skip
+              if f.score is not None and f.gate.startswith(prefix) and f.gate not in (RISK, RECALIBRATED)]  # fmt: skip
     return {kind: max(s for k, s in scores if k == kind) for kind in {k for k, _ in scores}}
+
+
+def fitted_score(verdict: Verdict) -> float | None:
+    """What a calibration makes of the judge's score; None without one."""
+    return max((f.score for f in verdict.findings if f.gate == RISK and f.score is not None), default=None)
 
 
 def _line(number: int, verdict: Verdict, text: Text) -> bytes:
     suspected = [f.score for f in verdict.findings if f.gate == SUSPICION]
+    fitted = fitted_score(verdict)
     said = {
         "line": number,
         "subject": text.subject,
@@ -166,7 +173,7 @@ def _line(number: int, verdict: Verdict, text: Text) -> bytes:
         "accepted": verdict.state == "accepted",
         "malformed": verdict.state == "malformed",
         "noise": any(f.gate.startswith(FLAGS["noise"]) for f in verdict.reasons),
-        "hallucination_probability": max(suspected, default=None),
+        "hallucination_probability": max(suspected, default=None) if fitted is None else fitted,
         "reasons": [{"gate": f.gate, "reason": f.reason, "quote": f.quote} for f in verdict.reasons],
     }
     # half a surrogate pair, which is no UTF-8, is written as JSON's own escape
@@ -217,10 +224,10 @@ def _evaluation(
 def _spooled() -> Spool[Text]:
     def write(t: Text) -> bytes:
         what = [t.task, t.subject, t.name, t.completion_id, t.record, t.output, t.flag]
-        return dump([*what, t.scores, t.gates, t.where, t.open])
+        return dump([*what, t.scores, t.gates, t.where, t.fitted, t.open])
 
     def read(data: bytes) -> Text:
-        *what, scores, gates, where, said = load(data)
-        return Text(*what, scores, tuple(gates), tuple(map(tuple, where)), said)
+        *what, scores, gates, where, fitted, said = load(data)
+        return Text(*what, scores, tuple(gates), tuple(map(tuple, where)), fitted, said)
 
     return Spool((), write, read)

@@ -9,7 +9,7 @@ from tokenrec.gates.factuality.open import CONTRADICTED_GONE, UNKNOWN, UNSURE
 from tokenrec.gates.sentences import DROPPED
 from tokenrec.ids import canonical_json
 from tokenrec.store import completions as store
-from tokenrec.store.audits import soft_scores
+from tokenrec.store.audits import fitted_scores, soft_scores
 from tokenrec.store.completions import Stored
 from tokenrec.store.verdicts import failed_gates
 from tokenrec.tasks.program import decode
@@ -36,6 +36,7 @@ class Text:
     scores: dict[str, float] = field(default_factory=dict)  # by human label, 0 to 1, higher is worse; no probability
     gates: tuple[str, ...] = ()  # those that rejected it
     where: tuple[tuple[str, str], ...] = ()  # (gate, output) of each rejection; "" where a task has one output
+    fitted: float | None = None  # probability of an unsupported claim, fitted by labels of other texts
     open: dict[str, float] = field(default_factory=dict)  # by key of OPEN: share of claims; 1 where an output is gone
 
     @cached_property
@@ -73,6 +74,7 @@ def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str, doubt: D
     dropped = failed_gates(db, program_id, lm_id, TAKEN_OUT)
     soft = soft_scores(db, program_id, lm_id, FLAGS)
     said = soft_scores(db, program_id, lm_id, OPEN)
+    fitted = fitted_scores(db, program_id, lm_id)
     first: set[str] = set()
     formed: set[str] = set()
     accepted: set[str] = set()
@@ -88,7 +90,7 @@ def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str, doubt: D
             if doubt and (unsure := doubt(row)) is not None:
                 scores = {**scores, "hallucination": unsure}
             what = (task, row.subject, row.name, row.key.id, row.inputs, row.output)
-            text = Text(*what, flag_of(gates), scores, gates, where, said.get(row.key.id, {}))
+            text = Text(*what, flag_of(gates), scores, gates, where, fitted.get(row.key.id), said.get(row.key.id, {}))
             text, left = cut(text, row.kept, dropped.get(row.key.id, ()))
         if is_first:
             if text and not row.repaired:
