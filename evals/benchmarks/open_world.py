@@ -257,6 +257,7 @@ def fictitious(n: int, writer: str, rule: str = "keep") -> dict:
     factors = len(spec.outputs) * n
     return {
         "writer": session.open_writer().lm_id, "rule": rule, "asked": report.asked, "seconds": round(seconds, 1),
+        "rejected_by": dict(report.reject_reasons),
         **{name: {"items": n, "states": dict(states[which]),
                   "factors": {k: round(v / factors, 4) for k, v in sorted(kinds[which].items())},
                   "not_told": round(1 - kinds[which]["supported"] / factors, 4), "first": shown_[which][:4]}
