@@ -1,6 +1,6 @@
 """The texts that rates are about: first answers and accepted ones of a task's program, as the gates see them."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -117,7 +117,7 @@ def cut(text: Text, kept: dict[str, Any] | None, gone: Iterable[tuple[str, str]]
 
 
 def flag_of(gates: Iterable[str]) -> str:
-    """Noise first, as people label. What is only unverifiable is neither; a contradicted output flags, though it went."""
+    """Noise first, as people label. What is only unverifiable is neither; what was contradicted and went is one."""
     gates = [FLAGS["hallucination"] if g == CONTRADICTED_GONE else g for g in gates if g != UNSURE]
     return next((kind for kind, prefix in FLAGS.items() if any(g.startswith(prefix) for g in gates)), "")
 
