@@ -9,6 +9,7 @@ import json
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ from tokenrec.evidence.jsonl import read_lines
 from tokenrec.evidence.labels import Labels, read_labels
 from tokenrec.evidence.texts import FLAGS, TaskTexts, Text, flag_of
 from tokenrec.files import whole
-from tokenrec.gates.base import Candidate, Verdict
+from tokenrec.gates.base import Candidate, Finding, Verdict
 from tokenrec.gates.build import make_judge
-from tokenrec.gates.checks import SUSPICION
 from tokenrec.gates.judge import Batch, Judge
+from tokenrec.gates.scoring import AT_ONCE, SOFT_GATES
 from tokenrec.recipe.explain import nearest
 from tokenrec.recipe.load import LoadedRecipe, task_order
 from tokenrec.recipe.models import Task
@@ -130,11 +131,9 @@ def _candidate(task: _Task, name: str, code: int, raw: str, end: str) -> tuple[C
 
 def _verdicts(rows: Spool, tasks: Mapping[str, _Task]) -> Iterator[tuple[int, list, Verdict, Text]]:
     found = {name: task.judge.look_at(task.batch) for name, task in tasks.items()}
-    for number, *row in rows:
-        task = tasks[row[0]]
-        candidate, name = _candidate(task, *row)
-        output, findings = task.judge.read(candidate), task.judge.check(candidate)
-        kept = None
+    for number, row, candidate, findings in _checked(rows, tasks):
+        task, name = tasks[row[0]], candidate.name
+        output, kept = task.judge.read(candidate), None
         if output is not None:
             if all(f.passed for f in findings):
                 kept, findings = task.judge.settle(candidate, output, findings + found[row[0]](task.place))
@@ -145,6 +144,18 @@ def _verdicts(rows: Spool, tasks: Mapping[str, _Task]) -> Iterator[tuple[int, li
         yield number, row, verdict, Text(*what, flag_of(gates), soft_scores(verdict), gates)
 
 
+def _checked(rows: Spool, tasks: Mapping[str, _Task]) -> Iterator[tuple[int, list, Candidate, list[Finding]]]:
+    """Each line with what its task's gates find, a page at once."""
+    lines = iter(rows)
+    while page := [(n, row, _candidate(tasks[row[0]], *row)[0]) for n, *row in islice(lines, AT_ONCE)]:
+        found = {}
+        for task in {row[0] for _, row, _ in page}:
+            own = [i for i, (_, row, _) in enumerate(page) if row[0] == task]
+            found |= zip(own, tasks[task].judge.check_all([page[i][2] for i in own]))
+        for i, one in enumerate(page):
+            yield *one, found[i]
+
+
 def soft_scores(verdict: Verdict) -> dict[str, float]:
     """The worst soft score of each kind, as the store's texts have them."""
     scores = [(kind, f.score) for f in verdict.findings for kind, prefix in FLAGS.items()
@@ -153,7 +164,7 @@ def soft_scores(verdict: Verdict) -> dict[str, float]:
 
 
 def _line(number: int, verdict: Verdict, text: Text) -> bytes:
-    suspected = [f.score for f in verdict.findings if f.gate == SUSPICION]
+    suspected = [f.score for f in verdict.findings if f.gate in SOFT_GATES]
     said = {
         "line": number,
         "subject": text.subject,

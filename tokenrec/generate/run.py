@@ -139,8 +139,9 @@ async def _fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, conc
             await asyncio.sleep(0)  # stored before this worker asks again: a kill loses no more than is in flight
             progress(report)
             if answer.probabilities is None:  # judged while others are awaited; scored ones wait for calibration
-                found = judge.check(candidate_of(judge, prompt, answer.raw, answer.finish_reason))
-                answers.note(key, check_id(judge, prompt.name), found)
+                found = judge.check_rules(candidate_of(judge, prompt, answer.raw, answer.finish_reason))
+                if judge.whole(found):  # judges are asked later, about many texts at once
+                    answers.note(key, check_id(judge, prompt.name), found)
                 passed = all(f.passed for f in found)
             else:
                 passed = sample + 1 < most and passes(judge, prompt, decided(spec, answer.raw))
