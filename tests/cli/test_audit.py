@@ -12,6 +12,7 @@ from tokenrec.cli.audit_screen import show
 from tokenrec.cli.main import run
 from tokenrec.evidence.labels import read_labels
 from tokenrec.evidence.texts import Text
+from tokenrec.recipe.load import load_recipe
 from tokenrec.store import completions as store
 from tokenrec.store.store import open_store
 from tokenrec.tasks.inputs import Prompt
@@ -132,7 +133,7 @@ def test_export_is_read_as_labels(project, capsys, monkeypatch):  # noqa: F811
     file = project / "mine.jsonl"
     document, _ = audit(project, capsys, monkeypatch, "", "--export", str(file), "--n", "20")
     assert document["export"] == str(file)
-    labels = read_labels(file, ["mood"])
+    labels = read_labels(file, load_recipe(project / "r.yaml").recipe.tasks)
     assert len(labels) == 7 and sum(label.label == "noise" for label in labels.by.values()) == 1
     read = [s for s in document["tasks"][0]["strata"] if s["labelled"]]  # whose weights add up to their strata
     assert sum(1 / label.p for label in labels.by.values()) == pytest.approx(sum(s["texts"] for s in read))
@@ -165,7 +166,8 @@ def test_eval_measures_by_the_sample(project, capsys, monkeypatch):  # noqa: F81
     audit(project, capsys, monkeypatch, "g\n" * 30, "--n", "30")
     document, err = evaluate(project, capsys)
     mood = document["tasks"][0]
-    assert mood["basis"] == {"source": "sample", "labelled": 30, "drawn": 30, "stale": None}
+    assert mood["basis"] == {"source": "sample", "labelled": 30, "drawn": 30, "stale": None, "blind": 0,
+                             "in_sight": 28, "skipped": 0}  # fmt: skip - of two labels of the file it isn't known
     assert document["tasks"][1]["basis"]["source"] is None
     before, after = (mood["noise_rate"][stage] for stage in ("before", "after"))
     assert before["audited"] + after["audited"] > 30 and 0 < after["high"] < 0.3 and before["flagged"] == 5 / 35

@@ -60,7 +60,7 @@ def people(finished, tmp_path_factory):
     key = db.execute("select * from completions where raw like '%quagga%'").fetchone()
     old = dict(key) | {"completion_id": "0" * 64, "input_hash": "an earlier history", "raw": '{"who": "orphan-wombat"}'}
     db.execute(f"insert into completions ({', '.join(old)}) values ({', '.join('?' * len(old))})", list(old.values()))
-    db.execute("insert into audits values ('a', 'small', 'portrait', ?, ?, ?, 'noise', 'says quagga', 'us', '')",
+    db.execute("insert into audits values ('a', 'small', 'portrait', ?, ?, ?, 'noise', 'says quagga', 'us', '', null, null)",
                [key["completion_id"], WHO, key["output"]])  # fmt: skip
     document = json.loads(db.execute("select document from runs").fetchone()[0])
     document["notes"] = [f"users.csv: 1 users with events are not in it (first: {WHO})."]

@@ -42,9 +42,14 @@ class Scorer(Protocol):
 
 def scored(parts: Iterable[Part]) -> Scored:
     """A text is as unsupported as its worst sentence: uncalibrated probabilities would add up to 1 in any long text."""
-    parts = tuple((start, end, round(float(p), 4)) for start, end, p in parts)
+    parts = tuple((start, end, _share(p)) for start, end, p in parts)
     worst = max((p for *_, p in parts), default=0.0)
     return Scored(worst, parts, sum(p >= SUSPECT for *_, p in parts))
+
+
+def _share(p: float) -> float:
+    """As verdicts have it; 1 is what rules say of a sentence, no judge is as sure."""
+    return round(min(float(p), 0.9999), 4)
 
 
 class DetectorScorer:
@@ -57,7 +62,7 @@ class DetectorScorer:
 
         found = []
         for one in load_detector().score_all(pairs):
-            parts = tuple((s.start, s.end, round(s.probability, 4)) for s in one.sentences)
+            parts = tuple((s.start, s.end, _share(s.probability)) for s in one.sentences)
             found.append(Scored(round(one.probability, 4), parts, len(one.suspects())))
         return found
 

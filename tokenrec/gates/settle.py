@@ -15,6 +15,7 @@ from .text import clip
 
 RISK = "factuality/risk"
 UNHEARD = "not promised: its judge has not been asked about this text. run: tokenrec compile"
+SETTLED = (RISK, DROPPED)  # gates whose findings follow from scores
 UNSET = "no labels have set a threshold yet. run: tokenrec audit, then tokenrec eval --recalibrate"
 
 
@@ -30,9 +31,12 @@ def settle(text: str, rules: Rules, source: Source, findings: Sequence[Finding])
         return without(text, cut), list(findings)
     live = [p for p in judged.parts if (p[0], p[1]) not in cut]
     third = rules.calibration.of(source.record) if rules.calibration else Third()
+    if judged.gate != RECALIBRATED:
+        live = [(start, end, round(third.sentence(p, {}), 4)) for start, end, p in live]
     if rules.factuality is None:
         return without(text, cut), [*findings, Finding(RISK, True, round(third.text(live), 4))]
-    if rules.calibration is None or not rules.calibration.promised or third.threshold is None:
+    asked = rules.factuality
+    if rules.calibration is None or not rules.calibration.keeps(asked.risk, asked.confidence):
         return without(text, cut), [*findings, _unmet(rules, third, live)]
     bad = [p for p in live if p[2] >= third.threshold]
     if not bad:
@@ -51,7 +55,17 @@ def settle(text: str, rules: Rules, source: Source, findings: Sequence[Finding])
     return text, [*findings, Finding(RISK, False, round(third.text(live), 4), why, clip(text[quote[0] : quote[1]]))]
 
 
+def unsettled(findings: Sequence[Finding]) -> list[Finding]:
+    """The findings as they were before `settle`: what the rules took out stays out."""
+    found = []
+    for f in findings:
+        if f.gate == DROPPED:
+            f = replace(f, parts=tuple(p for p in f.parts if p[2] == 1.0))
+        if f.gate not in SETTLED or f.parts:
+            found.append(f)
+    return found
+
+
 def _unmet(rules: Rules, third: Third, live: Sequence[Part]) -> Finding:
     said = rules.calibration.said if rules.calibration else UNSET
-    passed = rules.factuality is None or rules.factuality.on_unmet == "flag"
-    return Finding(RISK, passed, round(third.text(live), 4), f"not promised: {said}")
+    return Finding(RISK, rules.factuality.on_unmet == "flag", round(third.text(live), 4), f"not promised: {said}")
