@@ -26,6 +26,7 @@ from tokenrec.gates.base import Candidate, Finding, Verdict
 from tokenrec.gates.build import make_judge
 from tokenrec.gates.judge import Batch, Judge
 from tokenrec.gates.scoring import AT_ONCE, SOFT_GATES
+from tokenrec.generate.scorers import open_scorers
 from tokenrec.recipe.explain import nearest
 from tokenrec.recipe.load import LoadedRecipe, task_order
 from tokenrec.recipe.models import Task
@@ -78,7 +79,8 @@ def gate_file(loaded: LoadedRecipe, path: Path, verdicts: Path) -> Evaluation:
             subjects = dataset.item_ids if spec.subject == "item" else dataset.user_ids
             told = prompt_maker(recipe, dataset, spec, {})
             texts = TaskTexts(name, before=_spooled(), after=_spooled())
-            judge = make_judge(recipe, spec, dataset, loaded.project.root)
+            scorers = open_scorers(loaded.project, recipe, spec)
+            judge = make_judge(recipe, spec, dataset, loaded.project.root, scorers)
             tasks[name] = _Task(judge, subjects, told, Batch(spec.task), texts)
         return tasks[name]
 
@@ -210,6 +212,9 @@ def _evaluation(
         task = tasks[name]
         task.texts.n, task.texts.malformed = len(task.seen), len(task.seen) - len(task.formed)
         shown = [*task.judge.task.inputs, *(task.judge.task.history.show if task.judge.task.history else [])]
+        if unheard := [o for o, out in task.judge.task.outputs.items() if out.judge == "lm"]:
+            said = "a language model judges it in tokenrec compile only; no probability is given here"
+            found.notes.append(f"{name}.{', '.join(unheard)}: {said}")
         if refs := [text for text in shown if text.startswith("$")]:
             found.notes.append(f"{name}: gated without {', '.join(refs)}, which is in no file")
         found.slices[name] = slicer(dataset, task.judge.task.for_)

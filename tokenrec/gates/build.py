@@ -1,29 +1,35 @@
 """The judge of a recipe's task, with what it needs of the catalogue."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from tokenrec.dataset.types import Dataset
 from tokenrec.gates.calibration import Calibration, calibration_of, calibration_path, read_calibration
 from tokenrec.gates.factuality.catalogue import catalogue_terms
 from tokenrec.gates.judge import Judge
-from tokenrec.recipe.models import Recipe
+from tokenrec.gates.scoring import Scorer
+from tokenrec.recipe.models import Recipe, Task
 from tokenrec.tasks.spec import TaskSpec
 
 
-def make_judge(recipe: Recipe, spec: TaskSpec, dataset: Dataset, root: Path | None = None) -> Judge:
+def make_judge(
+    recipe: Recipe, spec: TaskSpec, dataset: Dataset, root: Path | None = None,
+    scorers: Mapping[str, Scorer] | None = None,
+) -> Judge:  # fmt: skip
     """The gates of one task. Closed texts about items are held against the catalogue's own vocabulary.
 
-    root: the project's folder, where calibrations lie. Raises InputError when one can't be read.
+    root: the project's folder, where calibrations lie. scorers: the outputs' judges (generate/scorers.py). Raises
+    InputError when a calibration can't be read.
     """
     closed = spec.subject == "item" and any(o.type == "text" and o.ground == "closed" for o in spec.outputs.values())
     terms = catalogue_terms(dataset.items) if closed else None
-    calibrations = task_calibrations(root, spec) if root else {}
-    return Judge(spec.name, spec.task, spec.choices, terms, calibrations=calibrations)
+    calibrations = task_calibrations(root, spec, scorers or {}) if root else {}
+    return Judge(spec.name, spec.task, spec.choices, terms, calibrations=calibrations, scorers=scorers)
 
 
-def task_calibrations(root: Path, spec: TaskSpec) -> dict[str, Calibration]:
+def task_calibrations(root: Path, spec: TaskSpec, scorers: Mapping[str, Scorer]) -> dict[str, Calibration]:
     """By output; those made for another judge than the output now has are left out."""
-    judges = {name: judge_id(o.judge) for name, o in spec.outputs.items() if o.type == "text" and o.judge != "rules"}
+    judges = judge_ids(spec.task, scorers)
     document = read_calibration(calibration_path(root, spec.recipe, spec.name)) if judges else None
     if document is None:
         return {}
@@ -31,10 +37,14 @@ def task_calibrations(root: Path, spec: TaskSpec) -> dict[str, Calibration]:
     return {name: c for name in same if (c := calibration_of(document, name))}
 
 
-def judge_id(judge: str) -> str:
-    """The judge with its weights: a calibration is of these."""
-    if judge != "detector":
-        return judge
-    from tokenrec.gates.factuality.detector import weights_id
+def judge_ids(task: Task, scorers: Mapping[str, Scorer]) -> dict[str, str]:
+    """By output that has a judge: which one, and with which weights, model or program. A calibration is of these."""
+    found = {}
+    for name, output in task.outputs.items():
+        if output.type == "text" and output.judge == "detector":
+            from tokenrec.gates.factuality.detector import weights_id
 
-    return f"detector@{weights_id()}"
+            found[name] = f"detector@{weights_id()}"
+        elif output.type == "text" and output.judge != "rules":
+            found[name] = output.judge + (f"@{scorers[name].id}" if name in scorers else "")
+    return found
