@@ -20,10 +20,12 @@ from tokenrec.cli.output import Out, common_options
               help="With --completions: where its verdicts go; beside it, as NAME.verdicts.jsonl, unless said.")
 @click.option("--by", type=click.Choice(["slice", "output", "program"]),
               help="Also show the rates of cold items and sparse users, of each output, or of earlier programs' texts.")
+@click.option("--recalibrate", "fit", is_flag=True,
+              help="First fit the judges (judge: of the recipe) to the labels, and set the thresholds of factuality:.")
 @common_options
 def command(
     out: Out, recipe: str, sample: tuple[int, str] | None, junit: str | None, completions: str | None,
-    verdicts: str | None, by: str | None,
+    verdicts: str | None, by: str | None, fit: bool,
 ) -> int:  # fmt: skip
     """Say how much of what was written is noise or hallucination, before and after the gates.
 
@@ -42,6 +44,10 @@ def command(
     --by shows a table of parts; --json always has all of them. A part with fewer than 20 labels has no rate. Where a
     task has several outputs, the bad one is that with whose name the label's reason begins ("taste: not sour").
 
+    --recalibrate fits each judge to the task by its labels and sets the threshold that keeps the promise of
+    factuality: {risk, confidence}, in programs/calibrated/. No label has a part in how its own text is judged, so the
+    same labels still measure the rates.
+
     RECIPE may also be a suite (kind: suite): labelled cases that the gates are tried on. It prints what share of the
     cases to reject is caught and what share of the others is refused, and exits 1 when a limit of its fail_if trips,
     5 when there is no case to say so.
@@ -49,7 +55,8 @@ def command(
     if _is_suite(recipe):
         from tokenrec.cli.suite import try_suite
 
-        given = {"--sample": sample, "--completions": completions, "--verdicts": verdicts, "--by": by}
+        given = {"--sample": sample, "--completions": completions, "--verdicts": verdicts, "--by": by,
+                 "--recalibrate": fit or None}  # fmt: skip
         return try_suite(out, recipe, given)
     from tokenrec.recipe.load import load_recipe
 
@@ -57,8 +64,9 @@ def command(
     from tokenrec.evidence.evaluate import document
     from tokenrec.evidence.rates import exit_code
 
+    fitted = _recalibrate(loaded, completions) if fit else []
     found, more = _gather(loaded, completions, verdicts)
-    doc = document(loaded, found) | more
+    doc = document(loaded, found) | more | {"recalibrated": fitted}
     if completions is None:
         doc["previous"] = _previous(loaded, doc)
     if junit:
@@ -105,6 +113,15 @@ def _gather(loaded, completions: str | None, verdicts: str | None):
 
     path = Path(verdicts) if verdicts else Path(completions).with_suffix(".verdicts.jsonl")
     return gate_file(loaded, Path(completions), path), {"verdicts": str(path)}
+
+
+def _recalibrate(loaded, completions: str | None) -> list[dict[str, Any]]:
+    from tokenrec.errors import InputError
+    from tokenrec.evidence.evaluate import recalibrate
+
+    if completions is not None:
+        raise InputError("--recalibrate needs the store's texts and labels: it doesn't go with --completions")
+    return recalibrate(loaded)
 
 
 def _previous(loaded, doc: dict[str, Any]) -> dict[str, Any] | None:

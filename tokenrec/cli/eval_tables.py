@@ -94,7 +94,32 @@ def closing(doc: dict[str, Any]) -> list[str]:
             lines.append(f"FAILED {limit['limit']}: {limit['task']} has {_share(limit['value'])} ({_range(limit)})")
         else:
             unknown.setdefault(limit["limit"], []).append(limit["task"])
+    lines += [_promise(t["task"], p) for t in doc["tasks"] for p in t["promises"]] + _fitted(doc["recalibrated"])
     return lines + [f"too few labels to say whether {name}: {', '.join(tasks)}" for name, tasks in unknown.items()]
+
+
+def _promise(task: str, p: dict[str, Any]) -> str:
+    stale = f" (stale: {p['stale']})" if p["stale"] else ""
+    unmet = "" if p["promised"] else f"; on_unmet: {p['on_unmet']}"
+    return f"{task}.{p['output']} {'promises' if p['promised'] else 'promises nothing'}: {p['said']}{stale}{unmet}"
+
+
+def _fitted(rows: list[dict[str, Any]]) -> list[str]:
+    """What --recalibrate has brought."""
+    lines = []
+    for r in rows:
+        if g := r["gain"]:
+            rise = f"{g['rise']:+.3f} ({g['rise_low']:+.3f} to {g['rise_high']:+.3f})"
+            lines.append(
+                f"{r['task']}.{r['output']}: {r['judge']} fitted to {r['labels']} labelled texts ({g['unsupported']} "
+                f"of {g['sentences']} sentences unsupported). On labels that the fit has not seen: AUROC "
+                f"{g['auroc_before']:.3f} to {g['auroc_after']:.3f}, {rise}; Brier {g['brier_before']:.3f} to "
+                f"{g['brier_after']:.3f}. Written to {r['file']}"
+            )
+        else:
+            lines.append(f"{r['task']}.{r['output']}: {r['labels']} labelled texts, none of them unsupported or none "
+                         f"supported: nothing to fit. Written to {r['file']}")  # fmt: skip
+    return lines
 
 
 def _gates(doc: dict[str, Any]):

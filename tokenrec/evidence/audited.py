@@ -50,7 +50,7 @@ def load_sample(db, recipe: str, texts: TaskTexts, labels: dict[tuple[str, str, 
     if not rows:
         last = last_sample(db, recipe, texts.task)
         return Sample(stale=_why(db, recipe, texts.task, last[1]) if last else None)
-    strata = strata_of(texts)
+    strata = strata_of(texts, settled=True)
     drawn = [t for found in strata.values() for t in found if (t.subject, t.completion_id) in rows]
     known = {t.key: labels[key] for t in drawn if (key := (t.task, *t.key)) in labels}
     gone = skipped_of(db, recipe, texts.task)
@@ -70,8 +70,12 @@ def _why(db, recipe: str, task: str, drawn_at: str) -> str:
 
 
 def score(text: Text, kind: str) -> float:
-    """What the gates think of a text, 0 to 1: 1 when they called it `kind`, else their soft score."""
-    return 1.0 if text.flag == kind else text.scores.get(kind, 0.0)
+    """What the gates think of a text, 0 to 1: 1 when they called it `kind`, else their soft score, or what labels of
+    other texts have made of it."""
+    if text.flag == kind:
+        return 1.0
+    fitted = text.fitted if kind == "hallucination" else None
+    return text.scores.get(kind, 0.0) if fitted is None else fitted
 
 
 def sample_rate(texts: TaskTexts, stage: str, kind: str, sample: Sample) -> Rate:

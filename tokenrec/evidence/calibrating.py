@@ -12,8 +12,8 @@ from tokenrec.gates.base import Part
 from tokenrec.gates.build import judge_ids
 from tokenrec.gates.calibration import calibration_path, read_calibration
 from tokenrec.gates.checks import Source, told
-from tokenrec.gates.sentences import DROPPED
-from tokenrec.gates.settle import RISK
+from tokenrec.gates.sentences import DROPPED, places
+from tokenrec.gates.settle import SETTLED
 from tokenrec.generate.scorers import open_scorers
 from tokenrec.ids import unit_hash
 from tokenrec.recipe.load import LoadedRecipe
@@ -24,15 +24,17 @@ MOST = 300  # texts without a label, by which thresholds are laid out
 Labelled = Mapping[tuple[str, str], tuple[str, float, list[str] | None]]  # text key → label, weight, unsupported quotes
 
 
-def calibrate_task(db, loaded: LoadedRecipe, texts: TaskTexts, known: Labelled, program: Mapping[str, str]):
-    """Calibrate the judges of one task's outputs from its labels and write the file.
+def calibrate_task(
+    db, loaded: LoadedRecipe, texts: TaskTexts, known: Labelled, program: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Calibrate the judges of one task's outputs from its labels and write the file; what was there is replaced.
 
-    Returns (its path, its document), None where no output has a judge. What was there before is replaced.
+    Returns a row an output that has a judge.
     """
     task = loaded.recipe.tasks[texts.task]
     judged = {name: o for name, o in task.outputs.items() if o.type == "text" and o.judge != "rules"}
     if not judged:
-        return None
+        return []
     outputs = {}
     for name, output in judged.items():
         found = list(scored_texts(db, texts, known, name, output.judge))
@@ -51,7 +53,11 @@ def calibrate_task(db, loaded: LoadedRecipe, texts: TaskTexts, known: Labelled, 
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as partial:
         partial.write_text(json.dumps(document, indent=1, ensure_ascii=False, sort_keys=True) + "\n", encoding="utf-8")
-    return path, document
+    return [
+        {"task": texts.task, "output": name, "judge": judged[name].judge, "file": str(path)}
+        | {key: value for key, value in entry.items() if key != "thirds"}
+        for name, entry in outputs.items()
+    ]
 
 
 def _judges(loaded: LoadedRecipe, task: str) -> dict[str, str]:
@@ -64,18 +70,19 @@ def scored_texts(db, texts: TaskTexts, known: Labelled, output: str, judge: str)
     free = MOST
     for text in sorted(texts.distinct(), key=lambda t: unit_hash("calibrate", t.task, *t.key)):
         label = known.get(text.key)
-        if set(text.gates) - {RISK} or (label is None and not free):
+        if set(text.gates) - set(SETTLED) or (label is None and not free):
             continue
         found = parts_of(db, text.completion_id, output)
-        live = _live(found.get(f"factuality/{judge}", ()), found.get(DROPPED, ()))
-        if not live:
-            continue
+        said = found.get(f"factuality/{judge}", ())
+        live = _live(said, found.get(DROPPED, ()))
+        if not live or places(text.output[output]) != [(start, end) for start, end, _ in said]:
+            continue  # no score, or what is left of an answer: the scores are of the whole
         free -= label is None
         features = _features(text, output, judge)
         bad: list[bool | None] = []
         if label:
-            places = [(start, end) for start, end, _ in live]
-            bad = sentence_labels(text.output[output], label[0], label[2], places)
+            at = [(start, end) for start, end, _ in live]
+            bad = sentence_labels(text.output[output], label[0], label[2], at)
         of = tuple(features.get((start, end), {}) for start, end, _ in live)
         yield Scored(text.record, tuple(p for *_, p in live), of, tuple(bad), label[1] if label else 1.0)
 

@@ -9,6 +9,7 @@ from tokenrec.errors import InputError
 from tokenrec.evidence.agreement import agreement
 from tokenrec.evidence.audited import Sample, load_sample
 from tokenrec.evidence.breakdown import LEAST, Basis, by_output, by_slice, by_type, rates_of, slicer
+from tokenrec.evidence.calibrating import calibrate_task, promises
 from tokenrec.evidence.earlier import earlier_programs
 from tokenrec.evidence.labels import Labels, matched_labels, read_labels
 from tokenrec.evidence.quality import quality, reasons, strata, worst
@@ -44,6 +45,8 @@ class Evaluation:
     slices: dict[str, Callable[[str], str]] = field(default_factory=dict)  # by task; subject → its slice
     earlier: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by task; rates of earlier programs
     agreement: dict[str, Any] | None = None  # of two people's labels
+    promises: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by task; of accepted texts
+    quotes: dict[tuple[str, str, str], list[str] | None] = field(default_factory=dict)  # of unsupported sentences
     used: int = 0
     gone: int = 0
 
@@ -88,6 +91,7 @@ def gather(loaded: LoadedRecipe) -> Evaluation:
             found.notes.append(said)
         save_audits(db, recipe.name, rows)
         stored = labels_of(db, recipe.name)
+        found.quotes = {key: row["unsupported"] for key, row in stored.items()}
         for name, texts in found.texts.items():
             found.samples[name] = load_sample(db, recipe.name, texts, stored)
             found.programs[name] = store.current(db, recipe.name, name)
@@ -99,6 +103,10 @@ def gather(loaded: LoadedRecipe) -> Evaluation:
                 found.earlier[name] = earlier_programs(db, task_spec(recipe, name), *key, stored, judged_kinds(task))
             found.notes += _stale(db, loaded, name, current[name], found.samples[name])
             found.notes += _skipped(name, found.samples[name])
+            found.promises[name] = promises(loaded, name, current[name])
+            again = f"Label some and run: tokenrec eval {loaded.path} --recalibrate"
+            found.notes += [f"{name}.{p['output']}: its threshold is stale, {p['stale']}. {again}"
+                            for p in found.promises[name] if p["stale"]]  # fmt: skip
         found.agreement = agreement(doubled_of(db, recipe.name))
     finally:
         db.conn.close()
@@ -227,6 +235,7 @@ def _task(recipe, found: Evaluation, name: str) -> dict[str, Any]:
         "by_slice": _plain(by_slice(basis, slice_of, task.for_, kinds)) if slice_of else [],
         "by_output": _plain(by_output(basis, task)),
         "earlier_programs": _plain(found.earlier.get(name, [])),
+        "promises": found.promises.get(name, []),
     }
 
 
@@ -237,6 +246,30 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(inner) for key, inner in value.items()}
     return [_plain(inner) for inner in value] if isinstance(value, list) else value
+
+
+def recalibrate(loaded: LoadedRecipe) -> list[dict[str, Any]]:
+    """Fit the judges of all tasks to the labels that there are, and set the thresholds of what is promised.
+
+    Writes programs/calibrated/<recipe>/<task>.json; returns a row an output: what was fitted, gained and promised.
+    Raises InputError when no output of the recipe has a judge, or none of its tasks' texts has a label.
+    """
+    if not any(o.judge != "rules" for t in loaded.recipe.tasks.values() for o in t.outputs.values()):
+        raise InputError(f"{loaded.path}: no output has a judge to calibrate. write judge: detector at a text output")
+    found = gather(loaded)
+    db = open_store(loaded.project.store)
+    try:
+        rows = []
+        for name, texts in found.texts.items():
+            known = _known(texts, found.labels, _rated(found, name).sample)
+            said = {key: (*label, found.quotes.get((name, *key))) for key, label in known.items()}
+            if found.programs.get(name) and said:
+                rows += calibrate_task(db, loaded, texts, said, found.programs[name])
+    finally:
+        db.conn.close()
+    if not rows:
+        raise InputError(f"no text with a judge has a label. run: tokenrec audit {loaded.path}")
+    return rows
 
 
 def _known(texts: TaskTexts, labels: Labels, sample: Sample | None) -> dict[tuple[str, str], tuple[str, float]]:

@@ -22,7 +22,7 @@ from tokenrec.evidence.jsonl import read_lines
 from tokenrec.evidence.labels import Labels, read_labels
 from tokenrec.evidence.texts import FLAGS, TaskTexts, Text, cut, flag_of
 from tokenrec.files import whole
-from tokenrec.gates.base import Candidate, Finding, Verdict
+from tokenrec.gates.base import RECALIBRATED, RISK, Candidate, Finding, Verdict
 from tokenrec.gates.build import make_judge
 from tokenrec.gates.judge import Batch, Judge
 from tokenrec.gates.scoring import AT_ONCE, SOFT_GATES
@@ -147,7 +147,8 @@ def _verdicts(rows: Spool, tasks: Mapping[str, _Task]) -> Iterator[tuple[int, li
         where = tuple(sorted({(f.gate, f.field) for f in verdict.reasons}))
         gates = tuple(sorted({gate for gate, _ in where}))
         what = (row[0], candidate.subject, name, str(number), candidate.record, output)
-        yield number, row, verdict, Text(*what, flag_of(gates), soft_scores(verdict), gates, where)
+        text = Text(*what, flag_of(gates), soft_scores(verdict), gates, where, fitted_score(verdict))
+        yield number, row, verdict, text
 
 
 def _checked(rows: Spool, tasks: Mapping[str, _Task]) -> Iterator[tuple[int, list, Candidate, list[Finding]]]:
@@ -165,12 +166,18 @@ def _checked(rows: Spool, tasks: Mapping[str, _Task]) -> Iterator[tuple[int, lis
 def soft_scores(verdict: Verdict) -> dict[str, float]:
     """The worst soft score of each kind, as the store's texts have them."""
     scores = [(kind, f.score) for f in verdict.findings for kind, prefix in FLAGS.items()
-              if f.score is not None and f.gate.startswith(prefix)]  # fmt: skip
+              if f.score is not None and f.gate.startswith(prefix) and f.gate not in (RISK, RECALIBRATED)]  # fmt: skip
     return {kind: max(s for k, s in scores if k == kind) for kind in {k for k, _ in scores}}
+
+
+def fitted_score(verdict: Verdict) -> float | None:
+    """What a calibration makes of the judge's score; None without one."""
+    return max((f.score for f in verdict.findings if f.gate == RISK and f.score is not None), default=None)
 
 
 def _line(number: int, verdict: Verdict, text: Text) -> bytes:
     suspected = [f.score for f in verdict.findings if f.gate in SOFT_GATES]
+    fitted = fitted_score(verdict)
     said = {
         "line": number,
         "subject": text.subject,
@@ -178,7 +185,7 @@ def _line(number: int, verdict: Verdict, text: Text) -> bytes:
         "accepted": verdict.state == "accepted",
         "malformed": verdict.state == "malformed",
         "noise": any(f.gate.startswith(FLAGS["noise"]) for f in verdict.reasons),
-        "hallucination_probability": max(suspected, default=None),
+        "hallucination_probability": max(suspected, default=None) if fitted is None else fitted,
         "reasons": [{"gate": f.gate, "reason": f.reason, "quote": f.quote} for f in verdict.reasons],
     }
     # half a surrogate pair, which is no UTF-8, is written as JSON's own escape

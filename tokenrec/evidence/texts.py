@@ -8,7 +8,7 @@ from typing import Any
 from tokenrec.gates.sentences import DROPPED
 from tokenrec.ids import canonical_json
 from tokenrec.store import completions as store
-from tokenrec.store.audits import soft_scores
+from tokenrec.store.audits import fitted_scores, soft_scores
 from tokenrec.store.completions import Stored
 from tokenrec.store.verdicts import failed_gates
 from tokenrec.tasks.program import decode
@@ -33,6 +33,7 @@ class Text:
     scores: dict[str, float] = field(default_factory=dict)  # by human label, 0 to 1, higher is worse; no probability
     gates: tuple[str, ...] = ()  # those that rejected it
     where: tuple[tuple[str, str], ...] = ()  # (gate, output) of each rejection; "" where a task has one output
+    fitted: float | None = None  # probability of an unsupported claim, fitted by labels of other texts
 
     @cached_property
     def key(self) -> tuple[str, str]:
@@ -67,6 +68,7 @@ def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str, doubt: D
     found = TaskTexts(task)
     failed = failed_gates(db, program_id, lm_id)
     soft = soft_scores(db, program_id, lm_id, FLAGS)
+    fitted = fitted_scores(db, program_id, lm_id)
     first: set[str] = set()
     formed: set[str] = set()
     accepted: set[str] = set()
@@ -82,7 +84,7 @@ def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str, doubt: D
             if doubt and (unsure := doubt(row)) is not None:
                 scores = {**scores, "hallucination": unsure}
             what = (task, row.subject, row.name, row.key.id, row.inputs, row.output)
-            text, left = cut(Text(*what, flag_of(gates), scores, gates, where), row.kept)
+            text, left = cut(Text(*what, flag_of(gates), scores, gates, where, fitted.get(row.key.id)), row.kept)
         if is_first:
             if text and not row.repaired:
                 found.before.append(text)

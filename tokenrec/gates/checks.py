@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..recipe.models import Factuality, Lexicon
-from .base import Finding
+from .base import RECALIBRATED, Finding
 from .calibration import Calibration
 from .factuality.catalogue import Terms
 from .factuality.extract import extracted
@@ -60,7 +60,6 @@ class Source:
 
 
 SUSPICION = "factuality/detector"
-RECALIBRATED = "factuality/recalibrated"
 Check = Callable[[str, Rules, Source], Finding]
 
 NOISE: dict[str, Check] = {

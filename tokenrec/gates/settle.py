@@ -6,14 +6,13 @@ No judge is asked again: a changed threshold needs only what `check` has found.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from .base import Finding, Part
+from .base import RECALIBRATED, RISK, Finding, Part
 from .calibration import Third
-from .checks import RECALIBRATED, Rules, Source
+from .checks import Rules, Source
 from .scoring import gate_of
 from .sentences import DROPPED, sound, without
 from .text import clip
 
-RISK = "factuality/risk"
 UNHEARD = "not promised: its judge has not been asked about this text. run: tokenrec compile"
 SETTLED = (RISK, DROPPED)  # gates whose findings follow from scores
 UNSET = "no labels have set a threshold yet. run: tokenrec audit, then tokenrec eval --recalibrate"

@@ -6,7 +6,7 @@ wire, under the run's budget, stored, and never twice. Only texts that the rules
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -165,23 +165,23 @@ class StoredAnswers:
             return [None] * len(pairs)
         inputs = [asked_inputs(text, record) for text, record in pairs]
         hashes = [one and input_hash(one) for one in inputs]
-        known = store.samples_of(
-            self.db, self.asked.program_id, self.asked.lm_id, list(dict.fromkeys(h for h in hashes if h))
-        )
+        said = said_of(self.db, self.asked, {h: one for h, one in zip(hashes, inputs) if h})
         found: list[Scored | None] = []
-        for (text, _), one, key in zip(pairs, inputs, hashes, strict=True):
-            if one is None:
-                found.append(scored(()))
-                continue
-            samples = known.get(key)
-            raw = samples[max(samples)][0] if samples else ""
-            said = self.asked.read(Candidate("", self.asked.task_name, "", raw, None, one)) if raw else None
-            if said is None:
-                found.append(None)
-                continue
+        for (text, _), key in zip(pairs, hashes, strict=True):
+            chances = [] if key is None else said.get(key)
             at = places(text)[:MOST_SENTENCES]
-            found.append(scored((a, b, p) for (a, b), p in zip(at, self.asked.chances(said["verdicts"]), strict=True)))
+            found.append(None if chances is None else scored((a, b, p) for (a, b), p in zip(at, chances, strict=True)))
         return found
+
+
+def said_of(db, asked: FactJudge, inputs: Mapping[str, dict]) -> dict[str, list[float]]:
+    """input hash → P(unsupported) of each sentence, for the inputs with an answer that can be read."""
+    known = store.answers_to(db, asked.program_id, asked.lm_id, list(inputs))
+    found = {}
+    for key, (_, raw, _) in known.items():
+        if said := asked.read(Candidate("", asked.task_name, "", raw, None, inputs[key])):
+            found[key] = asked.chances(said["verdicts"])
+    return found
 
 
 def texts_to_judge(db, recipe: str, spec: TaskSpec, output: str, pid: str, lm_id: str) -> Iterator[Prompt]:
@@ -204,17 +204,16 @@ def texts_to_judge(db, recipe: str, spec: TaskSpec, output: str, pid: str, lm_id
 def unanswered(db, asked: FactJudge, prompts: Sequence[Prompt]) -> list[Prompt]:
     """Those about which nothing is stored, equal ones once."""
     distinct = {p.hash: p for p in prompts}
-    known = store.samples_of(db, asked.program_id, asked.lm_id, list(distinct))
+    known = store.answers_to(db, asked.program_id, asked.lm_id, list(distinct))
     return [p for key, p in distinct.items() if key not in known]
 
 
 def unheard(db, asked: FactJudge, prompts: Sequence[Prompt]) -> tuple[int, int]:
     """(prompts without an answer, with one that can't be read)."""
-    known = store.samples_of(db, asked.program_id, asked.lm_id, list({p.hash for p in prompts}))
+    inputs = {p.hash: p.inputs for p in prompts}
+    known, read = store.answers_to(db, asked.program_id, asked.lm_id, list(inputs)), said_of(db, asked, inputs)
     left = sum(p.hash not in known for p in prompts)
-    read = (asked.read(Candidate("", "", "", said[max(said)][0], None, p.inputs))
-            for p in prompts if (said := known.get(p.hash)))  # fmt: skip
-    return left, sum(one is None for one in read)
+    return left, sum(p.hash not in read for p in prompts) - left
 
 
 def _with_finding(db, pid: str, lm_id: str, gate: str, field: str) -> set[str]:

@@ -43,13 +43,16 @@ def hear(
 
 def ask_judge(
     db, recipe: str, asked: FactJudge, prompts: Sequence[Prompt], *, run: str | None, concurrency: int,
-    progress: Progress = lambda report: None, purpose: str = "judge", make_current: bool = True,
+    progress: Progress = lambda report: None, current: bool = True,
 ) -> Report:  # fmt: skip
-    """Ask what the store lacks about `prompts`. States are counted a prompt: accepted are answers that can be read."""
+    """Ask what the store lacks about `prompts`. States are counted a prompt: accepted are answers that can be read.
+
+    current: they are all that the judge is about now; otherwise they come on top (labelled texts, another program).
+    """
     spec, pid, lm_id = asked.spec, asked.program_id, asked.lm_id
     report = Report(spec.name, subjects=len(prompts), program_id=pid, lm_id=lm_id, gate_id=asked.gate_id)
     save_state(db, recipe, spec, asked.program, pid, lm_id)
-    store.save_subjects(db, recipe, spec.name, spec.subject, pid, lm_id, prompts)
+    store.save_subjects(db, recipe, spec.name, spec.subject, pid, lm_id, prompts, replace=current)
     left = unanswered(db, asked, prompts)
     gc.freeze()
     try:
@@ -60,29 +63,29 @@ def ask_judge(
     finally:
         gc.unfreeze()
         if run:
-            store.add_spend(db, run, spec.name, purpose, asked.writer.lm_id, report.usage)
-        _count(db, recipe, asked, report)
-        if make_current:
+            store.add_spend(db, run, spec.name, "judge", asked.writer.lm_id, report.usage)
+        _count(db, asked, prompts, report)
+        if current:
             store.set_current(db, recipe, spec.name, pid, lm_id, asked.gate_id)
     return report
 
 
-def _count(db, recipe: str, asked: FactJudge, report: Report) -> None:
-    """Mark new answers as malformed or accepted, and count all of the present prompts."""
-    new, seen = [], set()
-    report.malformed = report.accepted = 0
-    for row in store.completions_of(db, recipe, asked.spec.name, asked.program_id, asked.lm_id):
-        candidate = Candidate(row.key.id, asked.spec.name, row.subject, row.raw, None, row.inputs)
+def _count(db, asked: FactJudge, prompts: Sequence[Prompt], report: Report) -> None:
+    """Mark new answers as malformed or accepted, and count those about `prompts`."""
+    inputs = {p.hash: p.inputs for p in prompts}
+    known = store.answers_to(db, asked.program_id, asked.lm_id, list(inputs))
+    new, states = [], {}
+    for key, (completion_id, raw, state) in known.items():
+        candidate = Candidate(completion_id, asked.spec.name, "", raw, None, inputs[key])
         output, findings = asked.read(candidate), asked.check_rules(candidate)
-        report.accepted += output is not None
-        report.malformed += output is None
-        if row.state is None and row.key.id not in seen:
-            seen.add(row.key.id)
-            state = "accepted" if output is not None else "malformed"
-            new.append(Judged(row.key.id, state, output, findings, asked.gate_id, findings))
-    report.failed = report.subjects - report.accepted - report.malformed
+        states[key] = "malformed" if output is None else "accepted"
+        if state is None:
+            new.append(Judged(completion_id, states[key], output, findings, asked.gate_id, findings))
     if new:
         save_verdicts(db, asked.gate_id, new)
+    said = [states.get(p.hash) for p in prompts]
+    report.accepted, report.malformed = said.count("accepted"), said.count("malformed")
+    report.failed = said.count(None)
 
 
 def _sum(usage, other):

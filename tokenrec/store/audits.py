@@ -1,9 +1,10 @@
 """What an audit reads and writes: soft scores, drawn samples, human labels."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from tokenrec.gates.base import RECALIBRATED, RISK
 from tokenrec.ids import canonical_json, content_id
 from tokenrec.store.store import now, transaction
 
@@ -13,16 +14,29 @@ _BLIND = _SAME.format(" and excluded.who = audits.who", "blind")
 
 
 def soft_scores(db, program_id: str, lm_id: str, kinds: Mapping[str, str]) -> dict[str, dict[str, float]]:
-    """completion id → kind → the worst score of the gates whose names begin with the kind's prefix, cut to 0..1."""
+    """completion id → kind → the worst score of the gates whose names begin with the kind's prefix, cut to 0..1.
+
+    As the judges gave it: what labels have made of it since is `fitted_scores`.
+    """
     found: dict[str, dict[str, float]] = {}
     for kind, prefix in kinds.items():
         for key, score in db.execute(
             "select v.completion_id, max(v.score) from verdicts v join completions c using (completion_id)"
-            " where c.program_id = ? and c.lm_id = ? and v.score is not null and v.gate glob ? group by 1",
-            [program_id, lm_id, prefix + "*"],
+            " where c.program_id = ? and c.lm_id = ? and v.score is not null and v.gate glob ?"
+            " and v.gate not in (?, ?) group by 1",
+            [program_id, lm_id, prefix + "*", RISK, RECALIBRATED],
         ):
             found.setdefault(key, {})[kind] = min(max(score, 0.0), 1.0)
     return found
+
+
+def fitted_scores(db, program_id: str, lm_id: str) -> dict[str, float]:
+    """completion id → the probability that a text holds an unsupported claim, fitted to the task where labels allow."""
+    sql = (
+        "select v.completion_id, max(v.score) from verdicts v join completions c using (completion_id)"
+        " where c.program_id = ? and c.lm_id = ? and v.gate = ? and v.score is not null group by 1"
+    )
+    return dict(db.execute(sql, [program_id, lm_id, RISK]))
 
 
 def findings_of(db, completion_id: str) -> list[dict[str, Any]]:
@@ -75,6 +89,18 @@ def labelled_programs(db, recipe: str, task: str) -> list[tuple[str, str, str]]:
         " order by p.created desc, c.program_id, c.lm_id",
         [recipe, task],
     ).fetchall()
+
+
+def labelled_texts(db, recipe: str, task: str) -> Iterator[tuple[str, str, dict, dict, str, list[str] | None]]:
+    """(subject, name, what the LM was told, output, label, unsupported quotes) of every label whose text's answer is in
+    the store, whichever program gave it."""
+    for subject, name, inputs, output, label, quotes in db.execute(
+        "select a.subject, max(s.name), c.inputs, a.output, a.label, a.unsupported from audits a join completions c"
+        " using (completion_id) left join subjects s on s.program_id = c.program_id and s.lm_id = c.lm_id"
+        " and s.subject = a.subject where a.recipe = ? and a.task = ? group by a.audit_id order by a.audit_id",
+        [recipe, task],
+    ):
+        yield subject, name or "", json.loads(inputs), json.loads(output), label, quotes and json.loads(quotes)
 
 
 def save_sample(db, sample_id: str, recipe: str, task: str, rows: Iterable[tuple[str, str, str, float]]) -> None:
