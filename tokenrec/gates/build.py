@@ -11,6 +11,8 @@ from tokenrec.gates.scoring import Scorer
 from tokenrec.recipe.models import Recipe, Task
 from tokenrec.tasks.spec import TaskSpec
 
+NONE: Mapping[str, Scorer] = {}
+
 
 def make_judge(
     recipe: Recipe, spec: TaskSpec, dataset: Dataset, root: Path | None = None,
@@ -27,7 +29,7 @@ def make_judge(
     return Judge(spec.name, spec.task, spec.choices, terms, calibrations=calibrations, scorers=scorers)
 
 
-def task_calibrations(root: Path, spec: TaskSpec, scorers: Mapping[str, Scorer]) -> dict[str, Calibration]:
+def task_calibrations(root: Path, spec: TaskSpec, scorers: Mapping[str, Scorer] = NONE) -> dict[str, Calibration]:
     """By output; those made for another judge than the output now has are left out."""
     judges = judge_ids(spec.task, scorers)
     document = read_calibration(calibration_path(root, spec.recipe, spec.name)) if judges else None
@@ -39,12 +41,14 @@ def task_calibrations(root: Path, spec: TaskSpec, scorers: Mapping[str, Scorer])
 
 def judge_ids(task: Task, scorers: Mapping[str, Scorer]) -> dict[str, str]:
     """By output that has a judge: which one, and with which weights, model or program. A calibration is of these."""
-    found = {}
-    for name, output in task.outputs.items():
-        if output.type == "text" and output.judge == "detector":
-            from tokenrec.gates.factuality.detector import weights_id
+    judged = {n: o.judge for n, o in task.outputs.items() if o.type == "text" and o.judge != "rules"}
+    return {name: judge_id(judge, scorers.get(name)) for name, judge in judged.items()}
 
-            found[name] = f"detector@{weights_id()}"
-        elif output.type == "text" and output.judge != "rules":
-            found[name] = output.judge + (f"@{scorers[name].id}" if name in scorers else "")
-    return found
+
+def judge_id(judge: str, scorer: Scorer | None = None) -> str:
+    """The judge with its weights, model or program."""
+    if judge != "detector":
+        return f"{judge}@{scorer.id}" if scorer else judge
+    from tokenrec.gates.factuality.detector import weights_id
+
+    return f"detector@{weights_id()}"

@@ -24,7 +24,6 @@ from tokenrec.recipe.models import Recipe, Task
 from tokenrec.store import completions as store
 from tokenrec.store.verdicts import answer_ids, failed_gates
 from tokenrec.tasks.inputs import Prompt, as_data
-from tokenrec.tasks.module import load_used
 from tokenrec.tasks.program import load_program_state, program_id
 from tokenrec.tasks.spec import InputRef, TaskSpec, input_hash
 
@@ -109,6 +108,7 @@ def open_fact_judge(
 ) -> FactJudge:
     """The judge of one output as `writer` would be asked; `state`: of a compiled program, where it came of this one."""
     from tokenrec.generate.run import completion_lm
+    from tokenrec.tasks.module import load_used
 
     spec = judge_spec(recipe, task, output)
     program = load_used(spec, writer, None, PROGRAM)
