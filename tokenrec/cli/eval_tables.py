@@ -39,6 +39,7 @@ def print_parts(console, doc: dict[str, Any], by: str) -> None:
     for row in doc["by_type"] if by == "output" else ():
         _add_rates(table, row, "all", f"type {row['name']}", _both(row["texts"]), least=doc["least"])
     if table.row_count:
+        table.caption = f"too few: under {doc['least']} labels, and not all read"
         console.print(table)
         return
     none = "no text of an earlier program has a label" if by == "program" else "there is no text"
@@ -57,9 +58,10 @@ def _programs(task: dict[str, Any]) -> list[dict[str, Any]]:
 def _table(title: str, *columns: str):
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", caption_justify="left")
     for name in (*columns, "rate", "before", "after", "labels"):
-        table.add_column(name, justify="right" if name in ("texts", "before", "after", "labels") else "left")
+        right = name in ("texts", "before", "after", "labels")
+        table.add_column(name, justify="right" if right else "left", no_wrap=name not in ("before", "after"))
     return table
 
 
@@ -185,7 +187,9 @@ def _agreement(doc: dict[str, Any]) -> list[str]:
     found = doc["agreement"]
     if not found:
         return []
-    kappa = "too few for kappa" if found["doubled"] < 20 else "all one label, so no kappa"
+    from tokenrec.evidence.agreement import LEAST
+
+    kappa = "too few for kappa" if found["doubled"] < LEAST else "all one label, so no kappa"
     if found["kappa"] is not None:
         kappa = f"kappa {found['kappa']:.2f} ({found['low']:.2f} to {found['high']:.2f})"
     return [f"Two people labelled {found['doubled']} texts and agree on {found['agree']}: {kappa}."]
@@ -197,7 +201,9 @@ def _rate(rate: dict, least: int = 0) -> str:
     if rate["low"] is not None:
         return f"{_range(rate)}, not all said"
     if 0 < rate["audited"] < least:
-        return f"too few to say ({rate['audited']})"
+        return "too few"
+    if least and not rate["audited"]:
+        return "–"
     if not rate["flagged"]:
         return "no texts" if rate["flagged"] is None else "not audited"
     return f"flagged {_share(rate['flagged'])}, not audited"

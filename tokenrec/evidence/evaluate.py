@@ -8,7 +8,7 @@ from tokenrec.dataset.load import load_dataset
 from tokenrec.errors import InputError
 from tokenrec.evidence.agreement import agreement
 from tokenrec.evidence.audited import Sample, load_sample
-from tokenrec.evidence.breakdown import LEAST, Basis, by_output, by_slice, by_type, rates_of, slicer
+from tokenrec.evidence.breakdown import LEAST, Basis, basis_of, by_output, by_slice, by_type, rates_of, slicer
 from tokenrec.evidence.calibrating import calibrate_task, promises
 from tokenrec.evidence.earlier import earlier_programs
 from tokenrec.evidence.labels import Labels, matched_labels, read_labels
@@ -187,13 +187,17 @@ def _judge(db, loaded: LoadedRecipe, spec: TaskSpec, row: dict[str, str], datase
 def document(loaded: LoadedRecipe, found: Evaluation) -> dict[str, Any]:
     """The JSON document of `tokenrec eval --json`."""
     recipe = loaded.recipe
-    tasks = [_task(recipe, found, name) for name in found.texts]
+    rated = {
+        name: basis_of(texts, found.labels, _sample(found, name), found.slices.get(name))
+        for name, texts in found.texts.items()
+    }
+    tasks = [_task(recipe, found, name, basis) for name, basis in rated.items()]
     return {
         "kind": "eval",
         "schema_version": 1,
         "recipe": recipe.name,
         "tasks": tasks,
-        "by_type": _plain(by_type([(_rated(found, name), recipe.tasks[name]) for name in found.texts])),
+        "by_type": _plain(by_type([(name, basis, recipe.tasks[name]) for name, basis in rated.items()])),
         "least": LEAST,
         "agreement": found.agreement,
         "failed_limits": [limit for t in tasks for limit in _limits(recipe.eval.fail_if, t)],
@@ -206,17 +210,16 @@ def document(loaded: LoadedRecipe, found: Evaluation) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _rated(found: Evaluation, name: str) -> Basis:
-    """What the rates of a task rest on."""
-    texts, sample = found.texts[name], found.samples.get(name) or Sample()
-    sampled = _basis(texts, found.labels, sample)["source"] == "sample"
-    return Basis(texts, found.labels, sample if sampled else None)
+def _sample(found: Evaluation, name: str) -> Sample | None:
+    """The sample that a task's rates rest on; None where they rest on a file."""
+    sample = found.samples.get(name) or Sample()
+    return sample if _basis(found.texts[name], found.labels, sample)["source"] == "sample" else None
 
 
-def _task(recipe, found: Evaluation, name: str) -> dict[str, Any]:
+def _task(recipe, found: Evaluation, name: str, basis: Basis) -> dict[str, Any]:
     task, texts, labels = recipe.tasks[name], found.texts[name], found.labels
-    basis, kinds = _rated(found, name), judged_kinds(task)
-    known = _known(texts, labels, basis.sample)
+    kinds, sample = judged_kinds(task), _sample(found, name)
+    known = _known(texts, labels, sample)
     row = found.programs.get(name)
     slice_of = found.slices.get(name)
     return {
@@ -230,7 +233,7 @@ def _task(recipe, found: Evaluation, name: str) -> dict[str, Any]:
         "program": row and {key: row[key] for key in ("program_id", "lm_id", "gate_id")},
         "gates": {kind: quality(texts, kind, known) if kind in kinds else None for kind in FLAGS},
         "reasons": reasons(texts, known),
-        "strata": strata(basis.sample) if basis.sample else [],
+        "strata": strata(sample) if sample else [],
         "worst": found.worst.get(name, []),
         "by_slice": _plain(by_slice(basis, slice_of, task.for_, kinds)) if slice_of else [],
         "by_output": _plain(by_output(basis, task)),
@@ -261,7 +264,7 @@ def recalibrate(loaded: LoadedRecipe) -> list[dict[str, Any]]:
     try:
         rows = []
         for name, texts in found.texts.items():
-            known = _known(texts, found.labels, _rated(found, name).sample)
+            known = _known(texts, found.labels, _sample(found, name))
             said = {key: (*label, found.quotes.get((name, *key))) for key, label in known.items()}
             if found.programs.get(name) and said:
                 rows += calibrate_task(db, loaded, texts, said, found.programs[name])

@@ -1,6 +1,6 @@
 """The texts that rates are about: first answers and accepted ones of a task's program, as the gates see them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -107,7 +107,7 @@ def cut(text: Text, kept: dict[str, Any] | None) -> tuple[Text, Text]:
     return flagged, replace(text, output=kept)
 
 
-def flag_of(gates: Iterable[str]) -> str:
+def flag_of(gates: Collection[str]) -> str:
     """Noise first, as people label."""
     return next((kind for kind, prefix in FLAGS.items() if any(g.startswith(prefix) for g in gates)), "")
 
