@@ -131,11 +131,12 @@ def threshold_of(program) -> float:
     return 0.5
 
 
-def asked_inputs(text: str, record: Any) -> dict[str, str] | None:
+def asked_inputs(text: str, record: Mapping[str, Any]) -> dict[str, str] | None:
     """What the judge is told of one text, None for a text without sentences. Nothing that its writer was not told."""
     at = places(text)[:MOST_SENTENCES]
     if not at:
         return None
+    record = dict(sorted(record.items()))  # as the store gives it back: equal records are one question
     said = [as_data(" ".join(text[a:b].split())) for a, b in at]
     return {
         "record": "\n".join(str(as_data(" ".join(line.split()))) for line in lines(record)[:MOST_LINES]),
