@@ -201,7 +201,7 @@ def _parts(session: Session, spec: TaskSpec, judge: Judge, prompt: Prompt, predi
     raw, probabilities = typed_answer(spec, prediction, [])
     raw = typed_raw(spec, raw, probabilities, weights)
     candidate = Candidate("", spec.name, prompt.subject, raw, None, prompt.inputs, prompt.name)
-    if not all(f.passed for f in judge.check(candidate)):
+    if not all(f.passed for f in judge.check_rules(candidate)):
         return None
     answer, parts = json.loads(raw), []
     for name, output in spec.outputs.items():

@@ -22,7 +22,7 @@ from .noise.loops import cut_off, loops
 from .noise.markup import markup
 from .noise.refusal import refusal
 from .noise.telling import telling
-from .text import clip, strings
+from .text import strings
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Rules:
     extract: bool = False  # sentences taken over from the source are wanted
     lexicon: Lexicon | None = None
     not_in: tuple[str, ...] = ()  # fields whose entries are known already
-    judge: str = "rules"  # rules | detector
+    judge: str = "rules"  # rules | detector | nli | lm
     drop: bool = False  # an unsupported sentence is taken out and the rest kept
     factuality: Factuality | None = None  # what is promised of accepted texts
     calibration: Calibration | None = None  # of the judge, from labels of this task
@@ -94,14 +94,9 @@ EXTRACT: dict[str, Check] = {"factuality/extract": lambda text, r, s: extracted(
 def suspicion(text: str, rules: Rules, source: Source) -> Finding:
     """The trained detector's probability that the text holds an unsupported claim, as a soft score: it rejects nothing.
     Its quote is the worst sentence. About 8 ms a text; figures and limits stand in factuality/MODEL_CARD.md."""
-    from .factuality.detector import load_detector
+    from .scoring import DetectorScorer, finding
 
-    found = load_detector().score(text, told(source))
-    worst = max(found.sentences, key=lambda s: s.probability, default=None)
-    reason = f"{len(found.suspects())} of {len(found.sentences)} sentences look unsupported"
-    parts = tuple((s.start, s.end, round(min(s.probability, 0.9999), 4)) for s in found.sentences)
-    quote = clip(worst.quote) if worst else ""
-    return Finding(SUSPICION, True, round(found.probability, 4), reason, quote, parts=parts)
+    return finding("detector", text, DetectorScorer().score_all([(text, told(source))])[0])
 
 
 def told(source: Source) -> dict[str, Any]:
@@ -109,20 +104,22 @@ def told(source: Source) -> dict[str, Any]:
     return dict(source.record) | ({"name": source.name} if source.name else {})
 
 
-def recalibrated(text: str, rules: Rules, source: Source) -> Finding:
-    """The detector's probabilities fitted to this task by its labels (`tokenrec eval --recalibrate`), as a soft score.
-    Nothing where no labels have fitted any."""
+def recalibrated(text: str, rules: Rules, source: Source, said: Finding) -> Finding | None:
+    """What the judge `said`, fitted to this task by its labels (`tokenrec eval --recalibrate`), as a soft score.
+    None where no labels have fitted any."""
     if rules.calibration is None or not rules.calibration.fits:
-        return Finding(RECALIBRATED, True)
-    from .factuality.detector import load_detector
-
+        return None
     third = rules.calibration.of(source.record)
-    scored = load_detector().with_features(text, told(source))
+    scored = [(start, end, p, {}) for start, end, p in said.parts]
+    if said.gate == SUSPICION:
+        from .factuality.detector import load_detector
+
+        scored = load_detector().with_features(text, told(source))
     parts = tuple((start, end, round(third.sentence(p, features), 4)) for start, end, p, features in scored)
     return Finding(RECALIBRATED, True, round(third.text(parts), 4), "fitted to this task's labels", parts=parts)
 
 
-DETECTOR: dict[str, Check] = {SUSPICION: suspicion, RECALIBRATED: recalibrated}
+DETECTOR: dict[str, Check] = {SUSPICION: suspicion}  # for whoever checks one text; `Judge` asks for many at once
 
 
 # the world is wanted: the catalogue's facts and further answers contradict; what nothing bears out is unverifiable
