@@ -25,7 +25,7 @@ _KIN = [
 # English, which most texts are, has a way round the identifier: words that hardly another language has. It also lets
 # a dish's foreign name pass that is joined in English ("spaghetti aglio e olio with peperoncino").
 _ENGLISH = listed("the and of with that for it as this from by are be or your you has have was its")
-_ENOUGH = 0.15  # share of the words
+_ENOUGH, _ENOUGH_SENTENCE = 0.15, 0.1  # share of the words
 _LEAST = 5  # words: too little to tell a language by, below
 _LEAST_SENTENCE = 8
 _NAME = 100  # characters of a name, at most
@@ -68,21 +68,21 @@ def language(text: str, code: str = "en", known: Iterable[str] = ()) -> Finding:
         foreign, worst = _foreign(text, wanted, names, code)
         if worst:
             return Finding(GATE, False, foreign, f"not written in {code}", clip(worst))
-    other = _other(text, code, known, _LEAST)
+    other = _other(text, code, known, _LEAST, _ENOUGH)
     if other:
         return Finding(GATE, False, other[1], f"reads as {other[0]}, not {code}", clip(text))
     found = sentences(text)
     for sentence in found if len(found) > 1 else ():
-        other = _other(sentence, code, known, _LEAST_SENTENCE)
+        other = _other(sentence, code, known, _LEAST_SENTENCE, _ENOUGH_SENTENCE)
         if other:
             return Finding(GATE, False, other[1], f"a sentence reads as {other[0]}, not {code}", clip(sentence))
     return Finding(GATE, True, foreign)
 
 
-def _other(text: str, code: str, known: list[str], least: int) -> tuple[str, float] | None:
+def _other(text: str, code: str, known: list[str], least: int, enough: float) -> tuple[str, float] | None:
     """Another language that the text is far likelier to be in, with its probability; again without `known` strings."""
     seq = words(text)
-    if len(seq) < least or (code == "en" and sum(map(_ENGLISH.__contains__, seq)) >= _ENOUGH * len(seq)):
+    if len(seq) < least or (code == "en" and sum(map(_ENGLISH.__contains__, seq)) >= enough * len(seq)):
         return None
     found = _likelier(text, code)
     if found is None:
@@ -95,15 +95,17 @@ def _other(text: str, code: str, known: list[str], least: int) -> tuple[str, flo
     if all(keep):
         return found
     rest = " ".join(text[t[1] : t[2]] for t, k in zip(mine, keep) if k)
-    return _other(rest, code, [], least)
+    return _other(rest, code, [], least, enough)
 
 
 def _likelier(text: str, code: str) -> tuple[str, float] | None:
     ranks = _identifier().rank(text)
+    label, best = ranks[0]
+    if label == code or label == "zxx" or best < _SURE:
+        return None
     same = {code}.union(*(kin for kin in _KIN if code in kin))
     own = sum(p for label, p in ranks if label in same)
-    label, best = ranks[0]
-    if label in same or label == "zxx" or best < _SURE or best < _ODDS * own or code not in dict(ranks):
+    if label in same or best < _ODDS * own or code not in dict(ranks):
         return None
     return label, round(best, 4)
 
