@@ -15,6 +15,7 @@ from .factuality.catalogue import Terms
 from .noise.vocabulary import vocabulary as check_vocabulary
 from .not_telling import not_telling
 from .schema import parse, shape_model, tag_limits, vocabulary
+from .told import Told
 
 GATES_VERSION = "7"  # raise it with any change that could change a verdict: stored ones are then stale
 
@@ -129,7 +130,7 @@ class Judge:
         found: list[tuple[str, Mapping[int, Finding]]] = []
         subjects, names = batch.subjects, batch.names
         for field, rules in self.rules.items():
-            texts = batch.texts[field]
+            texts = Told(batch.texts[field], names)
             found.append((field, collapse(texts, subjects)))
             found.append((field, near_duplicates(texts, subjects, names)))
             if rules.lexicon is None:  # a lexicon's joining words are in every text by design

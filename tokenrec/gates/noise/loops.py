@@ -34,7 +34,7 @@ def loops(text: str) -> Finding:
     runs = list(zip(names, names[1:], names[2:], strict=False))
     again = len(runs) - len(set(runs))
     if again < 2:  # whatever is said over and over says some three words in a row again, at least twice
-        return Finding(LOOPS, True, round(again / len(runs), 4) if runs else None)
+        return Finding(LOOPS, True, round(1 - (len(runs) - again) / len(runs), 4) if runs else None)
     last: dict[tuple[str, ...], int] = {}
     near = any(i - last.get(run, -99) <= 12 or last.update({run: i}) for i, run in enumerate(runs))
     for n in range(1, min(12, len(names) // 3) + 1) if near else ():
@@ -55,7 +55,7 @@ def loops(text: str) -> Finding:
         if key in seen and len(tokens(sentence)) >= 5:
             return Finding(LOOPS, False, 1.0, "a sentence said twice", clip(sentence))
         seen.add(key)
-    score = round(again / len(runs), 4)
+    score = round(1 - (len(runs) - again) / len(runs), 4)
     if len(names) >= 24 and score > 0.5:
         common = Counter(runs).most_common(1)[0][0]
         at, seq = runs.index(common), tokens(text)
