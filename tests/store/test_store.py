@@ -233,7 +233,7 @@ def test_foreign_keys_hold():
     fill(db)
     assert db.execute("pragma foreign_key_check").fetchall() == []
     for statement in (
-        "insert into verdicts values ('nobody', 'g', 'x', 1, null, '', '')",
+        "insert into verdicts values ('nobody', 'g', 'x', 1, null, '', '', '', null)",
         "insert into current values ('r', 't2', 'nobody', 'lm', 'g')",
         "delete from programs",
     ):

@@ -203,12 +203,13 @@ def _without(file: Path, lists: list[int]) -> int:
 def _text_hashes(sql: sqlite3.Connection) -> list[tuple[str]]:
     """Hashes of the texts that only completions to be removed have, as the table of vectors keys them."""
     query = (
-        "select distinct e.value from completions c, json_each(c.output) e where e.type = 'text' and c.completion_id"
-        " {} (select completion_id from temp.theirs)"
+        "select distinct e.value from completions c, json_each(c.{0}) e where e.type = 'text' and c.completion_id"
+        " {1} (select completion_id from temp.theirs)"
     )
-    texts = {r[0] for r in sql.execute(query.format("in"))}
+    texts = {r[0] for column in ("output", "kept") for r in sql.execute(query.format(column, "in"))}
     if texts:
-        texts.difference_update(r[0] for r in sql.execute(query.format("not in")))
+        for column in ("output", "kept"):
+            texts.difference_update(r[0] for r in sql.execute(query.format(column, "not in")))
     return [(hashlib.sha256(t.encode()).hexdigest(),) for t in texts]
 
 

@@ -94,7 +94,7 @@ def program_vectors(
     for row in store.completions_of(session.db, session.recipe.name, spec.name, report.program_id, report.lm_id):
         usable = row.output is not None and (row.state == "accepted" or not accepted_only)
         if usable and row.subject not in best:
-            best[row.subject] = (row.subject, row.output, row.probabilities)
+            best[row.subject] = (row.subject, row.token if accepted_only else row.output, row.probabilities)
     return task_vectors(
         session.db, session.dataset, spec, list(best.values()), session.encoder, _weights(spec, program)
     )

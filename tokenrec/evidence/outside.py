@@ -134,11 +134,12 @@ def _verdicts(rows: Spool, tasks: Mapping[str, _Task]) -> Iterator[tuple[int, li
         task = tasks[row[0]]
         candidate, name = _candidate(task, *row)
         output, findings = task.judge.read(candidate), task.judge.check(candidate)
+        kept = None
         if output is not None:
             if all(f.passed for f in findings):
-                findings = findings + found[row[0]](task.place)
+                kept, findings = task.judge.settle(candidate, output, findings + found[row[0]](task.place))
             task.place += 1
-        verdict = task.judge.verdict("", findings)
+        verdict = task.judge.verdict("", findings, kept)
         gates = tuple(sorted({f.gate for f in verdict.reasons}))
         what = (row[0], candidate.subject, name, str(number), candidate.record, output)
         yield number, row, verdict, Text(*what, flag_of(gates), soft_scores(verdict), gates)

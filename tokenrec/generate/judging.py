@@ -47,11 +47,11 @@ def judge_all(db, recipe: str, spec: TaskSpec, weights: Weights, judge: Judge, p
         findings = row.findings if known else judge.check(candidate)
         # what was chosen from probabilities is another text under other weights: its check is not kept
         alone = None if known or row.probabilities else findings
-        output = judge.read(candidate)
+        output, kept = judge.read(candidate), None
         if output is not None and all(f.passed for f in findings):
-            findings = findings + found(place[short])
-        state = judge.verdict(candidate.key, findings).state
-        judged.append(Judged(row.key.id, state, output, findings, check, alone))
+            kept, findings = judge.settle(candidate, output, findings + found(place[short]))
+        verdict = judge.verdict(candidate.key, findings, kept)
+        judged.append(Judged(row.key.id, verdict.state, output, findings, check, alone, verdict.kept))
     save_verdicts(db, gate_id, judged)
     return gate_id
 
@@ -74,8 +74,9 @@ def _candidates(db, spec: TaskSpec, weights: Weights, key: tuple) -> Iterator[tu
 
 
 def gate_of(batch: str, weights: Weights, judge: Judge) -> str:
-    """The id of the verdicts on a batch (see batch_of): the gates' settings, the decision weights, the batch."""
-    return content_id([judge.gate_id, DECODE_VERSION, weights, batch])[:32]
+    """The id of the verdicts on a batch (see batch_of): 32 digits of the gates' settings, the decision weights and
+    the batch, then what was decided with the scores, which may change alone."""
+    return content_id([judge.gate_id, DECODE_VERSION, weights, batch])[:32] + judge.settle_id
 
 
 def typed_raw(spec: TaskSpec, raw: str, probabilities: dict | None, weights: Weights) -> str:

@@ -34,7 +34,7 @@ def migration(function):
 
 @migration
 def m001_first(db: sqlite3.Connection) -> None:
-    for statement in _FIRST.split(";"):
+    for statement in (_FIRST + _TOKENS).split(";"):
         if statement.strip():
             db.execute(statement)
 
@@ -58,6 +58,34 @@ def m003_audit(db: sqlite3.Connection) -> None:
     db.execute("create table evals (id integer primary key, recipe text not null, at text not null,"
                " rates text not null)")  # fmt: skip
 
+
+@migration
+def m004_sentences(db: sqlite3.Connection) -> None:
+    """Verdicts on each output of a task and on sentences; tokens without the sentences that were taken out."""
+    db.execute("alter table completions add column kept text")  # the output without them; null where it is whole
+    db.execute("alter table verdicts rename to verdicts_before")
+    db.execute(
+        "create table verdicts (completion_id text not null references completions, gate_id text not null,"
+        " gate text not null, passed integer not null, score real, reason text, quote text,"
+        " field text not null default '', parts text, primary key (completion_id, gate, field))"
+    )
+    db.execute("insert into verdicts select *, '', null from verdicts_before")
+    db.execute("drop table verdicts_before")
+    db.execute("drop view tokens")
+    db.execute(_TOKENS.replace("c.output,", "coalesce(c.kept, c.output) as output,"))
+
+
+_TOKENS = """
+create view tokens as
+    select s.recipe, s.task, s.subject, s.kind, c.completion_id, c.program_id, c.lm_id, c.sample, c.output,
+        c.probabilities, s.newest_event_time, c.created
+    from current r
+    join subjects s on s.recipe = r.recipe and s.task = r.task and s.program_id = r.program_id and s.lm_id = r.lm_id
+    join completions c on c.program_id = s.program_id and c.lm_id = s.lm_id and c.input_hash = s.input_hash
+    where c.state = 'accepted' and c.gate_id = r.gate_id and c.sample = (
+        select min(d.sample) from completions d where d.program_id = c.program_id and d.lm_id = c.lm_id
+            and d.input_hash = c.input_hash and d.state = 'accepted' and d.gate_id = r.gate_id)
+"""
 
 _FIRST = """
 create table runs (run text primary key, recipe text not null, recipe_hash text, data_hash text, command text,
@@ -103,13 +131,4 @@ create index metrics_by_run on metrics (run, arm);
 create table evidence (run text not null, kind text not null, name text not null, document text not null);
 create table files (run text not null, kind text not null, path text not null, sha256 text not null,
     primary key (run, kind));
-create view tokens as
-    select s.recipe, s.task, s.subject, s.kind, c.completion_id, c.program_id, c.lm_id, c.sample, c.output,
-        c.probabilities, s.newest_event_time, c.created
-    from current r
-    join subjects s on s.recipe = r.recipe and s.task = r.task and s.program_id = r.program_id and s.lm_id = r.lm_id
-    join completions c on c.program_id = s.program_id and c.lm_id = s.lm_id and c.input_hash = s.input_hash
-    where c.state = 'accepted' and c.gate_id = r.gate_id and c.sample = (
-        select min(d.sample) from completions d where d.program_id = c.program_id and d.lm_id = c.lm_id
-            and d.input_hash = c.input_hash and d.state = 'accepted' and d.gate_id = r.gate_id)
 """

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
-from tokenrec.gates.base import Finding
+from tokenrec.gates.base import Finding, findings_of, rows_of
 from tokenrec.ids import canonical_json
 from tokenrec.spool import dump, load
-from tokenrec.store.completions import OF_SUBJECTS, PAGE, rows_of, save_checks
+from tokenrec.store.completions import OF_SUBJECTS, PAGE, save_checks
 from tokenrec.store.store import transaction
 
 
@@ -55,7 +55,8 @@ def reasons_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> dict[
 
 
 class Judged(NamedTuple):
-    """The verdict on one completion. `alone`: findings to be kept as the check `check`."""
+    """The verdict on one completion. `kept`: the output without its unsupported sentences, where it has any.
+    `alone`: findings to be kept as the check `check`."""
 
     completion_id: str
     state: str
@@ -63,16 +64,17 @@ class Judged(NamedTuple):
     findings: list[Finding]
     check: str
     alone: list[Finding] | None
+    kept: dict[str, Any] | None = None
 
 
 def dump_judged(judged: Judged) -> bytes:
-    *plain, findings, check, alone = judged
-    return dump([*plain, rows_of(findings), rows_of(alone or ()), check, alone is not None])
+    *plain, findings, check, alone, kept = judged
+    return dump([*plain, rows_of(findings), rows_of(alone or ()), check, alone is not None, kept])
 
 
 def load_judged(data: bytes) -> Judged:
-    *plain, findings, alone, check, kept = load(data)
-    return Judged(*plain, [Finding(*f) for f in findings], check, [Finding(*f) for f in alone] if kept else None)
+    *plain, findings, alone, check, is_alone, kept = load(data)
+    return Judged(*plain, findings_of(findings), check, findings_of(alone) if is_alone else None, kept)
 
 
 def save_verdicts(db, gate_id: str, rows: Iterable[Judged]) -> None:
@@ -82,23 +84,28 @@ def save_verdicts(db, gate_id: str, rows: Iterable[Judged]) -> None:
         rows = iter(rows)
         while page := list(islice(rows, PAGE)):
             sql.executemany(
-                "update completions set state = ?, output = ?, gate_id = ? where completion_id = ?",
-                ([r.state, r.output and canonical_json(r.output), gate_id, r.completion_id] for r in page),
+                "update completions set state = ?, output = ?, kept = ?, gate_id = ? where completion_id = ?",
+                ([r.state, _json(r.output), _json(r.kept), gate_id, r.completion_id] for r in page),
             )
             save_checks(sql, ((r.completion_id, r.check, r.alone) for r in page if r.alone is not None))
             # also of those that had none when they were read: another process may have judged them since
             sql.executemany("delete from verdicts where completion_id = ?", ([r.completion_id] for r in page))
             found = (_one_a_gate(r.completion_id, gate_id, r.findings) for r in page)
-            sql.executemany("insert into verdicts values (?,?,?,?,?,?,?)", chain.from_iterable(found))
+            sql.executemany("insert into verdicts values (?,?,?,?,?,?,?,?,?)", chain.from_iterable(found))
 
 
 def _one_a_gate(key: str, gate_id: str, findings: list[Finding]) -> Iterable[list]:
-    """Rows of `verdicts`: a gate's failure wins over its soft score."""
-    kept: dict[str, list] = {}
+    """Rows of `verdicts`, one a gate and output: a gate's failure wins over its soft score."""
+    kept: dict[tuple[str, str], list] = {}
     for f in findings:
-        if f.gate not in kept or (not f.passed and kept[f.gate][3]):
-            kept[f.gate] = [key, gate_id, f.gate, int(f.passed), f.score, f.reason, f.quote]
+        at = f.gate, f.field
+        if at not in kept or (not f.passed and kept[at][3]):
+            kept[at] = [key, gate_id, f.gate, int(f.passed), f.score, f.reason, f.quote, f.field, _json(f.parts)]
     return kept.values()
+
+
+def _json(value: Any) -> str | None:
+    return canonical_json(value) if value else None
 
 
 def failed_gates(db, program_id: str, lm_id: str) -> dict[str, list[str]]:
