@@ -155,7 +155,7 @@ def boilerplate(
         seen.extend(often)
         by.extend([subject] * len(often))
     seen, by = np.array(seen, np.uint64).view(np.int64), np.array(by, np.int64)
-    worn = np.unique(seen[_holders(seen, by) >= least]).view(np.uint64) if len(seen) else seen
+    worn = np.unique(seen[_holders(seen, by) >= least].view(np.uint64)) if len(seen) else seen
     at = [i for i, ids in enumerate(told.rest) if _among(_runs(told, ids), worn).any()] if len(worn) else []
 
     def make(i: int) -> Finding:

@@ -87,6 +87,7 @@ class Judge:
             output.unsupported == "drop",
             output.factuality,
             self.calibrations.get(name),
+            output.in_catalogue,
             tuple(self.task.outputs),
         )
 
@@ -171,6 +172,9 @@ class Judge:
         found: list[tuple[str, Mapping[int, Finding]]] = []
         subjects, names = batch.subjects, batch.names
         for field, rules in self.rules.items():
+            if rules.in_catalogue:  # many may be told of one item
+                found.append((field, collapse(batch.texts[field], subjects, soft=True)))
+                continue
             texts = Told(batch.texts[field], names)
             found.append((field, collapse(texts, subjects)))
             found.append((field, near_duplicates(texts, subjects, names)))

@@ -163,6 +163,9 @@ class Output(Model):
     not_in: list[str] = Field(
         default=[], description="text: must not be an entry of these inputs, such as titles that a user knows already."
     )
+    in_catalogue: bool = Field(
+        default=False, description="text: must be the name of an item of the catalogue, or one on each line."
+    )
     judge: Literal["rules", "detector"] = Field(
         default="rules",
         description="text with closed grounding: detector adds a trained detector's probability of an unsupported "
@@ -185,6 +188,8 @@ class Output(Model):
             raise ValueError(f"lexicon only goes with text, not {self.type}")
         if self.not_in and self.type != "text":
             raise ValueError(f"not_in only goes with text, not {self.type}")
+        if self.in_catalogue and self.type != "text":
+            raise ValueError(f"in_catalogue only goes with text, not {self.type}")
         if self.judge == "detector" and (self.type != "text" or self.ground != "closed"):
             raise ValueError("judge: detector goes with text whose grounding is closed")
         if self.factuality and self.judge == "rules":

@@ -76,7 +76,8 @@ def program_id(spec: TaskSpec, program, writer: Writer) -> str:
     """
     state = {n: {k: s[k] for k in ("signature", "demos")} for n, s in program_state(program).items()}
     adapter = type(writer.adapter).__name__ if writer.adapter else "replay"
-    schema = {o: out.model_dump(exclude={"describe", "not_in", "judge"}) for o, out in spec.outputs.items()}
+    unasked = {"describe", "not_in", "in_catalogue", "judge"}
+    schema = {o: out.model_dump(exclude=unasked) for o, out in spec.outputs.items()}
     for output, choices in spec.choices.items():  # the words themselves, where the recipe refers to them
         schema[output]["choices"] = choices
     code = getattr(program, "source_hash", None)
