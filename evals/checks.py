@@ -101,9 +101,9 @@ def tally(counts: Mapping[str, Counter], kind: str, bad: bool, failed: set[str])
     for gate in own if bad else ():
         # a kind that several checks share counts for the one that catches it, else for the first
         if gate == next((g for g in own if g in failed), own[0]):
-            counts[gate].update(own=1, caught=gate in failed)
+            counts[gate].update(own=1, caught=int(gate in failed))
     for gate in failed:
-        counts[gate].update(refused=1, right=bad)
+        counts[gate].update(refused=1, right=int(bad))
 
 
 def published_counts() -> tuple[dict[str, Counter], dict[str, int]]:
@@ -122,7 +122,7 @@ def published_counts() -> tuple[dict[str, Counter], dict[str, int]]:
             for f in verdict.reasons[:1]:
                 counts[f.gate][name] += 1
                 if key in read[name, f.gate]:
-                    counts[f.gate].update(read=1, right=read[name, f.gate][key])
+                    counts[f.gate].update(read=1, right=int(read[name, f.gate][key]))
     return counts, sizes
 
 
