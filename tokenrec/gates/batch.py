@@ -15,7 +15,7 @@ from rapidfuzz.process import cpdist
 
 from .base import Finding
 from .found import Found, hashed
-from .text import clip, longest_run, nameless, tokens, words
+from .text import STOP, clip, is_cjk, longest_run, nameless, tokens, words
 from .told import Told, runs
 
 NEAR, COLLAPSE, BOILERPLATE = "noise/near_duplicate", "noise/collapse", "noise/boilerplate"
@@ -25,6 +25,7 @@ _BUCKET = 12  # neighbours compared per bucket: bounds the cost when thousands o
 _PRIME = np.uint64((1 << 61) - 1)
 _AT_ONCE = 256  # texts hashed, or compared with their neighbours, together
 _SKETCH = 1 << 20
+_ENOUGH = 5  # content words beside what is over-used
 
 
 def collapse(texts: Sequence[str], subjects: Sequence[str], soft: bool = False) -> Mapping[int, Finding]:
@@ -137,7 +138,8 @@ def boilerplate(
 ) -> Mapping[int, Finding]:
     """Texts mostly made of runs of 4 words (Han: 6) that the batch over-uses: in over 3% of the subjects, at least 5.
 
-    The subject's name does not count. Fails above `limit`; otherwise the share is a soft score.
+    The subject's name does not count. Fails above `limit`, unless at least 5 content words are left besides: a form
+    that is filled in tells what it is filled with. Otherwise the share is a soft score.
     """
     who, told = hashed(subjects), Told.of(texts, names)
     n = len(np.unique(who))
@@ -167,7 +169,8 @@ def boilerplate(
         seq = _without(texts[i], names[i])
         quote = clip(texts[i][seq[start][1] : seq[end - 1][2]])
         reason = f"{share:.0%} made of phrases that the batch over-uses"
-        return Finding(BOILERPLATE, share <= limit, share, reason, quote)
+        says = share <= limit or _content(told, ids[~mask]) >= _ENOUGH
+        return Finding(BOILERPLATE, says, share, reason, quote)
 
     return Found(np.array(at, np.int64), make)
 
@@ -183,6 +186,12 @@ def _distinct(values: np.ndarray) -> np.ndarray:
 
 def _among(values: np.ndarray, ordered: np.ndarray) -> np.ndarray:
     return ordered[np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)] == values
+
+
+def _content(told: Told, ids: np.ndarray) -> float:
+    """Distinct content words; a Han character is half of one."""
+    said = {told.vocabulary[i] for i in set(ids.tolist())} - STOP
+    return sum(0.5 if is_cjk(word) else 1 for word in said if not word.isdigit())
 
 
 def _without(text: str, name: str) -> list:
