@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+RECALIBRATED, RISK = "factuality/recalibrated", "factuality/risk"  # a judge fitted by labels; the promised threshold
 Part = tuple[int, int, float]  # start and end of a sentence, and the probability that a claim in it is unsupported
 
 

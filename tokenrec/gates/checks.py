@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..recipe.models import Factuality, Lexicon
-from .base import Finding
+from .base import RECALIBRATED, Finding
 from .calibration import Calibration
 from .factuality.catalogue import Terms
 from .factuality.extract import extracted
@@ -68,7 +68,6 @@ class Source:
 
 
 SUSPICION = "factuality/detector"
-RECALIBRATED = "factuality/recalibrated"
 Check = Callable[[str, Rules, Source], Finding]
 
 NOISE: dict[str, Check] = {
@@ -104,7 +103,7 @@ def suspicion(text: str, rules: Rules, source: Source) -> Finding:
     found = load_detector().score(text, told(source))
     worst = max(found.sentences, key=lambda s: s.probability, default=None)
     reason = f"{len(found.suspects())} of {len(found.sentences)} sentences look unsupported"
-    parts = tuple((s.start, s.end, round(s.probability, 4)) for s in found.sentences)
+    parts = tuple((s.start, s.end, round(min(s.probability, 0.9999), 4)) for s in found.sentences)
     quote = clip(worst.quote) if worst else ""
     return Finding(SUSPICION, True, round(found.probability, 4), reason, quote, parts=parts)
 

@@ -9,11 +9,22 @@ from collections.abc import Iterator
 
 from tokenrec.gates.base import Candidate
 from tokenrec.gates.judge import Batch, Judge
+from tokenrec.gates.settle import SETTLED, unsettled
 from tokenrec.ids import canonical_json, content_id
 from tokenrec.spool import Spool
 from tokenrec.store import completions as store
 from tokenrec.store.completions import Stored
-from tokenrec.store.verdicts import Judged, all_judged, batch_of, dump_judged, load_judged, save_verdicts
+from tokenrec.store.verdicts import (
+    Judged,
+    all_judged,
+    batch_of,
+    dump_judged,
+    load_judged,
+    only_settled_otherwise,
+    save_settled,
+    save_verdicts,
+    stored_findings,
+)
 from tokenrec.tasks.inputs import Prompt
 from tokenrec.tasks.program import DECODE_VERSION, decode
 from tokenrec.tasks.spec import TaskSpec
@@ -30,6 +41,9 @@ def judge_all(db, recipe: str, spec: TaskSpec, weights: Weights, judge: Judge, p
     key = (recipe, spec.name, pid, lm_id)
     gate_id = gate_of(batch_of(db, *key), weights, judge)
     if all_judged(db, *key, gate_id):
+        return gate_id
+    if only_settled_otherwise(db, *key, gate_id):
+        resettle(db, spec, judge, key, gate_id)
         return gate_id
     batch, place = Batch(judge.task), {}  # by id: another process may add answers meanwhile, which are not judged yet
     for short, row, candidate in _candidates(db, spec, weights, key):
@@ -56,19 +70,39 @@ def judge_all(db, recipe: str, spec: TaskSpec, weights: Weights, judge: Judge, p
     return gate_id
 
 
+def resettle(db, spec: TaskSpec, judge: Judge, key: tuple, gate_id: str) -> None:
+    """Decide anew from the stored scores, since nothing but thresholds has changed. No check runs but for texts that
+    lose sentences."""
+    judged, changed = Spool((), dump_judged, load_judged), []
+    for _, row, candidate in _candidates(db, spec, {}, key, decoded=False):
+        stored = stored_findings(db, row.key.id)
+        before = [f for f in stored if f.gate in SETTLED]
+        findings, kept = unsettled(stored), None
+        if row.output is not None:
+            kept, findings = judge.settle(candidate, row.output, findings)
+        verdict = judge.verdict(candidate.key, findings, kept)
+        found = [f for f in findings if f.gate in SETTLED]
+        judged.append(Judged(row.key.id, verdict.state, None, found, "", None, verdict.kept))
+        changed.append(found != before or verdict.state != row.state or verdict.kept != row.kept)
+    save_settled(db, gate_id, SETTLED, zip(judged, changed))
+
+
 def check_id(judge: Judge, name: str) -> str:
     """By what a stored check is known to be of these gates: they look at the subject's name, which no key holds."""
     return content_id([judge.gate_id, name])
 
 
-def _candidates(db, spec: TaskSpec, weights: Weights, key: tuple) -> Iterator[tuple[int, Stored, Candidate]]:
-    """Each completion once, under a short id: subjects of equal inputs share it, and a verdict."""
+def _candidates(
+    db, spec: TaskSpec, weights: Weights, key: tuple, decoded: bool = True
+) -> Iterator[tuple[int, Stored, Candidate]]:
+    """Each completion once, under a short id: subjects of equal inputs share it, and a verdict. Scored outputs are
+    not `decoded` where only the texts beside them are looked at."""
     seen: set[int] = set()
     for row in store.completions_of(db, *key):
         short = int(row.key.id[:15], 16)
         if short not in seen:
             seen.add(short)
-            raw = typed_raw(spec, row.raw, row.probabilities, weights)
+            raw = typed_raw(spec, row.raw, row.probabilities, weights) if decoded else row.raw
             end = row.finish_reason or ""
             yield short, row, Candidate(row.key.id, spec.name, row.subject, raw, None, row.inputs, row.name, end)
 
