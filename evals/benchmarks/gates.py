@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared" / "data"
 sys.path.insert(0, str(ROOT))
-FEW = 200  # texts for what is a hundred times dearer
+FEW = 100  # texts for what is a hundred times dearer
 
 
 def cases() -> Iterator[tuple[str, str, list[tuple[str, dict, str]]]]:
