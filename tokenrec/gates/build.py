@@ -1,18 +1,20 @@
 """The judge of a recipe's task, with what it needs of the catalogue."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tokenrec.dataset.types import Dataset
 from tokenrec.gates.calibration import Calibration, calibration_of, calibration_path, read_calibration
 from tokenrec.gates.factors import NO_FACTS, Facts
-from tokenrec.gates.factuality.catalogue import catalogue_terms
+from tokenrec.gates.factuality.catalogue import Terms, catalogue_terms
 from tokenrec.gates.judge import Judge
+from tokenrec.gates.noise.catalogue import Titles
 from tokenrec.gates.scoring import Scorer
 from tokenrec.ids import canonical_json
-from tokenrec.recipe.models import Recipe, Task
+from tokenrec.recipe.models import Output, Recipe, Task
 from tokenrec.tasks.spec import TaskSpec
 
 NONE: Mapping[str, Scorer] = {}
@@ -21,18 +23,30 @@ def make_judge(
     recipe: Recipe, spec: TaskSpec, dataset: Dataset, root: Path | None = None,
     scorers: Mapping[str, Scorer] | None = None,
 ) -> Judge:  # fmt: skip
-    """The gates of one task. Texts about items are held against the catalogue's own vocabulary, unless they are free;
-    open ones also against what it knows of the item, shown to the LM or not.
+    """The gates of one task. With the catalogue's names and vocabulary where an output is held to them, and what it
+    knows of the item, shown to the LM or not, where one is open.
 
     root: the project's folder, where calibrations lie. scorers: the outputs' judges (generate/scorers.py). Raises
     InputError when a calibration can't be read.
     """
-    grounds = {o.ground for o in spec.outputs.values() if o.type == "text"} if spec.subject == "item" else set()
-    terms = catalogue_terms(dataset.items) if grounds & {"closed", "open"} else None
-    facts = catalogue_facts(recipe, dataset) if "open" in grounds else NO_FACTS
+    key = recipe.data.items.name or recipe.data.items.text[0]
+    names = (str(item[key]) for item in dataset.items if item.get(key))
+    terms = terms_for(spec.subject, spec.outputs, dataset.items, names)
+    about = spec.subject == "item" and any(o.type == "text" and o.ground == "open" for o in spec.outputs.values())
+    facts = catalogue_facts(recipe, dataset) if about else NO_FACTS
     calibrations = task_calibrations(root, spec, scorers or {}) if root else {}
     more = {"calibrations": calibrations, "facts": facts, "scorers": scorers}
     return Judge(spec.name, spec.task, spec.choices, terms, **more)
+
+
+def terms_for(
+    subject: str, outputs: Mapping[str, Output], items: Sequence[Mapping[str, Any]], names: Iterable[str]
+) -> Terms:
+    """What a task's outputs must know of the catalogue: texts about items its vocabulary, unless they are free;
+    titles its names."""
+    about = subject == "item" and any(o.type == "text" and o.ground != "none" for o in outputs.values())
+    terms = catalogue_terms(items) if about else Terms()
+    return replace(terms, titles=Titles(names)) if any(o.in_catalogue for o in outputs.values()) else terms
 
 
 def task_calibrations(root: Path, spec: TaskSpec, scorers: Mapping[str, Scorer] = NONE) -> dict[str, Calibration]:

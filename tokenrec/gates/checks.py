@@ -12,6 +12,7 @@ from .factuality.extract import extracted
 from .factuality.names import contradicted, entities, names
 from .factuality.numbers import numbers
 from .factuality.open import AGREEMENT, RECORD, UNSURE, by_agreement, by_record, unverifiable
+from .noise.catalogue import Titles, in_catalogue
 from .noise.copy import copied, shortened
 from .noise.echo import echo
 from .noise.known import known
@@ -43,13 +44,20 @@ class Rules:
     drop: bool = False  # an unsupported sentence is taken out and the rest kept
     factuality: Factuality | None = None  # what is promised of accepted texts
     calibration: Calibration | None = None  # of the judge, from labels of this task
+    in_catalogue: bool = False  # must be a title that `terms` has
     fields: tuple[str, ...] = ()  # the names of the task's outputs, which the prompt shows
     unverifiable: str = "keep"  # keep | drop | reject: open claims that nothing bears out
     or_unknown: bool = False  # "unknown" is a proper answer, and no value
 
     @property
+    def wanted_language(self) -> str:
+        return "und" if self.in_catalogue else self.language  # a title is in any
+
+    @property
     def least_content(self) -> int:
-        """Content words that a text must have; where a word or two is the whole answer, one will do."""
+        """Content words that a text must have: one where a word or two is the whole answer, none in a title."""
+        if self.in_catalogue:
+            return 0
         return 1 if self.max_words is not None and self.max_words <= 5 else 2
 
 
@@ -74,9 +82,10 @@ NOISE: dict[str, Check] = {
     "noise/cut_off": lambda text, r, s: cut_off(text, s.finish_reason),
     "noise/lexicon": lambda text, r, s: within(text, r.lexicon, s.record),
     "noise/loops": lambda text, r, s: loops(text),
-    "noise/language": lambda text, r, s: language(text, r.language, [s.name, *strings(dict(s.record))]),
+    "noise/language": lambda text, r, s: language(text, r.wanted_language, [s.name, *strings(dict(s.record))]),
     "noise/tells_nothing": lambda text, r, s: telling(text, s.name, r.least_content),
     "noise/known": lambda text, r, s: known(text, r.not_in, s.record),
+    "noise/catalogue": lambda text, r, s: in_catalogue(text, r.terms.titles if r.in_catalogue else Titles()),
     "noise/echo": lambda text, r, s: echo(text, s.record, r.instruction, r.examples, r.fields),
     "noise/copy": lambda text, r, s: (shortened if r.extract else copied)(text, s.record),
 }

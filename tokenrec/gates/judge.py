@@ -21,6 +21,7 @@ from .schema import parse, shape_model, tag_limits, vocabulary
 from .scoring import DetectorScorer, Scorer, finding, gate_of
 from .sentences import trimmed
 from .settle import settle
+from .told import Told
 
 GATES_VERSION = "8"  # raise it with any change that could change a verdict: stored ones are then stale
 
@@ -97,6 +98,7 @@ class Judge:
             output.unsupported == "drop",
             output.factuality,
             self.calibrations.get(name),
+            output.in_catalogue,
             tuple(self.task.outputs),
             output.unverifiable,
             output.or_unknown,
@@ -245,7 +247,10 @@ class Judge:
         found: list[tuple[str, Mapping[int, Finding]]] = []
         subjects, names = batch.subjects, batch.names
         for field, rules in self.rules.items():
-            texts = batch.texts[field]
+            if rules.in_catalogue:  # many may be told of one item
+                found.append((field, collapse(batch.texts[field], subjects, soft=True)))
+                continue
+            texts = Told(batch.texts[field], names)
             found.append((field, collapse(texts, subjects)))
             found.append((field, near_duplicates(texts, subjects, names)))
             if rules.lexicon is None:  # a lexicon's joining words are in every text by design

@@ -167,6 +167,9 @@ class Output(Model):
     not_in: list[str] = Field(
         default=[], description="text: must not be an entry of these inputs, such as titles that a user knows already."
     )
+    in_catalogue: bool = Field(
+        default=False, description="text: must be the name of an item of the catalogue, or one on each line."
+    )
     judge: Literal["rules", "detector", "nli", "lm"] = Field(
         default="rules",
         description="text with closed grounding: adds the probability of an unsupported claim to every verdict that "
@@ -200,6 +203,8 @@ class Output(Model):
             raise ValueError(f"lexicon only goes with text, not {self.type}")
         if self.not_in and self.type != "text":
             raise ValueError(f"not_in only goes with text, not {self.type}")
+        if self.in_catalogue and self.type != "text":
+            raise ValueError(f"in_catalogue only goes with text, not {self.type}")
         if self.judge != "rules" and (self.type != "text" or self.ground != "closed"):
             raise ValueError(f"judge: {self.judge} goes with text whose grounding is closed")
         if self.factuality and self.judge == "rules":
