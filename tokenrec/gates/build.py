@@ -1,5 +1,6 @@
 """The judge of a recipe's task, with what it needs of the catalogue."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -7,32 +8,40 @@ from typing import Any
 
 from tokenrec.dataset.types import Dataset
 from tokenrec.gates.calibration import Calibration, calibration_of, calibration_path, read_calibration
+from tokenrec.gates.factors import NO_FACTS, Facts
 from tokenrec.gates.factuality.catalogue import Terms, catalogue_terms
 from tokenrec.gates.judge import Judge
 from tokenrec.gates.noise.catalogue import Titles
+from tokenrec.ids import canonical_json
 from tokenrec.recipe.models import Output, Recipe
 from tokenrec.tasks.spec import TaskSpec
 
 
 def make_judge(recipe: Recipe, spec: TaskSpec, dataset: Dataset, root: Path | None = None) -> Judge:
-    """The gates of one task. With the catalogue's names and vocabulary where an output is held to them.
+    """The gates of one task. Texts about items are held against the catalogue's own vocabulary, unless they are free;
+    open ones also against what it knows of the item, shown to the LM or not; titles against its names.
 
     root: the project's folder, where calibrations lie. Raises InputError when one can't be read.
     """
     key = recipe.data.items.name or recipe.data.items.text[0]
     names = (str(item[key]) for item in dataset.items if item.get(key))
     terms = terms_for(spec.subject, spec.outputs, dataset.items, names)
+    facts = catalogue_facts(recipe, dataset) if "open" in _grounds(spec.subject, spec.outputs) else NO_FACTS
     calibrations = task_calibrations(root, spec) if root else {}
-    return Judge(spec.name, spec.task, spec.choices, terms, calibrations=calibrations)
+    return Judge(spec.name, spec.task, spec.choices, terms, calibrations=calibrations, facts=facts)
 
 
 def terms_for(
     subject: str, outputs: Mapping[str, Output], items: Sequence[Mapping[str, Any]], names: Iterable[str]
 ) -> Terms:
-    """What a task's outputs must know of the catalogue: closed texts about items its vocabulary, titles its names."""
-    closed = subject == "item" and any(o.type == "text" and o.ground == "closed" for o in outputs.values())
-    terms = catalogue_terms(items) if closed else Terms()
+    """What a task's outputs must know of the catalogue: texts about items its vocabulary, titles its names."""
+    terms = catalogue_terms(items) if _grounds(subject, outputs) & {"closed", "open"} else Terms()
     return replace(terms, titles=Titles(names)) if any(o.in_catalogue for o in outputs.values()) else terms
+
+
+def _grounds(subject: str, outputs: Mapping[str, Output]) -> set[str]:
+    """How the texts about items are grounded."""
+    return {o.ground for o in outputs.values() if o.type == "text"} if subject == "item" else set()
 
 
 def task_calibrations(root: Path, spec: TaskSpec) -> dict[str, Calibration]:
@@ -52,3 +61,18 @@ def judge_id(judge: str) -> str:
     from tokenrec.gates.factuality.detector import weights_id
 
     return f"detector@{weights_id()}"
+
+
+def catalogue_facts(recipe: Recipe, dataset: Dataset) -> Facts:
+    """The fields that the recipe names as text and facts, by item."""
+    fields = [*recipe.data.items.text, *recipe.data.items.facts]
+    place = {item: i for i, item in enumerate(dataset.item_ids)}
+
+    def of(subject: str) -> Mapping[str, Any]:
+        record = dataset.items[place[subject]] if subject in place else {}
+        return {f: record[f] for f in fields if record.get(f) not in (None, "", [])}
+
+    digest = hashlib.sha256()
+    for item in dataset.item_ids:
+        digest.update(canonical_json([item, of(item)]).encode("utf-8", "surrogatepass"))
+    return Facts(of, digest.hexdigest())

@@ -11,6 +11,7 @@ from .factuality.catalogue import Terms
 from .factuality.extract import extracted
 from .factuality.names import contradicted, entities, names
 from .factuality.numbers import numbers
+from .factuality.open import AGREEMENT, RECORD, UNSURE, by_agreement, by_record, unverifiable
 from .noise.catalogue import Titles, in_catalogue
 from .noise.copy import copied, shortened
 from .noise.echo import echo
@@ -45,6 +46,8 @@ class Rules:
     calibration: Calibration | None = None  # of the judge, from labels of this task
     in_catalogue: bool = False  # must be a title that `terms` has
     fields: tuple[str, ...] = ()  # the names of the task's outputs, which the prompt shows
+    unverifiable: str = "keep"  # keep | drop | reject: open claims that nothing bears out
+    or_unknown: bool = False  # "unknown" is a proper answer, and no value
 
     @property
     def wanted_language(self) -> str:
@@ -65,6 +68,8 @@ class Source:
     record: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
     finish_reason: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)  # of the catalogue, shown to the LM or not
+    others: tuple[str, ...] = ()  # further answers to the same question
 
 
 SUSPICION = "factuality/detector"
@@ -129,14 +134,16 @@ def recalibrated(text: str, rules: Rules, source: Source) -> Finding:
 DETECTOR: dict[str, Check] = {SUSPICION: suspicion, RECALIBRATED: recalibrated}
 
 
-def unverifiable(text: str, rules: Rules, source: Source) -> Finding:
-    """Open grounding, first version: passes, noting the first claim that the record does not bear out (score 1)
-    or, where there is none, the text as a whole (score 0). Contradiction by catalogue facts comes later."""
-    for check in CLOSED.values():
-        found = check(text, rules, source)
-        if not found.passed:
-            return Finding("factuality/unverifiable", True, 1.0, f"unverifiable: {found.reason}", found.quote)
-    return Finding("factuality/unverifiable", True, 0.0, "open: not checked against the world", clip(text))
+# the world is wanted: the catalogue's facts and further answers contradict; what nothing bears out is unverifiable
+OPEN: dict[str, Check] = {
+    RECORD: lambda text, r, s: by_record(text, _facts(s), r.terms, s.name),
+    AGREEMENT: lambda text, r, s: by_agreement(text, _facts(s), s.others, s.name),
+    UNSURE: lambda text, r, s: unverifiable(text, _facts(s), s.others, s.name, reject=r.unverifiable == "reject"),
+}
+
+
+def _facts(source: Source) -> dict[str, Any]:
+    return {**source.facts, **source.record}
 
 
 def checks_for(rules: Rules, hard: bool = False) -> dict[str, Check]:
@@ -144,4 +151,4 @@ def checks_for(rules: Rules, hard: bool = False) -> dict[str, Check]:
     noise = NOISE | EXTRACT if rules.extract else NOISE
     if rules.ground == "closed":
         return noise | CLOSED | (DETECTOR if rules.judge == "detector" and not hard else {})
-    return noise | {"factuality/unverifiable": unverifiable} if rules.ground == "open" else noise
+    return noise | OPEN if rules.ground == "open" else noise
