@@ -1,6 +1,7 @@
 """compile --judge: a judge that learns from its demonstrations or its threshold is measured on labels it has not seen."""
 
 import json
+import re
 
 import jsonschema
 import pytest
@@ -34,7 +35,7 @@ def learner(text: str) -> str:
     """Knows what is unsupported once a demonstration shows it; before that it guesses by the length of the record."""
     asked = text.rsplit("[[ ## record ## ]]", 1)[-1]
     sees = CAUGHT in asked
-    taught = '"not_stated"]' in text.rsplit("[[ ## record ## ]]", 1)[0]
+    taught = re.search(r'"verdicts":\s*\[\s*"not_stated"', text.rsplit("[[ ## record ## ]]", 1)[0])
     if taught or len(asked) % 3 == 0:
         return verdicts(text, "not_stated" if sees else "supported")
     return verdicts(text, "supported")
@@ -70,7 +71,8 @@ def learned(tmp_path_factory):
 def test_demonstrations_that_help_on_unseen_labels_are_saved(learned):
     root, document, asked, *_ = learned
     (judge,) = document["judges"]
-    assert judge["saved"] and judge["difference"]["auroc"]["low"] > 0 and judge["after"]["f1"]["value"] > judge["before"]["f1"]["value"]
+    assert judge["saved"], judge
+    assert judge["difference"]["auroc"]["low"] > 0 and judge["after"]["f1"]["value"] > judge["before"]["f1"]["value"]
     held = [i for i in range(N) if measures("menu_line", f"d{i:03}")]
     assert judge["labels"]["measuring"]["texts"] == len(held) and judge["labels"]["compiling"]["texts"] == N - len(held)
     assert "are few" in judge["note"] and document["lm_calls"] == asked
