@@ -86,7 +86,8 @@ def _plan_task(
             p.subject: dict.fromkeys(spec.outputs, f"{YET}{name} {p.hash})")
             for p in made.prompts if p.hash in waiting or not calibrated
         }  # fmt: skip
-    row = _row(session, name, writer, used, len(jobs), len(made.prompts), reasons)
+    whole = sum((most - sample) / most for _, sample in jobs) if spec.task.agreement else len(jobs)
+    row = _row(session, name, writer, used, len(jobs), len(made.prompts), reasons, whole)
     return made, used, row, {p.hash: p for p, _ in jobs}
 
 
@@ -106,20 +107,23 @@ def _plan_judge(session: Session, made: Prepared, output: str, waiting: Mapping[
 
 
 def _row(
-    session: Session, name: str, writer: Writer, used: Estimate, records: int, subjects: int, reasons: list[str]
-) -> dict[str, Any]:
-    prompt, completion = round(records * used.prompt_tokens), round(records * used.completion_tokens)
+    session: Session, name: str, writer: Writer, used: Estimate, records: int, subjects: int, reasons: list[str],
+    whole: float | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """A task's row. `whole`: records, those that lack only further answers counted in part."""
+    whole = records if whole is None else whole
+    prompt, completion = round(whole * used.prompt_tokens), round(whole * used.completion_tokens)
     cached = {"cached_tokens": round(prompt * used.cached)}
     usage = writer.usage({"prompt_tokens": prompt, "completion_tokens": completion, "prompt_tokens_details": cached})
     most = session.loaded.project.project.concurrency
     at_once = min(writer.at_once or most, most)
     return {
         "task": name,
-        "calls": max(round(records * used.calls), records),
+        "calls": max(round(whole * used.calls), records),
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "cost_usd": usage.usd if records else 0.0,
-        "minutes": _minutes(records, used.seconds, at_once),
+        "minutes": _minutes(whole, used.seconds, at_once),
         "stale_because": reasons,
         "subjects": subjects,
         "records": records,

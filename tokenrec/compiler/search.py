@@ -16,6 +16,7 @@ from tokenrec.compiler.session import Session
 from tokenrec.errors import BudgetStop
 from tokenrec.features.types import Vectors
 from tokenrec.gates.base import Candidate
+from tokenrec.gates.factuality.open import is_unknown
 from tokenrec.gates.judge import Judge
 from tokenrec.generate.judging import typed_raw
 from tokenrec.ids import unit_hash
@@ -215,6 +216,8 @@ def _parts(session: Session, spec: TaskSpec, judge: Judge, prompt: Prompt, predi
         elif output.type == "number":
             parts.append((np.array([float(answer[name])]), None))
         else:
+            if output.or_unknown and is_unknown(answer[name]):  # no value: scored as having none
+                return None
             parts.append((session.encoder.encode(session.db, [answer[name]])[0], None))
     return parts
 

@@ -14,7 +14,7 @@ from tokenrec.evidence.earlier import earlier_programs
 from tokenrec.evidence.labels import Labels, matched_labels, read_labels
 from tokenrec.evidence.quality import quality, reasons, strata, worst
 from tokenrec.evidence.rates import Rate, verdict
-from tokenrec.evidence.texts import AFTER, BEFORE, FLAGS, TaskTexts, doubt_of, task_texts
+from tokenrec.evidence.texts import AFTER, BEFORE, FLAGS, TaskTexts, doubt_of, open_rates, task_texts
 from tokenrec.gates.build import make_judge
 from tokenrec.generate.fact_judge import texts_to_judge, unheard
 from tokenrec.generate.judging import judge_all
@@ -228,6 +228,7 @@ def _task(recipe, found: Evaluation, name: str, basis: Basis) -> dict[str, Any]:
         "malformed_rate": texts.malformed / texts.n if texts.n else None,
         "malformed_rate_before": texts.malformed_before / texts.n if texts.n else None,
         **_plain(rates_of(basis, kinds, 0)),
+        "open": open_rates(texts),
         "texts": {BEFORE: len(texts.before), AFTER: len(texts.after)},
         "basis": _basis(texts, labels, found.samples.get(name) or Sample()),
         "program": row and {key: row[key] for key in ("program_id", "lm_id", "gate_id")},

@@ -20,7 +20,7 @@ from tokenrec.evidence.breakdown import slicer
 from tokenrec.evidence.evaluate import Evaluation
 from tokenrec.evidence.jsonl import read_lines
 from tokenrec.evidence.labels import Labels, read_labels
-from tokenrec.evidence.texts import FLAGS, TaskTexts, Text, cut, flag_of
+from tokenrec.evidence.texts import FLAGS, OPEN, TAKEN_OUT, TaskTexts, Text, cut, flag_of
 from tokenrec.files import whole
 from tokenrec.gates.base import RECALIBRATED, RISK, Candidate, Finding, Verdict
 from tokenrec.gates.build import make_judge
@@ -147,7 +147,8 @@ def _verdicts(rows: Spool, tasks: Mapping[str, _Task]) -> Iterator[tuple[int, li
         where = tuple(sorted({(f.gate, f.field) for f in verdict.reasons}))
         gates = tuple(sorted({gate for gate, _ in where}))
         what = (row[0], candidate.subject, name, str(number), candidate.record, output)
-        text = Text(*what, flag_of(gates), soft_scores(verdict), gates, where, fitted_score(verdict))
+        scores, said = soft_scores(verdict), soft_scores(verdict, OPEN)
+        text = Text(*what, flag_of(gates), scores, gates, where, fitted_score(verdict), said)
         yield number, row, verdict, text
 
 
@@ -163,9 +164,9 @@ def _checked(rows: Spool, tasks: Mapping[str, _Task]) -> Iterator[tuple[int, lis
             yield *one, found[i]
 
 
-def soft_scores(verdict: Verdict) -> dict[str, float]:
+def soft_scores(verdict: Verdict, kinds: Mapping[str, str] = FLAGS) -> dict[str, float]:
     """The worst soft score of each kind, as the store's texts have them."""
-    scores = [(kind, f.score) for f in verdict.findings for kind, prefix in FLAGS.items()
+    scores = [(kind, f.score) for f in verdict.findings for kind, prefix in kinds.items()
               if f.score is not None and f.gate.startswith(prefix) and f.gate not in (RISK, RECALIBRATED)]  # fmt: skip
     return {kind: max(s for k, s in scores if k == kind) for kind in {k for k, _ in scores}}
 
@@ -198,7 +199,7 @@ def _count(task: _Task, code: int, verdict: Verdict, text: Text) -> None:
     task.seen.add(code)
     left = text
     if text.output is not None:
-        text, left = cut(text, verdict.kept)
+        text, left = cut(text, verdict.kept, ((f.gate, f.field) for f in verdict.findings if f.gate in TAKEN_OUT))
         task.formed.add(code)
         if first:
             task.texts.before.append(text)
@@ -224,6 +225,8 @@ def _evaluation(
             found.notes.append(f"{name}.{', '.join(unheard)}: {said}")
         if refs := [text for text in shown if text.startswith("$")]:
             found.notes.append(f"{name}: gated without {', '.join(refs)}, which is in no file")
+        if task.judge.task.agreement:
+            found.notes.append(f"{name}: gated by the record alone: a file has no further answers")
         found.slices[name] = slicer(dataset, task.judge.task.for_)
     found.used = len(used)
     found.gone = len({(task, key) for task, key, _ in labels.by} - used)
@@ -237,10 +240,10 @@ def _evaluation(
 def _spooled() -> Spool[Text]:
     def write(t: Text) -> bytes:
         what = [t.task, t.subject, t.name, t.completion_id, t.record, t.output, t.flag]
-        return dump([*what, t.scores, t.gates, t.where])
+        return dump([*what, t.scores, t.gates, t.where, t.fitted, t.open])
 
     def read(data: bytes) -> Text:
-        *what, scores, gates, where = load(data)
-        return Text(*what, scores, tuple(gates), tuple(map(tuple, where)))
+        *what, scores, gates, where, fitted, said = load(data)
+        return Text(*what, scores, tuple(gates), tuple(map(tuple, where)), fitted, said)
 
     return Spool((), write, read)

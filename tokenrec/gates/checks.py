@@ -11,6 +11,8 @@ from .factuality.catalogue import Terms
 from .factuality.extract import extracted
 from .factuality.names import contradicted, entities, names
 from .factuality.numbers import numbers
+from .factuality.open import AGREEMENT, RECORD, UNSURE, by_agreement, by_record, unverifiable
+from .noise.catalogue import Titles, in_catalogue
 from .noise.copy import copied, shortened
 from .noise.echo import echo
 from .noise.known import known
@@ -21,7 +23,7 @@ from .noise.loops import cut_off, loops
 from .noise.markup import markup
 from .noise.refusal import refusal
 from .noise.telling import telling
-from .text import clip, strings
+from .text import strings
 
 
 @dataclass(frozen=True)
@@ -42,11 +44,20 @@ class Rules:
     drop: bool = False  # an unsupported sentence is taken out and the rest kept
     factuality: Factuality | None = None  # what is promised of accepted texts
     calibration: Calibration | None = None  # of the judge, from labels of this task
+    in_catalogue: bool = False  # must be a title that `terms` has
     fields: tuple[str, ...] = ()  # the names of the task's outputs, which the prompt shows
+    unverifiable: str = "keep"  # keep | drop | reject: open claims that nothing bears out
+    or_unknown: bool = False  # "unknown" is a proper answer, and no value
+
+    @property
+    def wanted_language(self) -> str:
+        return "und" if self.in_catalogue else self.language  # a title is in any
 
     @property
     def least_content(self) -> int:
-        """Content words that a text must have; where a word or two is the whole answer, one will do."""
+        """Content words that a text must have: one where a word or two is the whole answer, none in a title."""
+        if self.in_catalogue:
+            return 0
         return 1 if self.max_words is not None and self.max_words <= 5 else 2
 
 
@@ -57,6 +68,8 @@ class Source:
     record: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
     finish_reason: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)  # of the catalogue, shown to the LM or not
+    others: tuple[str, ...] = ()  # further answers to the same question
 
 
 SUSPICION = "factuality/detector"
@@ -69,9 +82,10 @@ NOISE: dict[str, Check] = {
     "noise/cut_off": lambda text, r, s: cut_off(text, s.finish_reason),
     "noise/lexicon": lambda text, r, s: within(text, r.lexicon, s.record),
     "noise/loops": lambda text, r, s: loops(text),
-    "noise/language": lambda text, r, s: language(text, r.language, [s.name, *strings(dict(s.record))]),
+    "noise/language": lambda text, r, s: language(text, r.wanted_language, [s.name, *strings(dict(s.record))]),
     "noise/tells_nothing": lambda text, r, s: telling(text, s.name, r.least_content),
     "noise/known": lambda text, r, s: known(text, r.not_in, s.record),
+    "noise/catalogue": lambda text, r, s: in_catalogue(text, r.terms.titles if r.in_catalogue else Titles()),
     "noise/echo": lambda text, r, s: echo(text, s.record, r.instruction, r.examples, r.fields),
     "noise/copy": lambda text, r, s: (shortened if r.extract else copied)(text, s.record),
 }
@@ -117,14 +131,16 @@ def recalibrated(text: str, rules: Rules, source: Source, said: Finding) -> Find
 DETECTOR: dict[str, Check] = {SUSPICION: suspicion}  # for whoever checks one text; `Judge` asks for many at once
 
 
-def unverifiable(text: str, rules: Rules, source: Source) -> Finding:
-    """Open grounding, first version: passes, noting the first claim that the record does not bear out (score 1)
-    or, where there is none, the text as a whole (score 0). Contradiction by catalogue facts comes later."""
-    for check in CLOSED.values():
-        found = check(text, rules, source)
-        if not found.passed:
-            return Finding("factuality/unverifiable", True, 1.0, f"unverifiable: {found.reason}", found.quote)
-    return Finding("factuality/unverifiable", True, 0.0, "open: not checked against the world", clip(text))
+# the world is wanted: the catalogue's facts and further answers contradict; what nothing bears out is unverifiable
+OPEN: dict[str, Check] = {
+    RECORD: lambda text, r, s: by_record(text, _facts(s), r.terms, s.name),
+    AGREEMENT: lambda text, r, s: by_agreement(text, _facts(s), s.others, s.name),
+    UNSURE: lambda text, r, s: unverifiable(text, _facts(s), s.others, s.name, reject=r.unverifiable == "reject"),
+}
+
+
+def _facts(source: Source) -> dict[str, Any]:
+    return {**source.facts, **source.record}
 
 
 def checks_for(rules: Rules, hard: bool = False) -> dict[str, Check]:
@@ -132,4 +148,4 @@ def checks_for(rules: Rules, hard: bool = False) -> dict[str, Check]:
     noise = NOISE | EXTRACT if rules.extract else NOISE
     if rules.ground == "closed":
         return noise | CLOSED | (DETECTOR if rules.judge == "detector" and not hard else {})
-    return noise | {"factuality/unverifiable": unverifiable} if rules.ground == "open" else noise
+    return noise | OPEN if rules.ground == "open" else noise
