@@ -9,7 +9,8 @@ import pytest
 from tests.end_to_end.server import serving
 from tests.end_to_end.worlds import ROOT, dishes, meals, menu_line, project, store, tokenrec, write
 from tests.generate.test_fact_judge import RECIPE, TASK, verdicts
-from tokenrec.compiler.judge import f1, measures
+from tokenrec.compiler.judge import f1
+from tokenrec.generate.fact_judge import measures
 
 N = 60
 CAUGHT = "with truffles"  # what makes a line unsupported, in words that any judge may see
@@ -93,6 +94,14 @@ def test_the_compiled_judge_is_the_one_that_judges_from_then_on(learned):
     scores = store(root).execute(
         "select c.output, v.score from verdicts v join completions c using (completion_id) where v.gate = 'factuality/lm'")
     assert all((score > 0.5) == (CAUGHT in output) for output, score in scores)
+
+
+def test_labels_that_compiled_it_do_not_measure_it(learned):
+    root, document, *_ = learned
+    code, found, _ = tokenrec("eval", root / "recipe.yaml")
+    gates = found["tasks"][0]["gates"]["hallucination"]
+    assert code == 0 and gates["labels"] == document["judges"][0]["labels"]["measuring"]["texts"] and gates["auroc"] == 1
+    assert any("compiled on half of the labels" in note for note in found["notes"])
 
 
 def test_what_it_cost_has_a_purpose_and_the_figures_of_the_compile_stay(learned):
