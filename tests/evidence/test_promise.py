@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tokenrec.evidence.promise import Unit, p_value, promise, thresholds
+from tokenrec.evidence.promise import Unit, p_value, promise, thresholds, worth
 
 REPEATS = 120
 
@@ -21,9 +21,11 @@ def world(rng, n, rate, signal, most=4, together=1.0):
 
 def share(texts, threshold, drop):
     """The share of unsupported sentences among the accepted ones of a world."""
-    into = [(p < threshold, bad) for p, bad in texts if drop or (p < threshold).all()]
-    accepted = sum(i.sum() for i, _ in into)
-    return sum((i & bad).sum() for i, bad in into) / max(accepted, 1)
+    starts = np.cumsum([0, *(len(p) for p, _ in texts[:-1])])
+    into = np.concatenate([p for p, _ in texts]) < threshold
+    if not drop:
+        into = np.repeat(np.logical_and.reduceat(into, starts), [len(p) for p, _ in texts])
+    return (np.concatenate([bad for _, bad in texts]) & into).sum() / max(into.sum(), 1)
 
 
 @pytest.mark.parametrize("drop", [True, False])
@@ -82,16 +84,20 @@ def test_without_labels_or_texts_nothing_is_promised():
     assert promise([], [], 0.1, 0.9, False).threshold is None
 
 
-def test_p_value_against_the_exact_one_of_single_sentences():
-    """One sentence a text, drawn evenly: never below what the binomial allows on average, and near it when all is
-    well."""
-    one = np.ones(60, int)
-    clean = p_value(one, 0 * one, np.ones(60), 1, 0.1)
-    assert 0.9**60 <= clean <= 12 * 0.9**60  # half of the stake is on one bet, the rest on eleven others
-    rng = np.random.default_rng(3)
-    falsely = [p_value(one, (rng.random(60) < 0.1).astype(int), np.ones(60), 1, 0.1) for _ in range(2000)]
-    assert np.mean(np.array(falsely) <= 0.1) <= 0.1
-    assert p_value(one, one, np.ones(60), 1, 0.1) == 1.0
+def test_p_value_of_single_sentences_is_nearly_the_exact_one():
+    """One sentence a text, drawn evenly: a binomial tail."""
+    one, even = np.ones(60, int), np.ones(60)
+    assert 0.9**60 <= p_value(*worth(one, 0 * one, even), 0.1) <= 2 * 0.9**60
+    for wrong in (1, 3):
+        exact = stats.binom.cdf(wrong, 60, 0.1)
+        assert exact <= p_value(*worth(one, np.arange(60) < wrong, even), 0.1) <= 1.5 * exact
+    assert p_value(*worth(one, one, even), 0.1) == 1.0 and p_value(*worth(0 * one, one, even), 0.1) == 1.0
+
+
+def test_sentences_that_go_wrong_together_are_worth_less():
+    six, even = np.full(60, 6), np.ones(60)
+    apart, together = np.array([1] * 6 + [0] * 54), np.array([6] + [0] * 59)
+    assert p_value(*worth(six, apart, even), 0.05) < p_value(*worth(six, together, even), 0.05)
 
 
 def test_grid_comes_from_scores_alone_and_ends_with_everything():

@@ -32,8 +32,8 @@ def command(
     The sample is drawn by task, gate and score, before any label is seen, and the chance of each text is stored:
     `tokenrec eval` weighs by it. Keys: g good, n noise, h hallucination (both ask why), s skip, u undo, q quit.
     Each label is stored at once; the next call goes on with what has none. The sentences of a text are numbered: after
-    h you are asked which of them are unsupported. In a task with several outputs, begin a reason with the name of the
-    one that is bad ("taste: not sour"), or sentence 0 says that it is no sentence.
+    h you are asked which of them are unsupported. In a task with several outputs, begin the reason with the name of the
+    bad one ("taste: not sour"); where it is not the text, the sentence to name is 0.
 
     Without a terminal, lines are read from stdin: a key, and after n or h the reason ("h says it is vegan"); sentences
     stand before the reason, with a colon and a space ("h 1,3: says it is vegan"). What the gates suspect is marked,

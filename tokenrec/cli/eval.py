@@ -41,8 +41,9 @@ def command(
     lacks a key or names a subject or task that the recipe does not have is an error, and then nothing is written. A
     subject's first line counts as its first answer. finish_reason is read where it is given, other keys are not.
 
-    --by shows a table of parts; --json always has all of them. A part with fewer than 20 labels has no rate. Where a
-    task has several outputs, the bad one is that with whose name the label's reason begins ("taste: not sour").
+    --by shows a table of parts; --json always has all of them. A part with fewer than 20 labels has no rate, unless
+    all of it was read. Where a task has several outputs, the bad one is that with whose name the label's reason begins
+    ("taste: not sour").
 
     --recalibrate fits each judge to the task by its labels and sets the threshold that keeps the promise of
     factuality: {risk, confidence}, in programs/calibrated/. No label has a part in how its own text is judged, so the

@@ -19,6 +19,8 @@ def print_eval(console, doc: dict[str, Any], by: str | None = None) -> None:
         first, final = t["malformed_rate_before"], t["malformed_rate"]
         table.add_row(t["task"], f"{t['n']:,}", "malformed", _share(first), _share(final))
         _add_rates(table, t, "", "")
+        for name, shares in _open(t["open"]):
+            table.add_row("", "", name, *shares, "", end_section=name == "unknown")
     console.print(table)
     if by:
         print_parts(console, doc, by)
@@ -39,6 +41,7 @@ def print_parts(console, doc: dict[str, Any], by: str) -> None:
     for row in doc["by_type"] if by == "output" else ():
         _add_rates(table, row, "all", f"type {row['name']}", _both(row["texts"]), least=doc["least"])
     if table.row_count:
+        table.caption = f"too few: under {doc['least']} labels, and not all read"
         console.print(table)
         return
     none = "no text of an earlier program has a label" if by == "program" else "there is no text"
@@ -54,12 +57,23 @@ def _programs(task: dict[str, Any]) -> list[dict[str, Any]]:
     return [now, *then]
 
 
+def _open(found: dict[str, Any] | None) -> list[tuple[str, list[str]]]:
+    """Rows of open outputs: what the gates flag, which no label has measured."""
+    if not found:
+        return []
+    stages = [found["before"], found["after"]]
+    rows = {"unverifiable": "unverifiable", "of its claims": "claims", "unknown": "unknown"}
+    flagged = lambda share: "–" if share is None else f"flagged {_share(share)}"  # noqa: E731
+    return [(row, [flagged(s[key]) for s in stages]) for row, key in rows.items()]
+
+
 def _table(title: str, *columns: str):
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", caption_justify="left")
     for name in (*columns, "rate", "before", "after", "labels"):
-        table.add_column(name, justify="right" if name in ("texts", "before", "after", "labels") else "left")
+        right = name in ("texts", "before", "after", "labels")
+        table.add_column(name, justify="right" if right else "left", no_wrap=name not in ("before", "after"))
     return table
 
 
@@ -185,7 +199,9 @@ def _agreement(doc: dict[str, Any]) -> list[str]:
     found = doc["agreement"]
     if not found:
         return []
-    kappa = "too few for kappa" if found["doubled"] < 20 else "all one label, so no kappa"
+    from tokenrec.evidence.agreement import LEAST
+
+    kappa = "too few for kappa" if found["doubled"] < LEAST else "all one label, so no kappa"
     if found["kappa"] is not None:
         kappa = f"kappa {found['kappa']:.2f} ({found['low']:.2f} to {found['high']:.2f})"
     return [f"Two people labelled {found['doubled']} texts and agree on {found['agree']}: {kappa}."]
@@ -197,7 +213,9 @@ def _rate(rate: dict, least: int = 0) -> str:
     if rate["low"] is not None:
         return f"{_range(rate)}, not all said"
     if 0 < rate["audited"] < least:
-        return f"too few to say ({rate['audited']})"
+        return "too few"
+    if least and not rate["audited"]:
+        return "–"
     if not rate["flagged"]:
         return "no texts" if rate["flagged"] is None else "not audited"
     return f"flagged {_share(rate['flagged'])}, not audited"

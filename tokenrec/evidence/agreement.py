@@ -25,5 +25,6 @@ def agreement(pairs: Sequence[tuple[str, str]]) -> dict[str, Any] | None:
     found: dict[str, Any] = {"doubled": n, "agree": agree, "kappa": None, "low": None, "high": None}
     if n >= LEAST and chance < 1:
         ends = (agree / n, *clopper_pearson(agree, n))
-        found |= dict(zip(("kappa", "low", "high"), ((a - chance) / (1 - chance) for a in ends), strict=True))
+        kappas = [max(-1.0, (a - chance) / (1 - chance)) for a in ends]
+        found |= dict(zip(("kappa", "low", "high"), kappas, strict=True))
     return found | {"pairs": [{"first": a, "second": b, "n": m} for (a, b), m in sorted(counts.items())]}

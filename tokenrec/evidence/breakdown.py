@@ -10,7 +10,7 @@ a range: from none of them to all of them.
 
 import json
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,12 +20,12 @@ from tokenrec.dataset.lists import COLD_POSITIVES, SPARSE_EVENTS
 from tokenrec.dataset.split import usable_before
 from tokenrec.dataset.types import TEST, Dataset
 from tokenrec.evidence.audited import Sample, sample_rate
-from tokenrec.evidence.labels import Labels, label_rate
+from tokenrec.evidence.labels import Cell, Label, Labels, cell_rate, cells_of
 from tokenrec.evidence.rates import Rate
 from tokenrec.evidence.texts import AFTER, BEFORE, FLAGS, TaskTexts, Text, flag_of
 from tokenrec.recipe.models import Task
 
-LEAST = 20  # labels of a part below which its rate is not said
+LEAST = 20  # labels of a part below which its rate is not said, unless all of it was read
 SLICES = {"item": ("cold_items", "warm"), "user": ("sparse_users", "other_users")}
 
 
@@ -55,49 +55,73 @@ def slicer(dataset: Dataset, subject: str) -> Callable[[str], str]:
     return lambda subject: rare if subject in few else usual
 
 
-@dataclass(frozen=True)
-class Part:
-    """Some of a task's texts, read anew each time: they may lie on disk."""
-
-    texts: Collection[Text]
-    seen: Callable[[Text], Text | None]  # None: not of this part
-
-    def __iter__(self) -> Iterator[Text]:
-        return (seen for text in self.texts if (seen := self.seen(text)))
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
+Seen = Callable[[Text], Text | None]  # a text as a part sees it; None: not of this part
+Called = Callable[[Said], str]  # what a label says of a part
 
 
 @dataclass(frozen=True)
-class Basis:
-    """A task's texts and the labels that its rates rest on: of its sample, or else of a file."""
+class FromSample:
+    """A task's texts, and the audited sample that its rates rest on."""
 
     texts: TaskTexts
-    labels: Labels
-    sample: Sample | None = None
+    sample: Sample
 
     def rate(self, stage: str, kind: str) -> Rate:
-        if self.sample:
-            return sample_rate(self.texts, stage, kind, self.sample)
-        return label_rate(self.labels, self.texts, stage, kind)
+        return sample_rate(self.texts, stage, kind, self.sample)
 
-    def part(self, seen: Callable[[Text], Text | None], called: Callable[[Said], str] | None = None) -> "Basis":
-        """The same for the texts that `seen` leaves, as it shows them; `called`: what a label says of the part."""
-        texts = TaskTexts(self.texts.task, before=Part(self.texts.before, seen), after=Part(self.texts.after, seen))
-        labels, sample = self.labels, self.sample
-        if sample:
-            strata = {name: list(Part(found, seen)) for name, found in sample.strata.items()}
-            said = sample.labels
-            if called:
-                said = {key: called(_said(row)) for key, row in sample.rows.items()}
-            sample = Sample({name: found for name, found in strata.items() if found}, sample.drawn, said)
-        elif called:
-            labels = Labels({
-                key: v.model_copy(update={"label": called(Said(v.label, v.reason, v.unsupported, v.output))})
-                for key, v in labels.by.items()
-            })  # fmt: skip
-        return Basis(texts, labels, sample)
+    def size(self, stage: str) -> int:
+        return len(self.texts.of(stage))
+
+    def part(self, seen: Seen, called: Called | None = None) -> "FromSample":
+        texts = TaskTexts(self.texts.task, before=_seen(self.texts.before, seen), after=_seen(self.texts.after, seen))
+        strata = {name: _seen(found, seen) for name, found in self.sample.strata.items()}
+        said = self.sample.labels
+        if called:
+            said = {key: called(_said(row)) for key, row in self.sample.rows.items()}
+        strata = {name: found for name, found in strata.items() if found}
+        return FromSample(texts, Sample(strata, self.sample.drawn, said))
+
+
+@dataclass(frozen=True)
+class FromFile:
+    """A task's texts, and the labels of a file that its rates rest on; by stage."""
+
+    cells: dict[str, list[Cell]]
+
+    def rate(self, stage: str, kind: str) -> Rate:
+        return cell_rate(self.cells[stage], kind)
+
+    def size(self, stage: str) -> int:
+        return sum(c.n for c in self.cells[stage])
+
+    def part(self, seen: Seen, called: Called | None = None) -> "FromFile":
+        return FromFile({stage: [
+            replace(c, text=text, label=c.label and called and _relabelled(c.label, called) or c.label)
+            for c in found if (text := seen(c.text))
+        ] for stage, found in self.cells.items()})  # fmt: skip
+
+
+Basis = FromSample | FromFile
+
+
+def basis_of(texts: TaskTexts, labels: Labels, sample: Sample | None, slice_of: Callable[[str], str] | None) -> Basis:
+    """What the rates of a task rest on: its sample where there is one, else a file's labels."""
+    if sample:
+        return FromSample(texts, sample)
+    return FromFile({stage: cells_of(labels, texts, stage, slice_of or _no_slice) for stage in (BEFORE, AFTER)})
+
+
+def _no_slice(subject: str) -> str:
+    return ""
+
+
+def _seen(texts: Collection[Text], seen: Seen) -> list[Text]:
+    return [found for text in texts if (found := seen(text))]
+
+
+def _relabelled(label: Label, called: Called) -> Label:
+    said = called(Said(label.label, label.reason, label.unsupported, label.output))
+    return label.model_copy(update={"label": said})
 
 
 def _said(row: dict[str, Any]) -> Said:
@@ -113,8 +137,9 @@ def rates_of(basis: Basis, kinds: Collection[str] = FLAGS, least: int = LEAST) -
 
 
 def enough(rate: Rate, least: int = LEAST) -> Rate:
-    """The rate, or none where it rests on fewer than `least` labels."""
-    return rate if rate.audited >= least else Rate(None, None, None, rate.audited, rate.flagged)
+    """The rate, or none where it rests on fewer than `least` labels; where every text was read it is no estimate."""
+    told = rate.audited >= least or (rate.value is not None and rate.low == rate.high)
+    return rate if told else Rate(None, None, None, rate.audited, rate.flagged)
 
 
 def by_slice(basis: Basis, slice_of: Callable[[str], str], subject: str, kinds: Collection[str]) -> list[dict]:
@@ -143,7 +168,7 @@ def of_outputs(basis: Basis, task: Task, names: Sequence[str], least: int = LEAS
         return rates_of(basis, kinds, least)
 
     def seen(text: Text) -> Text:
-        return replace(text, flag=flag_of(gate for gate, name in text.where if name in names))
+        return replace(text, flag=flag_of([gate for gate, name in text.where if name in names]))
 
     def called(said: Said, unsure: bool) -> str:
         blamed = blames(said, task)
@@ -176,17 +201,17 @@ def _between(low: Rate, high: Rate) -> Rate:
 
 
 def _sizes(basis: Basis) -> dict[str, Any]:
-    return {"texts": {BEFORE: len(basis.texts.before), AFTER: len(basis.texts.after)}}
+    return {"texts": {stage: basis.size(stage) for stage in (BEFORE, AFTER)}}
 
 
-def by_type(tasks: Sequence[tuple[Basis, Task]]) -> list[dict[str, Any]]:
+def by_type(tasks: Sequence[tuple[str, Basis, Task]]) -> list[dict[str, Any]]:
     """Rates of each type of output over the tasks that write it and have labels; an answer counts once."""
     found: dict[str, list[tuple[str, dict[str, Any], dict[str, int]]]] = {}
-    for basis, task in tasks:
+    for called, basis, task in tasks:
         for kind in dict.fromkeys(o.type for o in task.outputs.values()):
             names = [name for name, o in task.outputs.items() if o.type == kind]
             sizes = _sizes(basis)["texts"]
-            found.setdefault(kind, []).append((basis.texts.task, of_outputs(basis, task, names, 1), sizes))
+            found.setdefault(kind, []).append((called, of_outputs(basis, task, names, 1), sizes))
     told = []
     for kind, rows in found.items():
         rates = {}

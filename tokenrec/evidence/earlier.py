@@ -3,7 +3,7 @@
 from typing import Any
 
 from tokenrec.evidence.audited import load_sample
-from tokenrec.evidence.breakdown import Basis, rates_of
+from tokenrec.evidence.breakdown import basis_of, rates_of
 from tokenrec.evidence.labels import Label, Labels
 from tokenrec.evidence.texts import doubt_of, task_texts
 from tokenrec.store import completions as store
@@ -29,7 +29,7 @@ def earlier_programs(db, spec: TaskSpec, program_id: str, lm_id: str, labels: di
             continue
         sample = load_sample(db, spec.recipe, texts, labels)
         found = Labels({(spec.name, key, None): _label(spec.name, key, row) for key, row in known.items()})
-        basis = Basis(texts, found, sample if sample.labels else None)
+        basis = basis_of(texts, found, sample if sample.labels else None, None)
         told.append({
             "program_id": pid, "lm_id": lm, "created": created, "basis": "sample" if sample.labels else "file",
             "labelled": len(sample.labels or known), "texts": {"before": len(texts.before), "after": len(texts.after)},

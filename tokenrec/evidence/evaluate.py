@@ -8,15 +8,17 @@ from tokenrec.dataset.load import load_dataset
 from tokenrec.errors import InputError
 from tokenrec.evidence.agreement import agreement
 from tokenrec.evidence.audited import Sample, load_sample
-from tokenrec.evidence.breakdown import LEAST, Basis, by_output, by_slice, by_type, rates_of, slicer
+from tokenrec.evidence.breakdown import LEAST, Basis, basis_of, by_output, by_slice, by_type, rates_of, slicer
 from tokenrec.evidence.calibrating import calibrate_task, promises
 from tokenrec.evidence.earlier import earlier_programs
 from tokenrec.evidence.labels import Labels, matched_labels, read_labels
 from tokenrec.evidence.quality import quality, reasons, strata, worst
 from tokenrec.evidence.rates import Rate, verdict
-from tokenrec.evidence.texts import AFTER, BEFORE, FLAGS, TaskTexts, doubt_of, task_texts
+from tokenrec.evidence.texts import AFTER, BEFORE, FLAGS, TaskTexts, doubt_of, open_rates, task_texts
 from tokenrec.gates.build import make_judge
+from tokenrec.generate.fact_judge import texts_to_judge, unheard
 from tokenrec.generate.judging import judge_all
+from tokenrec.generate.scorers import fact_judge, open_scorers
 from tokenrec.ids import canonical_json
 from tokenrec.recipe.load import LoadedRecipe, task_order
 from tokenrec.recipe.models import Task
@@ -77,6 +79,7 @@ def gather(loaded: LoadedRecipe) -> Evaluation:
                 found.notes.append(f"{name}: judged again, since gates or texts changed after the last compile")
             saved = store.load_program(db, row["program_id"], row["lm_id"])
             doubt = doubt_of(spec, saved_weights(saved, spec)) if saved is not None else None
+            found.notes += _unheard(db, loaded, spec, row)
             found.texts[name] = task_texts(db, recipe.name, name, row["program_id"], row["lm_id"], doubt)
         rows, found.gone = matched_labels(labels, found.texts.values())
         found.used = len(rows)
@@ -128,6 +131,20 @@ def _stale(db, loaded: LoadedRecipe, task: str, row: dict[str, str] | None, samp
     return said
 
 
+def _unheard(db, loaded: LoadedRecipe, spec: TaskSpec, row: dict[str, str]) -> list[str]:
+    """How many texts a language model was to judge and has not answered about."""
+    said = []
+    for output in (name for name, o in spec.outputs.items() if o.judge == "lm"):
+        asked = fact_judge(loaded.project, loaded.recipe, spec.name, output)
+        prompts = list(texts_to_judge(db, spec.recipe, spec, output, row["program_id"], row["lm_id"]))
+        left, bad = unheard(db, asked, prompts)
+        if left or bad:
+            broken = f", {bad} of them with an answer that can't be read" if bad else ""
+            said.append(f"{spec.name}.{output}: the judge {asked.writer.name} has nothing to say of {left + bad} of "
+                        f"{len(prompts)} texts{broken}. run: tokenrec compile {loaded.path}")  # fmt: skip
+    return said
+
+
 def _skipped(task: str, sample: Sample) -> list[str]:
     """That people left out so many texts that it may matter which."""
     shown = len(sample.labels) + len(sample.skipped)
@@ -158,7 +175,8 @@ def _judge(db, loaded: LoadedRecipe, spec: TaskSpec, row: dict[str, str], datase
     if saved is None:  # another LM wrote with this program since: its calibration is not this one's
         return False
     weights = saved_weights(saved, spec)
-    judge = make_judge(loaded.recipe, spec, dataset, loaded.project.root)
+    scorers = open_scorers(loaded.project, loaded.recipe, spec, db)
+    judge = make_judge(loaded.recipe, spec, dataset, loaded.project.root, scorers)
     gate_id = judge_all(db, spec.recipe, spec, weights, judge, pid, lm_id)
     if gate_id == row["gate_id"]:
         return False
@@ -169,13 +187,17 @@ def _judge(db, loaded: LoadedRecipe, spec: TaskSpec, row: dict[str, str], datase
 def document(loaded: LoadedRecipe, found: Evaluation) -> dict[str, Any]:
     """The JSON document of `tokenrec eval --json`."""
     recipe = loaded.recipe
-    tasks = [_task(recipe, found, name) for name in found.texts]
+    rated = {
+        name: basis_of(texts, found.labels, _sample(found, name), found.slices.get(name))
+        for name, texts in found.texts.items()
+    }
+    tasks = [_task(recipe, found, name, basis) for name, basis in rated.items()]
     return {
         "kind": "eval",
         "schema_version": 1,
         "recipe": recipe.name,
         "tasks": tasks,
-        "by_type": _plain(by_type([(_rated(found, name), recipe.tasks[name]) for name in found.texts])),
+        "by_type": _plain(by_type([(name, basis, recipe.tasks[name]) for name, basis in rated.items()])),
         "least": LEAST,
         "agreement": found.agreement,
         "failed_limits": [limit for t in tasks for limit in _limits(recipe.eval.fail_if, t)],
@@ -188,17 +210,16 @@ def document(loaded: LoadedRecipe, found: Evaluation) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _rated(found: Evaluation, name: str) -> Basis:
-    """What the rates of a task rest on."""
-    texts, sample = found.texts[name], found.samples.get(name) or Sample()
-    sampled = _basis(texts, found.labels, sample)["source"] == "sample"
-    return Basis(texts, found.labels, sample if sampled else None)
+def _sample(found: Evaluation, name: str) -> Sample | None:
+    """The sample that a task's rates rest on; None where they rest on a file."""
+    sample = found.samples.get(name) or Sample()
+    return sample if _basis(found.texts[name], found.labels, sample)["source"] == "sample" else None
 
 
-def _task(recipe, found: Evaluation, name: str) -> dict[str, Any]:
+def _task(recipe, found: Evaluation, name: str, basis: Basis) -> dict[str, Any]:
     task, texts, labels = recipe.tasks[name], found.texts[name], found.labels
-    basis, kinds = _rated(found, name), judged_kinds(task)
-    known = _known(texts, labels, basis.sample)
+    kinds, sample = judged_kinds(task), _sample(found, name)
+    known = _known(texts, labels, sample)
     row = found.programs.get(name)
     slice_of = found.slices.get(name)
     return {
@@ -207,12 +228,13 @@ def _task(recipe, found: Evaluation, name: str) -> dict[str, Any]:
         "malformed_rate": texts.malformed / texts.n if texts.n else None,
         "malformed_rate_before": texts.malformed_before / texts.n if texts.n else None,
         **_plain(rates_of(basis, kinds, 0)),
+        "open": open_rates(texts),
         "texts": {BEFORE: len(texts.before), AFTER: len(texts.after)},
         "basis": _basis(texts, labels, found.samples.get(name) or Sample()),
         "program": row and {key: row[key] for key in ("program_id", "lm_id", "gate_id")},
         "gates": {kind: quality(texts, kind, known) if kind in kinds else None for kind in FLAGS},
         "reasons": reasons(texts, known),
-        "strata": strata(basis.sample) if basis.sample else [],
+        "strata": strata(sample) if sample else [],
         "worst": found.worst.get(name, []),
         "by_slice": _plain(by_slice(basis, slice_of, task.for_, kinds)) if slice_of else [],
         "by_output": _plain(by_output(basis, task)),
@@ -243,7 +265,7 @@ def recalibrate(loaded: LoadedRecipe) -> list[dict[str, Any]]:
     try:
         rows = []
         for name, texts in found.texts.items():
-            known = _known(texts, found.labels, _rated(found, name).sample)
+            known = _known(texts, found.labels, _sample(found, name))
             said = {key: (*label, found.quotes.get((name, *key))) for key, label in known.items()}
             if found.programs.get(name) and said:
                 rows += calibrate_task(db, loaded, texts, said, found.programs[name])

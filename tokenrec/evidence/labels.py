@@ -6,7 +6,7 @@ this one had; stage (before, after) where it was drawn from one of them only; bl
 the gates found. name and record are for the reader's eyes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -100,7 +100,7 @@ def _read(found: dict[str, Any], tasks: Mapping[str, Task]) -> Label:
     try:
         canonical_json(label.output)
     except ValueError as error:  # Python reads NaN, and 1e999 as infinity
-        raise ValueError("output: holds NaN or a number that is too large, which JSON does not have. mend it") from error
+        raise ValueError("output: holds NaN or a number that is too large, and JSON has neither. mend it") from error
     if label.task not in tasks:
         raise ValueError(f"task: {label.task} is no task of this recipe. {nearest(label.task, list(tasks))}")
     if label.unsupported is not None:
@@ -141,17 +141,41 @@ def _all(text: str, quote: str) -> list[int]:
     return found
 
 
-def label_rate(labels: Labels, texts: TaskTexts, stage: str, kind: str) -> Rate:
-    """The rate of texts that people call `kind` (noise, hallucination) at a stage, before or after."""
-    n = flagged = 0
-    rows = []
-    for text in texts.of(stage):  # read once: of a file that others wrote they lie on disk
-        n += 1
-        flagged += text.flag == kind
-        if label := labels.find(text, stage):
-            rows.append((label.label == kind, text.flag == kind, label.p or 1.0))
-    bad, flag, p = zip(*rows, strict=True) if rows else ((), (), ())
+@dataclass(frozen=True)
+class Cell:
+    """Texts that count alike: one with its label, or `n` without any, of which `text` is the first."""
+
+    text: Text
+    n: int = 1
+    label: Label | None = None
+
+
+def cells_of(
+    labels: Labels, texts: TaskTexts, stage: str, slice_of: Callable[[str], str] = lambda subject: ""
+) -> list[Cell]:
+    """All texts of a stage in one reading (they may lie on disk), those without a label by slice and by what the gates
+    said of them."""
+    found, alike = [], {}
+    for text in texts.of(stage):
+        if len(labels) and (label := labels.find(text, stage)):
+            found.append(Cell(text, 1, label))
+        else:
+            first = alike.setdefault((slice_of(text.subject), text.flag, text.where), [text, 0])
+            first[1] += 1
+    return found + [Cell(text, n) for text, n in alike.values()]
+
+
+def cell_rate(cells: Sequence[Cell], kind: str) -> Rate:
+    """The rate of texts that people call `kind` (noise, hallucination)."""
+    n, flagged = sum(c.n for c in cells), sum(c.n for c in cells if c.text.flag == kind)
+    known = [(c.label.label == kind, c.text.flag == kind, c.label.p or 1.0) for c in cells if c.label]
+    bad, flag, p = zip(*known, strict=True) if known else ((), (), ())
     return estimate_rate(np.array(bad, bool), np.array(flag, bool), np.array(p, float), n - flagged, flagged)
+
+
+def label_rate(labels: Labels, texts: TaskTexts, stage: str, kind: str) -> Rate:
+    """The rate of texts that people call `kind` at a stage, before or after."""
+    return cell_rate(cells_of(labels, texts, stage), kind)
 
 
 def matched_labels(labels: Labels, texts: Iterable[TaskTexts]) -> tuple[list[dict[str, Any]], int]:
