@@ -74,7 +74,7 @@ class Facts:
 
     def __init__(self, record: Any):
         self.facts = flatten(record)
-        shown = [_CELLS.sub(", ", _CAMEL.sub(" ", f)) for f in self.facts]
+        shown = [_CELLS.sub(", ", f, 1) if f[:1].isdigit() else f for f in (_CAMEL.sub(" ", f) for f in self.facts)]
         self.words = [tuple(map(stem, words(f))) for f in shown]
         self.sets = [frozenset(w) for w in self.words]
         self.n = len(shown)

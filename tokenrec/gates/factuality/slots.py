@@ -6,6 +6,7 @@ needed. Nothing here raises on odd input; both text and record are cut at a boun
 """
 
 import re
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -126,6 +127,12 @@ class _View:
         for key, ps in self.by_key.items():
             kind = {_kind(p.shown) for p in ps}
             self.heads[_HOLE if key in self.open else _FILLED].append((ps[0].heads, kind))
+        self.index: tuple[dict, dict] = (defaultdict(list), defaultdict(list))  # head of a word -> places in heads
+        for side in (_HOLE, _FILLED):
+            for k, (heads, _) in enumerate(self.heads[side]):
+                for word in heads:
+                    self.index[side][word].append(k)
+        self.holes = Counter(kind for _, kinds in self.heads[_HOLE] for kind in kinds)
         self.open_share = len(self.open) / len(self.by_key) if self.by_key else NAN
 
     def is_said(self, pair: Pair) -> bool:
@@ -134,6 +141,7 @@ class _View:
 
     def sentence(self, sentence: str, start: int, i: int) -> Iterator[Slot]:
         seq = tokens(sentence)
+        ends = [t[2] for t in seq]
         stems = [stem(t[0]) for t in seq]
         has = [s in self.facts.df for s in stems]
         content = [h for h, t in zip(has, seq) if t[0] not in STOP]
@@ -143,11 +151,10 @@ class _View:
         claims = list(numbers_in(sentence, said))
         marks += [(a, b, "number", (value, decimals)) for value, decimals, a, b in claims]
         taken = {at for a, b, _, _ in marks for at in range(a, b)}
-        free = [a not in taken and b - 1 not in taken for _, a, b in seq]
+        free = [not taken or a not in taken and b - 1 not in taken for _, a, b in seq]
         marks += self._values(sentence, seq, stems, has, free)
         for a, b, kind, what in sorted(marks, key=lambda m: m[:2]):
-            before = [j for j, t in enumerate(seq) if t[2] <= a]
-            lo = before[-1] if before else -1
+            lo = bisect_right(ends, a) - 1
             hi = next((j for j in range(lo + 1, len(seq)) if seq[j][1] >= b), len(seq))
             own = stems[lo + 1 : hi]
             around = {s[:5] for s in stems[max(0, lo - 4) : lo + 1] + stems[hi : hi + 3] if s not in STOP}
@@ -228,17 +235,15 @@ class _View:
 
     def _holes(self, around: set[str], kind: str) -> dict[str, float]:
         """Whether the words around name a key of which nothing is said, or one of which something is."""
-        found = {}
+        found: dict[str, float] = {}
         for name, side in (("hole", _HOLE), ("filled", _FILLED)):
-            found[name] = max((len(h & around) / len(h) for h, _ in self.heads[side] if h), default=NAN)
+            met = Counter(k for w in around for k in self.index[side].get(w, ()))
+            heads = self.heads[side]
+            found[name] = max((n / len(heads[k][0]) for k, n in met.items()), default=0.0 if self.index[side] else NAN)
+            if side == _HOLE:
+                found["hole_near"] = len(met)
         wanted = "number" if kind == "number" else "name" if kind == "name" else "word"
-        same = [h for h, kinds in self.heads[_HOLE] if wanted in kinds]
-        return found | {
-            "hole_near": sum(bool(h & around) for h, _ in self.heads[_HOLE]),
-            "hole_kind": len(same),
-            "open_facts": self.open_share,
-            "keyed": len(self.by_key),
-        }
+        return found | {"hole_kind": self.holes[wanted], "open_facts": self.open_share, "keyed": len(self.by_key)}
 
     def _other(self, own: list[str], around: set[str]) -> dict[str, float]:
         """The slot as another record's value: of which keys, how common, and whether this record's own is said."""
