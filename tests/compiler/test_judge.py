@@ -1,6 +1,7 @@
 """compile --judge: a judge that learns from its demonstrations or its threshold is measured on labels it has not seen."""
 
 import json
+import re
 
 import jsonschema
 import pytest
@@ -8,7 +9,8 @@ import pytest
 from tests.end_to_end.server import serving
 from tests.end_to_end.worlds import ROOT, dishes, meals, menu_line, project, store, tokenrec, write
 from tests.generate.test_fact_judge import RECIPE, TASK, verdicts
-from tokenrec.compiler.judge import f1, measures
+from tokenrec.compiler.judge import f1
+from tokenrec.generate.fact_judge import measures
 
 N = 60
 CAUGHT = "with truffles"  # what makes a line unsupported, in words that any judge may see
@@ -34,7 +36,7 @@ def learner(text: str) -> str:
     """Knows what is unsupported once a demonstration shows it; before that it guesses by the length of the record."""
     asked = text.rsplit("[[ ## record ## ]]", 1)[-1]
     sees = CAUGHT in asked
-    taught = '"not_stated"]' in text.rsplit("[[ ## record ## ]]", 1)[0]
+    taught = re.search(r'"verdicts":\s*\[\s*"not_stated"', text.rsplit("[[ ## record ## ]]", 1)[0])
     if taught or len(asked) % 3 == 0:
         return verdicts(text, "not_stated" if sees else "supported")
     return verdicts(text, "supported")
@@ -70,7 +72,8 @@ def learned(tmp_path_factory):
 def test_demonstrations_that_help_on_unseen_labels_are_saved(learned):
     root, document, asked, *_ = learned
     (judge,) = document["judges"]
-    assert judge["saved"] and judge["difference"]["auroc"]["low"] > 0 and judge["after"]["f1"]["value"] > judge["before"]["f1"]["value"]
+    assert judge["saved"], judge
+    assert judge["difference"]["auroc"]["low"] > 0 and judge["after"]["f1"]["value"] > judge["before"]["f1"]["value"]
     held = [i for i in range(N) if measures("menu_line", f"d{i:03}")]
     assert judge["labels"]["measuring"]["texts"] == len(held) and judge["labels"]["compiling"]["texts"] == N - len(held)
     assert "are few" in judge["note"] and document["lm_calls"] == asked
@@ -91,6 +94,14 @@ def test_the_compiled_judge_is_the_one_that_judges_from_then_on(learned):
     scores = store(root).execute(
         "select c.output, v.score from verdicts v join completions c using (completion_id) where v.gate = 'factuality/lm'")
     assert all((score > 0.5) == (CAUGHT in output) for output, score in scores)
+
+
+def test_labels_that_compiled_it_do_not_measure_it(learned):
+    root, document, *_ = learned
+    code, found, _ = tokenrec("eval", root / "recipe.yaml")
+    gates = found["tasks"][0]["gates"]["hallucination"]
+    assert code == 0 and gates["labels"] == document["judges"][0]["labels"]["measuring"]["texts"] and gates["auroc"] == 1
+    assert any("compiled on half of the labels" in note for note in found["notes"])
 
 
 def test_what_it_cost_has_a_purpose_and_the_figures_of_the_compile_stay(learned):

@@ -25,6 +25,7 @@ from tokenrec.generate.fact_judge import (
     as_judge,
     asked_inputs,
     judged_outputs,
+    measures,
     said_of,
 )
 from tokenrec.generate.judge_run import ask_judge
@@ -54,11 +55,6 @@ class Labelled:
     bad: bool
     sentences: tuple[bool | None, ...]
     measures: bool  # in the half that nothing is fitted on
-
-
-def measures(task: str, subject: str) -> bool:
-    """Whether the labels of this subject measure a judge; the others' may compile it."""
-    return unit_hash("judge", task, subject) >= 0.5
 
 
 def compile_judges(loaded: LoadedRecipe, stages, budget: Budget | None = None) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from tokenrec.gates.schema import parse
 from tokenrec.gates.scoring import Scored, gate_of, lines, scored
 from tokenrec.gates.sentences import places
 from tokenrec.gates.settle import RISK
-from tokenrec.ids import content_id
+from tokenrec.ids import content_id, unit_hash
 from tokenrec.lm.writer import Writer
 from tokenrec.recipe.models import Recipe, Task
 from tokenrec.store import completions as store
@@ -55,6 +55,11 @@ class FactJudge:
     threshold: float = 0.5  # on P(unsupported), from which a sentence is called so; compiled on labels
 
     @property
+    def compiled(self) -> bool:
+        """Whether labels had a part in it."""
+        return self.program_id != self.source_id or self.threshold != 0.5
+
+    @property
     def task_name(self) -> str:
         return self.spec.name
 
@@ -86,6 +91,11 @@ class FactJudge:
 
 def judge_name(task: str, output: str) -> str:
     return f"{task}.{output}.judge"
+
+
+def measures(task: str, subject: str) -> bool:
+    """Whether labels of this subject's texts measure a judge; the others' may compile it."""
+    return unit_hash("judge", task, subject) >= 0.5
 
 
 def judged_outputs(task: Task) -> list[str]:
