@@ -27,10 +27,12 @@ class Swap(NamedTuple):
     end: int
 
 
-def swaps(texts: Sequence[str], records: Sequence[Sequence[str]], domains: Sequence[str], seed: int = 0) -> list[Swap]:
+def swaps(
+    texts: Sequence[str], records: Sequence[Facts | Sequence[str]], domains: Sequence[str], seed: int = 0
+) -> list[Swap]:
     """At most one swap of each kind a text; texts in which a kind has nothing to swap give none of it."""
     rng = random.Random(seed)
-    facts = [Facts(record) for record in records]
+    facts = [record if isinstance(record, Facts) else Facts(record) for record in records]
     values: dict[tuple, set[str]] = defaultdict(set)
     numbers: dict[tuple, set[float]] = defaultdict(set)
     for f, domain in zip(facts, domains):

@@ -20,7 +20,9 @@ import numpy as np
 import scipy.sparse as sp
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))
+sys.path[:0] = [str(ROOT), str(Path(__file__).resolve().parent)]
+
+from train_swaps import fit_swaps  # noqa: E402
 
 from tokenrec.gates.factuality.bag import grams, weighed  # noqa: E402
 from tokenrec.gates.factuality.detector import (  # noqa: E402
@@ -38,6 +40,7 @@ from tokenrec.gates.factuality.detector import (  # noqa: E402
 )
 
 WRONG = (0, 1)  # quintd's span types: incorrect, not checkable
+MACHINE = 0.3  # what a label of GPT-4 weighs beside a human one, in training only
 TREES = {"max_depth": 5, "eta": 0.05, "subsample": 0.7, "colsample_bytree": 0.1, "min_child_weight": 8, "reg_lambda": 5}
 TREES |= {"objective": "binary:logistic", "nthread": 1, "seed": 0}
 TEXT_TREES = TREES | {"max_depth": 2, "min_child_weight": 10, "colsample_bytree": 0.2}
@@ -55,6 +58,7 @@ class Example:
     reading: Reading
     wrong: np.ndarray  # bool[n sentences]
     any_wrong: bool
+    machine: np.ndarray | None = None  # bool[n sentences]: what GPT-4 marked, where it was asked
 
 
 def load(folder: Path) -> list[Example]:
@@ -62,8 +66,9 @@ def load(folder: Path) -> list[Example]:
     found = []
     for row in rows(folder):
         reading = read(row["text"], row["facts"])
-        spans = [(s["start"], s["start"] + len(s["text"])) for s in row["human_spans"] if s["type"] in WRONG]
-        wrong = np.array([any(a < end and start < b for a, b in spans) for start, end in reading.places], bool)
+        spans = [s for s in row["human_spans"] if s["type"] in WRONG]
+        wrong = marked(spans, reading)
+        machine = row.get("gpt4_spans")
         found.append(
             Example(
                 str(row["id"]),
@@ -74,9 +79,16 @@ def load(folder: Path) -> list[Example]:
                 reading,
                 wrong,
                 bool(spans),
+                None if machine is None else marked([s for s in machine if s["type"] in WRONG], reading),
             )
         )
     return found
+
+
+def marked(spans: list[dict], reading: Reading) -> np.ndarray:
+    """bool[n]: the sentences that a span overlaps."""
+    ends = [(s["start"], s["start"] + len(s["text"])) for s in spans if s.get("start") is not None and s["start"] >= 0]
+    return np.array([any(a < end and start < b for a, b in ends) for start, end in reading.places], bool)
 
 
 def rows(folder: Path) -> list[dict]:
@@ -144,14 +156,24 @@ def rounded(values: np.ndarray) -> list[float]:
 
 
 def fit_raw(examples: list[Example]) -> Detector:
-    """Both halves, not yet calibrated. A sentence weighs less in a long text, so that long texts don't rule."""
+    """Both halves, not yet calibrated. A sentence weighs less in a long text, so that long texts don't rule.
+
+    What GPT-4 says of a sentence counts as a second annotator's word of weight MACHINE: where it agrees the sentence
+    weighs more, where not it stands there a second time with the other label.
+    """
     some = [e for e in examples if e.reading.places]
     size = np.array([len(e.wrong) for e in some for _ in e.wrong])
+    weight = (5 / size) ** 0.5
+    wrong = np.concatenate([e.wrong for e in some])
+    asked = np.concatenate([np.full(len(e.wrong), e.machine is not None) for e in some])
+    machine = np.concatenate([e.wrong if e.machine is None else e.machine for e in some])
+    again = np.flatnonzero(machine != wrong)
+    matrix, tags = np.vstack([e.reading.matrix for e in some]), [t for e in some for t in e.reading.tags]
     sentence = fit_half(
-        np.vstack([e.reading.matrix for e in some]),
-        [t for e in some for t in e.reading.tags],
-        np.concatenate([e.wrong for e in some]),
-        (5 / size) ** 0.5,
+        np.vstack([matrix, matrix[again]]),
+        tags + [tags[i] for i in again],
+        np.concatenate([wrong, machine[again]]),
+        np.concatenate([weight * np.where(asked & (machine == wrong), 1 + MACHINE, 1), MACHINE * weight[again]]),
         0.5,
         TREES,
         250,
@@ -182,6 +204,7 @@ def fit(examples: list[Example], inner: int = 4) -> Detector:
         for i, line, end in zip(held, found, last_logits):
             lines[i], ends[i], known[i] = line, end, model.known(examples[i].reading)
     model = fit_raw(examples)
+    judge = fit_swaps(examples, fold)
     wrong, any_wrong = np.concatenate([e.wrong for e in examples]), np.array([e.any_wrong for e in examples])
     slope, shift = platt(np.concatenate(lines), wrong)
     chances = [sigmoid(slope * line + shift) for line in lines]
@@ -193,7 +216,7 @@ def fit(examples: list[Example], inner: int = 4) -> Detector:
         "text": best_threshold(sigmoid(text_slope * text + text_shift), any_wrong),
     }
     familiar = float(np.quantile(known, 0.05))
-    return Detector(model.names, model.sentence, model.text, calibration, thresholds, familiar)
+    return Detector(model.names, model.sentence, model.text, calibration, thresholds, familiar, judge)
 
 
 def platt(logits: np.ndarray, y: np.ndarray) -> tuple[float, float]:
@@ -222,9 +245,14 @@ def save(detector: Detector, folder: Path, data: dict) -> None:
         "familiar": detector.familiar,
         "sentence": detector.sentence.spec,
         "text": detector.text.spec,
+        "swaps": {
+            "texts": detector.swaps.glue.texts,
+            "words": dict(detector.swaps.glue.counts),
+            "thresholds": dict(detector.swaps.thresholds),
+        },
     }
     (folder / "detector.json").write_text(json.dumps(spec, separators=(",", ":"), ensure_ascii=False) + "\n")
-    for name, half in (("sentence", detector.sentence), ("text", detector.text)):
+    for name, half in (("sentence", detector.sentence), ("text", detector.text), ("swaps", detector.swaps)):
         half.booster.save_model(folder / f"{name}.json")
 
 

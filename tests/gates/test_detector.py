@@ -16,6 +16,8 @@ from tokenrec.gates.factuality.dates import clocks, dates, meets, weekday_of
 from tokenrec.gates.factuality.detector import WEIGHTS, load_detector
 from tokenrec.gates.factuality.facts import Facts, flatten
 from tokenrec.gates.factuality.sides import Sides
+from tokenrec.gates.factuality.slots import Catalogue, slots
+from tokenrec.gates.factuality.swapped import Glue
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared" / "data"
@@ -34,6 +36,14 @@ JUDGE = [
     "Reinhold Schultz place of death: Leipzig",
     "Reinhold Schultz",
 ]
+
+PEOPLE = [
+    {"name": name, "occupation": job, "place of birth": born, "year of birth": year}
+    for name, job, born, year in [
+        ("Anna Weiss", "painter", "Linz", 1931), ("Tom Hale", "sailor", "Dover", 1954), ("Ines Roca", "chemist", "Lugo", 1947),
+        ("Karl Brandt", "painter", "Kassel", 1922), ("Maria Silva", "sculptor", "Porto", 1939), ("Jan Novak", "chemist", "Brno", 1961),
+    ]
+]  # fmt: skip
 
 scalars = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=40))
 records = st.recursive(
@@ -63,6 +73,48 @@ def test_any_text_and_record_get_probabilities_and_verbatim_quotes(text, record)
     for s in found.sentences:
         assert 0 <= s.probability <= 1 and text[s.start : s.end] == s.quote
     assert all(s.probability >= found.threshold for s in found.suspects())
+
+
+@settings(max_examples=60)
+@given(text=st.one_of(st.text(max_size=200), claims), record=records, others=st.lists(records, max_size=4))
+def test_any_catalogue_gives_scores_of_swapped_values_quoted_verbatim(text, record, others):
+    found = load_detector().score(text, record, Catalogue(others))
+    for s in found.sentences:
+        assert 0 <= s.contradicted <= 1 and s.value in s.quote
+    assert all(s.contradicted >= found.swap_threshold for s in found.contradictions())
+
+
+@pytest.mark.parametrize(
+    "sound, swapped, value",
+    [
+        ("Anna Weiss was a painter born in Linz in 1931.", "Anna Weiss was a chemist born in Linz in 1931.", "chemist"),
+        ("Anna Weiss was a painter born in Linz in 1931.", "Anna Weiss was a painter born in Porto in 1931.", "Porto"),
+        ("Tom Hale, a sailor, was born in Dover.", "Tom Hale, a sculptor, was born in Dover.", "sculptor"),
+    ],
+)
+def test_the_value_of_another_record_is_named_as_swapped(detector, sound, swapped, value):
+    record = next(p for p in PEOPLE if p["name"] in sound)
+    catalogue = Catalogue(PEOPLE)
+    [before], [after] = (detector.score(t, record, catalogue).sentences for t in (sound, swapped))
+    assert after.value == value and after.contradicted > before.contradicted
+
+
+def test_slots_are_numbers_dates_names_and_words_that_the_record_lacks():
+    text = "In 1931 Anna Weiss sold 12 etchings to Ines Roca."
+    found = {text[s.start : s.end]: s for s in slots(text, Facts(PEOPLE[0]), Catalogue(PEOPLE))}
+    assert {"1931", "Anna Weiss", "12", "etchings", "Ines Roca"} <= found.keys()
+    assert found["Anna Weiss"].words == () and found["Ines Roca"].words == ("ine", "roca")
+
+
+def test_a_word_seen_in_the_text_at_hand_alone_counts_as_never_seen():
+    glue = Glue(9, {"feature": 2})
+    assert glue.rarity("feature") < glue.rarity("feature", itself=1) == glue.rarity("unheard")
+
+
+def test_rows_of_a_table_are_cells_and_thousands_are_one_number():
+    facts = Facts(["date,value", "1950,54.4", "2021-02-25,0.09", "12,345 people"])
+    assert sorted(q.value for q in facts.numbers) == [0.09, 54.4, 12345]
+    assert facts.order == [(1950, 0, 0), (2021, 2, 25)]
 
 
 def test_hostile_sizes_and_nesting_are_cut_not_feared(detector):

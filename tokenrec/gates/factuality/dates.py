@@ -19,6 +19,7 @@ _FORMS = [
     re.compile(rf"\b(?!may\b){_MONTH}", re.I),
     re.compile(r"(?<![\w.,-])(?P<year>1[5-9]\d\d|20\d\d)(?![\w-]|[.,]\d)"),
 ]
+_ANY = re.compile(rf"[12]\d{{3}}|{'|'.join(_SHORT)}", re.I)  # no date is without
 _WEEKDAY = re.compile(r"\b((?:mon|tues|wednes|thurs|fri|satur|sun)day)s?\b", re.I)
 _CLOCK = re.compile(r"\b(\d{1,2}):(\d{2})(?::\d{2})?\s*([ap])?\.?m?\b|\b(\d{1,2})\s*([ap])\.?m\b", re.I)
 
@@ -40,7 +41,7 @@ class Date(NamedTuple):
 def dates(text: str) -> list[Date]:
     """The dates of a text in order of place; of overlapping readings the fullest."""
     found: list[Date] = []
-    for form in _FORMS:
+    for form in _FORMS if _ANY.search(text) else ():
         for m in form.finditer(text):
             if any(m.start() < d.end and d.start < m.end() for d in found[-40:]):
                 continue

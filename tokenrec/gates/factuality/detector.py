@@ -4,6 +4,9 @@
     found = detector.score("Kurbads won 6-2.", {"home": "HK Prizma", "away": "HK Kurbads", ...})
     found.probability, [(s.quote, s.probability) for s in found.suspects()]
 
+A second judge says of each sentence whether a value in it looks swapped for another (swapped.py), better when it is
+given a `Catalogue` of the other records: `found.contradictions()`.
+
 Data, figures and limits stand in MODEL_CARD.md beside this file; `evals/train_detector.py` makes the weights. They are
 JSON: `detector.json` (names, words, linear weights, calibration) and XGBoost's own for trees. Nothing is unpickled.
 """
@@ -12,7 +15,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,8 @@ from ...errors import InputError
 from .align import units
 from .bag import grams, tagged, weighed
 from .facts import Facts
+from .slots import Catalogue, Slot, slots, summed
+from .swapped import Glue, SwapJudge
 
 WEIGHTS = Path(__file__).with_name("weights")
 MOST_TEXT = 40_000  # characters of a text that are read
@@ -32,12 +37,17 @@ _EDGE = 1e-4
 
 @dataclass(frozen=True)
 class Sentence:
-    """A sentence, verbatim, its place in the text, and the calibrated probability that a claim in it is unsupported."""
+    """A sentence, verbatim, its place in the text, and the calibrated probability that a claim in it is unsupported.
+
+    `contradicted`: how much its most suspect `value` (verbatim) looks swapped for another, 0 to 1; no probability.
+    """
 
     start: int
     end: int
     quote: str
     probability: float
+    contradicted: float = 0.0
+    value: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,12 @@ class Scored:
     sentences: tuple[Sentence, ...]
     threshold: float  # of a sentence
     text_threshold: float
+    swap_threshold: float = 1.0  # of `Sentence.contradicted`
+
+    def contradictions(self) -> list[Sentence]:
+        """Sentences in which a value looks swapped, worst first."""
+        over = (s for s in self.sentences if s.contradicted >= self.swap_threshold)
+        return sorted(over, key=lambda s: -s.contradicted)
 
     def suspects(self) -> list[Sentence]:
         """Sentences at or above the threshold, worst first."""
@@ -56,23 +72,49 @@ class Scored:
 
 @dataclass(frozen=True)
 class Reading:
-    """A text read against its record: places, float[n, f] features and tagged words of its n sentences."""
+    """A text read against its record: places, float[n, f] features and tagged words of its n sentences; its slots."""
 
     places: list[tuple[int, int]]
     names: tuple[str, ...]
     matrix: np.ndarray
     tags: list[list[str]]
+    slots: list[Slot] = field(default_factory=list)
 
 
-def read(text: str, record: Any) -> Reading:
-    """Never raises on any text or nesting of mappings, lists and scalars; linear in both, both cut at a bound."""
+def read(text: str, record: Any, catalogue: Catalogue | None = None) -> Reading:
+    """Never raises on any text or nesting of mappings, lists and scalars; linear in both, both cut at a bound.
+    Only the slots know of the `catalogue`. A record may come as Facts."""
     text = text[:MOST_TEXT]
-    facts = Facts(record)
+    facts = record if isinstance(record, Facts) else Facts(record)
     found = units(text, record, facts)
-    names = tuple(found[0].features) if found else ()
-    matrix = np.array([list(u.features.values()) for u in found], np.float32)
+    plain = slots(text, facts)
+    rows = [u.features | more for u, more in zip(found, summed(plain, len(found)))]
+    rows = [row | around for row, around in zip(rows, surrounded(rows))]
+    names = tuple(rows[0]) if rows else ()
+    matrix = np.array([list(row.values()) for row in rows], np.float32)
     tags = [tagged(text[u.start : u.end], facts) for u in found]
-    return Reading([(u.start, u.end) for u in found], names, matrix, tags)
+    seen = slots(text, facts, catalogue) if catalogue else plain
+    return Reading([(u.start, u.end) for u in found], names, matrix, tags, seen)
+
+
+_OF_TEXT = ("covered", "uncovered", "exact", "unknown_names", "trigrams", "pairs", "best3", "numbers_none")
+_OF_TEXT += ("best", "dates", "numbers", "longest")
+
+
+def surrounded(rows: Sequence[Mapping[str, float]]) -> list[dict[str, float]]:
+    """What the sentences beside each are like, and all of them on the mean: invention seldom comes alone."""
+    means = {}
+    for name in _OF_TEXT:
+        known = [row[name] for row in rows if row[name] == row[name]]
+        means[f"text_{name}"] = sum(known) / len(known) if known else math.nan
+    out = []
+    for i in range(len(rows)):
+        got = dict(means)
+        for side, j in (("before", i - 1), ("after", i + 1)):
+            for name in _OF_TEXT[:4]:
+                got[f"{side}_{name}"] = rows[j][name] if 0 <= j < len(rows) else math.nan
+        out.append(got)
+    return out
 
 
 def whole(reading: Reading) -> np.ndarray:
@@ -146,6 +188,7 @@ class Detector:
     calibration: Mapping[str, Sequence[float]]
     thresholds: Mapping[str, float]
     familiar: float = 0.0  # least share of known words and pairs for a text of a kind seen in training
+    swaps: SwapJudge | None = None
 
     def known(self, reading: Reading) -> float:
         """The share of a text's tagged words and pairs that training has seen."""
@@ -178,9 +221,16 @@ class Detector:
         texts = [sigmoid(slope * combined(p, e) + shift) if len(p) else 0.0 for p, e in zip(chances, ends)]
         return chances, np.array(texts)
 
-    def score(self, text: str, record: Any) -> Scored:
-        """Judge one text against its record: any nesting of mappings, lists and scalars, or a list of facts."""
-        return self.score_all([(text, record)])[0]
+    def swapped(self, reading: Reading) -> list[tuple[float, Slot | None]]:
+        """Of each sentence the slot that looks swapped most, and how much (0 to 1)."""
+        if self.swaps is None:
+            return [(0.0, None)] * len(reading.places)
+        return self.swaps.by_sentence(reading.slots, self.known(reading) >= self.familiar, len(reading.places))
+
+    def score(self, text: str, record: Any, catalogue: Catalogue | None = None) -> Scored:
+        """Judge one text against its record: any nesting of mappings, lists and scalars, or a list of facts.
+        `catalogue`: what the other records hold (`Catalogue(records)`), so that their values are known here."""
+        return self.score_all([(text, record)], catalogue)[0]
 
     def with_features(self, text: str, record: Any) -> list[tuple[int, int, float, dict[str, float]]]:
         """Start, end, probability and features of each sentence; features in deviations from training's mean, cut
@@ -193,17 +243,21 @@ class Detector:
             for (start, end), p, row in zip(reading.places, chances[0], table)
         ]
 
-    def score_all(self, pairs: Sequence[tuple[str, Any]]) -> list[Scored]:
+    def score_all(self, pairs: Sequence[tuple[str, Any]], catalogue: Catalogue | None = None) -> list[Scored]:
         """Judge many texts at once (the trees are walked in one go)."""
-        readings = [read(text, record) for text, record in pairs]
+        readings = [read(text, record, catalogue) for text, record in pairs]
         for r in readings:
             if r.places and r.names != self.names:
                 raise InputError("the detector's weights were trained on other features: run evals/train_detector.py")
         chances, texts = self.calibrated(readings)
+        limit = self.swaps.thresholds["catalogue" if catalogue else "plain"] if self.swaps else 1.0
         found = []
         for (text, _), r, line, p in zip(pairs, readings, chances, texts):
-            quotes = tuple(Sentence(a, b, text[a:b], float(q)) for (a, b), q in zip(r.places, line))
-            found.append(Scored(float(p), quotes, self.thresholds["sentence"], self.thresholds["text"]))
+            quotes = tuple(
+                Sentence(a, b, text[a:b], float(q), looks, text[s.start : s.end] if s else "")
+                for (a, b), q, (looks, s) in zip(r.places, line, self.swapped(r))
+            )
+            found.append(Scored(float(p), quotes, self.thresholds["sentence"], self.thresholds["text"], limit))
         return found
 
 
@@ -216,17 +270,11 @@ def combined(chances: np.ndarray, end: float) -> float:
     return (logit(1 - math.exp(np.log1p(-np.clip(chances, 0, 1 - _EDGE)).sum())) + end) / 2
 
 
-def from_weights(spec: Mapping[str, Any], sentence: Any, text: Any) -> Detector:
-    """A detector of `detector.json`'s content and two boosters."""
-    halves = Half(spec["sentence"], sentence), Half(spec["text"], text)
-    return Detector(tuple(spec["names"]), *halves, spec["calibration"], spec["thresholds"], spec["familiar"])
-
-
 @lru_cache(maxsize=2)
 def weights_id(folder: Path = WEIGHTS) -> str:
     """Short hash of the weights."""
     digest = hashlib.sha256()
-    for name in ("detector", "sentence", "text"):
+    for name in ("detector", "sentence", "text", "swaps"):
         digest.update((folder / f"{name}.json").read_bytes())
     return digest.hexdigest()[:16]
 
@@ -239,10 +287,13 @@ def load_detector(folder: Path = WEIGHTS) -> Detector:
     try:
         spec = json.loads((folder / "detector.json").read_text(encoding="utf-8"))
         boosters = []
-        for name in ("sentence", "text"):
+        for name in ("sentence", "text", "swaps"):
             booster = xgboost.Booster({"nthread": 1})
             booster.load_model(bytearray((folder / f"{name}.json").read_bytes()))
             boosters.append(booster)
-        return from_weights(spec, *boosters)
-    except (OSError, ValueError, KeyError, xgboost.core.XGBoostError) as e:
+        halves = Half(spec["sentence"], boosters[0]), Half(spec["text"], boosters[1])
+        glue = Glue(spec["swaps"]["texts"], spec["swaps"]["words"])
+        swaps = SwapJudge(glue, boosters[2], spec["swaps"]["thresholds"])
+        return Detector(tuple(spec["names"]), *halves, spec["calibration"], spec["thresholds"], spec["familiar"], swaps)
+    except (OSError, ValueError, KeyError, TypeError, xgboost.core.XGBoostError) as e:
         raise InputError(f"the detector's weights in {folder} cannot be read: {e}") from e

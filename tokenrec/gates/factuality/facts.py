@@ -12,7 +12,9 @@ from .dates import Date, clocks, dates
 
 MOST_FACTS, MOST_CHARS, MOST_DEPTH = 3000, 1000, 12  # what lies beyond is not read: the cost stays bounded
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[a-z])(?=\d)|_")
-_NUMBER = re.compile(r"(?<![\w.])[-−]?\d[\d,]*(?:\.\d+)?|(?<=[a-zA-Z×x/])\d+(?:\.\d+)?|(?<=\d)[-−]\d+(?:\.\d+)?")
+_DIGITS = r"(?:\d{1,3}(?:,\d{3})+(?!\d)|\d+)(?:\.\d+)?"
+_NUMBER = re.compile(rf"(?<![\w.])[-−]?{_DIGITS}|(?<=[a-zA-Z×x/])\d+(?:\.\d+)?|(?<=\d)[-−]\d+(?:\.\d+)?")
+_CELLS = re.compile(r"(?<=^\d{4}),(?=-?\d)|(?<=^\d{4}-\d\d),|(?<=^\d{4}-\d\d-\d\d),")  # "1950,54.4": a row, no number
 _WORD = re.compile(r"[^\W\d_]+")
 _KEYED = re.compile(r"^([^:\n,]{1,60}?)\s*:\s")
 _ABSENT = re.compile(r":\s*(?:no|none|false|n/a|-|unavailable)?\s*$|:\s*no\b", re.I)
@@ -72,7 +74,7 @@ class Facts:
 
     def __init__(self, record: Any):
         self.facts = flatten(record)
-        shown = [_CAMEL.sub(" ", f) for f in self.facts]
+        shown = [_CELLS.sub(", ", f, 1) if f[:1].isdigit() else f for f in (_CAMEL.sub(" ", f) for f in self.facts)]
         self.words = [tuple(map(stem, words(f))) for f in shown]
         self.sets = [frozenset(w) for w in self.words]
         self.n = len(shown)
