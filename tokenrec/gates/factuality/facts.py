@@ -89,7 +89,8 @@ class Facts:
         self.flat = " ".join(shown).lower()
         self.trigrams = {self.flat[i : i + 3] for i in range(len(self.flat) - 2)}
         self.absent = [i for i, f in enumerate(shown) if _ABSENT.search(f)]
-        present = {w for i, s in enumerate(self.sets) if i not in set(self.absent) for w in s}
+        gone = set(self.absent)
+        present = {w for i, s in enumerate(self.sets) if i not in gone for w in s}
         self.denied = {w for i in self.absent for w in self.sets[i]} - present - STOP
         self.clocks = {t for f in shown for t in clocks(f)}
         self.dates: dict[tuple[int, int, int], list[int]] = defaultdict(list)
