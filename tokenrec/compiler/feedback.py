@@ -64,10 +64,10 @@ class Feedback:
         new = (vector - self.reward.mean) / self.reward.scale
         moves = []
         for user in sorted(self.reward.likers.get(item, ())):
-            likeness = np.round(self.matrix @ self.reward.profile[user], 9)
+            likeness = np.round(self.matrix @ self.reward.profile[user], 5)
             rivals = np.ones(len(likeness), bool)
             rivals[[*self.liked.get(user, ()), item]] = False
-            own = round(float(self.reward.profile[user] @ new), 9)
+            own = round(float(self.reward.profile[user] @ new), 5)
             was, now = (int((likeness[rivals] > x).sum()) + 1 for x in (likeness[item], own))
             above = np.flatnonzero(rivals & (likeness > own))
             moves.append((was, now, int(above[np.argmax(likeness[above])]) if len(above) else None))
@@ -105,7 +105,7 @@ class Feedback:
 
     def _read(self, said: Said) -> dict:
         raw = typed_raw(self.spec, said.raw or "", said.probabilities, self.scorer.incumbent)
-        return self.scorer.judge.read(Candidate("", self.spec.name, "", raw)) or {}
+        return self.scorer.judge.read(Candidate("", self.spec.name, "", raw, None, {})) or {}
 
     def _name(self, item: int) -> str:
         """An item, by its name where that may be sent, and what the incumbent wrote of it."""

@@ -122,7 +122,14 @@ def gepa(work: Work) -> list:
     """GEPA: the reflector reads what moved and why, and rewrites the instruction; better ones stay in the pool."""
     import dspy
 
-    proposed = 0
+    proposed, faults = 0, []
+
+    def told(gold, pred, trace=None, pred_name=None, pred_trace=None):
+        try:
+            return work.feedback(gold, pred, trace, pred_name, pred_trace)
+        except Exception as error:  # GEPA would try again for ever
+            faults.append(error)
+            raise
 
     def propose(candidate, reflective_dataset, components_to_update) -> dict[str, str]:
         nonlocal proposed
@@ -131,14 +138,17 @@ def gepa(work: Work) -> list:
 
     def enough(state) -> bool:
         wanted = work.options.candidates
-        return work.stopped() or work.whole() >= wanted or proposed >= IDLE * wanted
+        return bool(faults) or work.stopped() or work.whole() >= wanted or proposed >= IDLE * wanted
 
     optimizer = dspy.GEPA(
-        metric=work.feedback, max_metric_calls=10**9, reflection_lm=work.reflector.lm, instruction_proposer=propose,
+        metric=told, max_metric_calls=10**9, reflection_lm=work.reflector.lm, instruction_proposer=propose,
         reflection_minibatch_size=4, num_threads=1, use_merge=False, warn_on_score_mismatch=False, seed=0,
         gepa_kwargs={"stop_callbacks": [enough]},
     )  # fmt: skip
-    return [optimizer.compile(work.student.deepcopy(), trainset=work.train, valset=work.val)]
+    best = optimizer.compile(work.student.deepcopy(), trainset=work.train, valset=work.val)
+    if faults:
+        raise faults[0]
+    return [best]
 
 
 def teleprompter(path: str) -> Callable[[Work], list]:

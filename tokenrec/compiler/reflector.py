@@ -45,10 +45,11 @@ class Reflector:
         from dspy.teleprompt.gepa import InstructionProposer
 
         self.lm_id, self.weak, self.used = writer.lm_id, weak, Usage()
-        self.proposals, self.misfits = 0, 0
+        self.proposals, self.misfits, self._first, self._redact = 0, 0, "", writer.redact
+        most = {"max_tokens": 300} if weak else {k: v for k, v in writer.lm.kwargs.items() if k == "max_tokens"}
         self.lm = dspy.LM(
-            "reflector", engine=_Engine(self, writer, ledger, meter), cache=False, num_retries=0,
-            temperature=0.7 if weak else 1.0, max_tokens=300 if weak else 4000,
+            writer.lm.model, engine=_Engine(self, writer, ledger, meter), cache=False, num_retries=0, temperature=1.0,
+            **most,
         )  # fmt: skip
         self._proposer = InstructionProposer(base_instructions=TASK, max_chars=LONGEST)
 
@@ -82,10 +83,13 @@ class Reflector:
         """Count a proposal that could not be read."""
         self.proposals += 1
         self.misfits += 1
+        lines = self._redact(str(error)).strip().splitlines()
+        self._first = self._first or f"{type(error).__name__}: {lines[0] if lines else ''}"[:200]
 
     def notes(self) -> list[str]:
         """What to say of the proposals."""
         said = f"{self.misfits} of {self.proposals} proposals could not be used"
+        said += f" (the first: {self._first})" if self._first else ""
         if self.weak:
             return [WEAK.format(what=said if self.misfits else "what it proposes is hardly ever better")]
         return [said] if self.misfits else []

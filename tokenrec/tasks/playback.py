@@ -6,6 +6,7 @@ import dspy
 from dspy.lm15 import Message, Response, TextPart, Usage
 
 from tokenrec.lm.writer import Writer
+from tokenrec.tasks.program import decode, weights_of
 
 
 class Player:
@@ -32,9 +33,21 @@ class Player:
         with dspy.context(adapter=self.writer.adapter):
             if hasattr(program, "choose"):
                 fields |= dict(program.choose(lm=self, **inputs).items())
+                self._told(program)
             if hasattr(program, "write"):
                 fields |= dict(program.write(lm=self.lm, **inputs).items())
         return dspy.Prediction(**fields)
+
+    def _told(self, program) -> None:
+        """In the trace, which demonstrations are made of, a choice is the words that were decided: no likelihoods."""
+        if not (trace := dspy.settings.trace):
+            return
+        spec, (predictor, inputs, _) = program.spec, trace[-1]
+        words = {
+            o: decode(spec.outputs[o], spec.choices[o], chances, weights_of(program, o))[0]
+            for o, chances in self.probabilities.items()
+        }
+        trace[-1] = (predictor, inputs, dspy.Prediction(**words))
 
     def __deepcopy__(self, memo):
         return self
