@@ -201,6 +201,38 @@ def test_sample_to_label_and_back(project, capsys):
     assert "exists already" in document["message"]
 
 
+def test_open_outputs_have_rates_of_their_own(project, capsys):
+    task = "outputs: {feel: {type: tags, choices: [calm, wild, proud, shy], max: 2}}\n    samples: 2"
+    output = "{feel: {type: text, grounding: open, or_unknown: true}, fame: {type: text, grounding: open, or_unknown: true}}"
+    (project / "r.yaml").write_text(RECIPE.replace(task, f"outputs: {output}\n    agreement: {{samples: 2}}"))
+    notes = ["dusk", "fern", "moss", "tide", "gale", "loam", "reed", "vale", "crag", "dune"]
+
+    def about(i):
+        feel = f"It grew by the {notes[i % 10]} and {notes[i // 10 + 3]} of plot {i + 50}, in {1800 + i} or so."
+        fame = {0: "unknown", 1: "I don't know"}.get(i, f"Painters of {notes[i % 10]} {notes[i // 10]} {i + 500} loved it.")
+        said = [json.dumps({"feel": feel, "fame": fame})] * 3
+        if i == 2:  # every answer has another year
+            said = [json.dumps({"feel": f"First found by monks in {1700 + 9 * k}.", "fame": fame}) for k in range(3)]
+        if i == 3:  # the first is on its own
+            said[0] = json.dumps({"feel": "Sailors hid maps beneath glowing petals.", "fame": fame})
+        return [(raw, None) for raw in said]
+
+    fill(project, answers=about)
+    document, err = evaluate(project, capsys)
+    shares = document["tasks"][0]["open"]
+    assert shares["before"] == {"n": N, "unverifiable": 1 / N, "claims": pytest.approx(1 / N), "unknown": 3 / N}
+    assert shares["after"]["n"] == N and document["tasks"][1]["open"] is None
+    hallucination = document["tasks"][0]["hallucination_rate"]  # a contradicted output, which went alone
+    assert (hallucination["before"]["flagged"], hallucination["after"]["flagged"]) == (1 / N, 0)
+    db = open_store(project / "s.db")
+    kept = store.tokens(db, "plants", "mood")
+    assert kept["p0"]["fame"] is None and kept["p0"]["feel"].startswith("It grew") and kept["p2"]["feel"] is None
+    db.conn.close()
+    assert run(["eval", str(project / "r.yaml"), "--quiet"]) == 0
+    got = " ".join(capsys.readouterr().out.split())
+    assert "unverifiable │ flagged 2.5% │ flagged 2.5% " in got and "unknown │ flagged 7.5% │" in got
+
+
 def test_without_a_compile(project, capsys):
     document, _ = evaluate(project, capsys, code=2)
     assert "run: tokenrec compile" in document["message"] and not (project / "s.db").exists()
@@ -219,6 +251,42 @@ def test_scored_answers_are_read_with_the_saved_weights(project, capsys):
     db.conn.close()
     (project / "r.yaml").write_text(RECIPE.replace("proud", "sad"))
     assert "its choices changed" in evaluate(project, capsys, code=2)[0]["message"]
+
+
+def test_parts_and_two_readers(project, capsys):
+    fill(project)
+    pair = "{feel: {type: tags, choices: [calm, wild, proud, shy], max: 2}, tone: {type: choice, choices: [dry, warm]}}"
+    fill(project, "two", lambda i: [(json.dumps({"feel": ["calm"], "tone": "dry" if i else "loud"}), None)])
+    recipe = RECIPE.replace("  wish:", f"  two:\n    for: item\n    inputs: [name]\n    write: Both.\n    outputs: {pair}\n  wish:")
+    (project / "r.yaml").write_text(recipe + "eval: {labels: labels.jsonl}\n")
+    rows = [{"task": "two", "subject": f"p{i}", "output": {"feel": ["calm"], "tone": "dry"}, "who": "Ann",
+             "label": "hallucination" if i < 11 else "sound", "reason": "tone: not dry" if i < 11 else ""}
+            for i in range(1, N)]  # fmt: skip
+    write = lambda: (project / "labels.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))  # noqa: E731
+    write()
+    document, _ = evaluate(project, capsys)
+    assert document["agreement"] is None and document["least"] == 20
+    two = next(t for t in document["tasks"] if t["task"] == "two")
+    by = {row["name"]: row["hallucination_rate"]["after"]["value"] for row in two["by_output"]}
+    assert by == {"feel": 0, "tone": pytest.approx(10 / 39)}
+    slices = {row["name"]: row["texts"]["after"] for row in two["by_slice"]}
+    assert sum(slices.values()) == 39 and set(slices) <= {"cold_items", "warm"}
+    types = {row["name"]: row for row in document["by_type"]}
+    assert types["tags"]["tasks"] == ["mood", "two"] and types["tags"]["hallucination_rate"]["after"]["audited"] == 39
+    assert types["number"]["hallucination_rate"] is None
+    for r in rows:
+        r |= {"who": "Bob", "label": "sound" if r["subject"] in ("p1", "p2") else r["label"]}
+    write()
+    document, err = evaluate(project, capsys)
+    got = document["agreement"]
+    assert (got["doubled"], got["agree"]) == (39, 37) and got["low"] < got["kappa"] < got["high"] < 1
+    assert run(["eval", str(project / "r.yaml"), "--quiet", "--by", "output"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "by output" in said and "type choice" in said and "Two people labelled 39 texts and agree on 37" in said
+    assert run(["eval", str(project / "r.yaml"), "--quiet", "--by", "slice"]) == 0
+    assert "warm" in capsys.readouterr().out
+    assert run(["eval", str(project / "r.yaml"), "--quiet", "--by", "program"]) == 0
+    assert "no text of an earlier program has a label" in capsys.readouterr().out
 
 
 def test_eval_is_light(project):

@@ -15,13 +15,14 @@ from tokenrec.cli.stored import find_store, store_option, visible, write_anew
 from tokenrec.errors import InputError
 
 GONE = "[forgotten]"
+_THEIRS = (
+    "subject = :user and (recipe, task) in (select recipe, task from temp.user_programs)"
+    " or completion_id in (select completion_id from temp.theirs)"
+)
 WHERE = {  # table: which of its rows are the user's
     "subjects": "subject = :user and kind = 'user'",
     "failures": "subject = :user and program_id in (select program_id from temp.user_programs)",
-    "audits": "subject = :user and (recipe, task) in (select recipe, task from temp.user_programs)"
-              " or completion_id in (select completion_id from temp.theirs)",
-    "samples": "subject = :user and (recipe, task) in (select recipe, task from temp.user_programs)"
-               " or completion_id in (select completion_id from temp.theirs)",
+    **dict.fromkeys(("audits", "samples", "skips", "doubled"), _THEIRS),
     "verdicts": "completion_id in (select completion_id from temp.theirs)",
     "completions": "completion_id in (select completion_id from temp.theirs)",
     "metrics": "exists (select 1 from lists l where l.run = metrics.run and l.list = metrics.list"

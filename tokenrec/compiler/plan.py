@@ -80,18 +80,19 @@ def _plan_task(session: Session, name: str, unwritten: Tokens) -> tuple[Prepared
             for p in made.prompts if p.hash in waiting or not calibrated
         }  # fmt: skip
     records = len(jobs)
-    prompt, completion = round(records * used.prompt_tokens), round(records * used.completion_tokens)
+    whole = sum((most - sample) / most for _, sample in jobs) if spec.task.agreement else records
+    prompt, completion = round(whole * used.prompt_tokens), round(whole * used.completion_tokens)
     cached = {"cached_tokens": round(prompt * used.cached)}
     usage = writer.usage({"prompt_tokens": prompt, "completion_tokens": completion, "prompt_tokens_details": cached})
     most = session.loaded.project.project.concurrency
     at_once = min(writer.at_once or most, most)
     return made, used, {
         "task": name,
-        "calls": max(round(records * used.calls), records),
+        "calls": max(round(whole * used.calls), records),
         "prompt_tokens": prompt,
         "completion_tokens": completion,
         "cost_usd": usage.usd if jobs else 0.0,
-        "minutes": _minutes(records, used.seconds, at_once),
+        "minutes": _minutes(whole, used.seconds, at_once),
         "stale_because": reasons,
         "subjects": len(made.prompts),
         "records": records,

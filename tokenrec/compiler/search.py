@@ -20,6 +20,7 @@ from tokenrec.compiler.session import Session
 from tokenrec.errors import BudgetStop, InputError
 from tokenrec.features.types import Vectors
 from tokenrec.gates.base import Candidate, Finding
+from tokenrec.gates.factuality.open import is_unknown
 from tokenrec.gates.judge import Judge
 from tokenrec.generate.judging import typed_raw
 from tokenrec.ids import unit_hash
@@ -213,7 +214,7 @@ class Scorer:
             return None, findings
         return self._parts(kept or answer, said.probabilities, own), findings
 
-    def _parts(self, answer: dict, probabilities: dict | None, own: dict) -> list:
+    def _parts(self, answer: dict, probabilities: dict | None, own: dict) -> list | None:
         parts = []
         for name, output in self.spec.outputs.items():
             choices = self.spec.choices.get(name)
@@ -226,6 +227,8 @@ class Scorer:
                 parts.append((np.array([float(c in said) for c in choices]), None))
             elif output.type == "number":
                 parts.append((np.array([float(answer[name])]), None))
+            elif output.or_unknown and is_unknown(answer[name]):  # no value: scored as having none
+                return None
             else:
                 parts.append((self.session.encoder.encode(self.session.db, [answer[name]])[0], None))
         return parts

@@ -63,7 +63,7 @@ def prepare_task(session: Session, name: str, unwritten: Tokens | None = None) -
         load_program_state(program, lock.state)
         if lock.promoted_on not in (None, session.dataset.data_hash):
             stale = f"{lock.path.name} was promoted on other data than this: compile again to see whether it still wins"
-    judge = make_judge(session.recipe, spec, session.dataset)
+    judge = make_judge(session.recipe, spec, session.dataset, session.loaded.project.root)
     told = {t: store.tokens(session.db, session.recipe.name, t) for t in needs(spec.task)}
     for task, outputs in told.items():
         outputs.update((unwritten or {}).get(task, {}))

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+RECALIBRATED, RISK = "factuality/recalibrated", "factuality/risk"  # a judge fitted by labels; the promised threshold
 Part = tuple[int, int, float]  # start and end of a sentence, and the probability that a claim in it is unsupported
 
 
@@ -19,6 +20,7 @@ class Candidate:
     record: dict[str, Any]  # the inputs of the prompt, by name
     name: str = ""  # how a reader calls the subject (dish name)
     finish_reason: str = ""  # why the LM stopped: "stop", "length", ...; "" when unknown
+    others: tuple[dict[str, Any], ...] = ()  # further answers to the same question, typed, asked for agreement
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ class Third:
     def sentence(self, p: float, features: Mapping[str, float]) -> float:
         """The probability fitted to the domain; `features` as the judge gives them, standardised."""
         more = sum(w * features.get(name, 0.0) for name, w in self.weights.items())
-        return sigmoid(self.slope * logit(p) + more + self.bias)
+        return min(sigmoid(self.slope * logit(p) + more + self.bias), 1 - _EDGE)  # 1 is for what a rule refuses
 
     def text(self, parts: Sequence[Part]) -> float:
         """That of a text with these sentences; 0 without any."""
@@ -62,6 +62,12 @@ class Calibration:
     thirds: tuple[Third, ...]
     said: str
     promised: bool
+    risk: float | None = None
+    confidence: float | None = None
+
+    def keeps(self, risk: float, confidence: float) -> bool:
+        """Whether its thresholds promise as much."""
+        return self.promised and self.risk <= risk and self.confidence >= confidence
 
     def of(self, record: Any) -> Third:
         return self.thirds[third_of(self.task, record)]
@@ -77,7 +83,8 @@ class Calibration:
 
     def decided_id(self) -> str:
         """Of what is decided with the scores."""
-        return content_id([[t.threshold, t.text_slope, t.text_bias] for t in self.thirds] + [self.said, self.promised])
+        return content_id([[t.threshold, t.text_slope, t.text_bias] for t in self.thirds]
+                          + [self.said, self.promised, self.risk, self.confidence])  # fmt: skip
 
 
 def third_of(task: str, record: Any) -> int:
@@ -113,4 +120,5 @@ def calibration_of(document: Mapping[str, Any], output: str) -> Calibration | No
     thirds = tuple(Third(**{k: t[k] for k in Third.__dataclass_fields__}) for t in found["thirds"])
     if len(thirds) != THIRDS:
         raise ValueError(f"{len(thirds)} thirds")
-    return Calibration(document["task"], thirds, found["said"], found["promised"])
+    promise = [found[k] for k in ("said", "promised", "risk", "confidence")]
+    return Calibration(document["task"], thirds, *promise)

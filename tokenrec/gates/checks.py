@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..recipe.models import Factuality, Lexicon
-from .base import Finding
+from .base import RECALIBRATED, Finding
 from .calibration import Calibration
 from .factuality.catalogue import Terms
 from .factuality.extract import extracted
 from .factuality.names import contradicted, entities, names
 from .factuality.numbers import numbers
+from .factuality.open import AGREEMENT, RECORD, UNSURE, by_agreement, by_record, unverifiable
 from .noise.copy import copied, shortened
 from .noise.echo import echo
 from .noise.known import known
@@ -43,6 +44,8 @@ class Rules:
     factuality: Factuality | None = None  # what is promised of accepted texts
     calibration: Calibration | None = None  # of the judge, from labels of this task
     fields: tuple[str, ...] = ()  # the names of the task's outputs, which the prompt shows
+    unverifiable: str = "keep"  # keep | drop | reject: open claims that nothing bears out
+    or_unknown: bool = False  # "unknown" is a proper answer, and no value
 
     @property
     def least_content(self) -> int:
@@ -57,10 +60,11 @@ class Source:
     record: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
     finish_reason: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)  # of the catalogue, shown to the LM or not
+    others: tuple[str, ...] = ()  # further answers to the same question
 
 
 SUSPICION = "factuality/detector"
-RECALIBRATED = "factuality/recalibrated"
 Check = Callable[[str, Rules, Source], Finding]
 
 NOISE: dict[str, Check] = {
@@ -95,7 +99,7 @@ def suspicion(text: str, rules: Rules, source: Source) -> Finding:
     found = load_detector().score(text, told(source))
     worst = max(found.sentences, key=lambda s: s.probability, default=None)
     reason = f"{len(found.suspects())} of {len(found.sentences)} sentences look unsupported"
-    parts = tuple((s.start, s.end, round(s.probability, 4)) for s in found.sentences)
+    parts = tuple((s.start, s.end, round(min(s.probability, 0.9999), 4)) for s in found.sentences)
     quote = clip(worst.quote) if worst else ""
     return Finding(SUSPICION, True, round(found.probability, 4), reason, quote, parts=parts)
 
@@ -121,14 +125,16 @@ def recalibrated(text: str, rules: Rules, source: Source) -> Finding:
 DETECTOR: dict[str, Check] = {SUSPICION: suspicion, RECALIBRATED: recalibrated}
 
 
-def unverifiable(text: str, rules: Rules, source: Source) -> Finding:
-    """Open grounding, first version: passes, noting the first claim that the record does not bear out (score 1)
-    or, where there is none, the text as a whole (score 0). Contradiction by catalogue facts comes later."""
-    for check in CLOSED.values():
-        found = check(text, rules, source)
-        if not found.passed:
-            return Finding("factuality/unverifiable", True, 1.0, f"unverifiable: {found.reason}", found.quote)
-    return Finding("factuality/unverifiable", True, 0.0, "open: not checked against the world", clip(text))
+# the world is wanted: the catalogue's facts and further answers contradict; what nothing bears out is unverifiable
+OPEN: dict[str, Check] = {
+    RECORD: lambda text, r, s: by_record(text, _facts(s), r.terms, s.name),
+    AGREEMENT: lambda text, r, s: by_agreement(text, _facts(s), s.others, s.name),
+    UNSURE: lambda text, r, s: unverifiable(text, _facts(s), s.others, s.name, reject=r.unverifiable == "reject"),
+}
+
+
+def _facts(source: Source) -> dict[str, Any]:
+    return {**source.facts, **source.record}
 
 
 def checks_for(rules: Rules, hard: bool = False) -> dict[str, Check]:
@@ -136,4 +142,4 @@ def checks_for(rules: Rules, hard: bool = False) -> dict[str, Check]:
     noise = NOISE | EXTRACT if rules.extract else NOISE
     if rules.ground == "closed":
         return noise | CLOSED | (DETECTOR if rules.judge == "detector" and not hard else {})
-    return noise | {"factuality/unverifiable": unverifiable} if rules.ground == "open" else noise
+    return noise | OPEN if rules.ground == "open" else noise

@@ -12,7 +12,9 @@ from .base import Candidate, Finding, Verdict
 from .batch import boilerplate, collapse, near_duplicates
 from .calibration import Calibration
 from .checks import CLOSED, Rules, Source, checks_for
+from .factors import NO_FACTS, Facts, agreed, dropped, gone, judged_unknown, left
 from .factuality.catalogue import Terms
+from .factuality.open import UNKNOWN, UNSURE, is_unknown
 from .noise.vocabulary import vocabulary as check_vocabulary
 from .not_telling import not_telling
 from .schema import parse, shape_model, tag_limits, vocabulary
@@ -28,6 +30,7 @@ class Batch:
     def __init__(self, task: Task):
         self.subjects, self.names, self.records = texts(), texts(), Spool()
         self.texts = {name: texts() for name, output in task.outputs.items() if output.type != "number"}
+        self.or_unknown = {name: output.or_unknown for name, output in task.outputs.items()}
 
     def add(self, subject: str, name: str, record: Mapping[str, Any], output: Mapping[str, Any]) -> None:
         self.subjects.append(subject)
@@ -35,6 +38,8 @@ class Batch:
         self.records.append(record)
         for field, said in self.texts.items():
             value = output[field]
+            if self.or_unknown[field] and is_unknown(value):
+                value = ""
             said.append("\n".join(sorted(value)) if isinstance(value, list) else value)
 
 
@@ -43,7 +48,7 @@ class Judge:
 
     `choices`: resolved vocabulary by output field. `terms`: from `catalogue_terms`. `examples`: whatever worked
     examples and demos the prompt shows, by field; the recipe's unless said. `instruction`: what the LM was told.
-    `calibrations`: of the outputs' judges, by field.
+    `calibrations`: of the outputs' judges, by field. `facts`: what the catalogue knows, for open grounding.
     """
 
     def __init__(
@@ -55,6 +60,7 @@ class Judge:
         examples: Sequence[Mapping[str, Any]] | None = None,
         instruction: str | None = None,
         calibrations: Mapping[str, Calibration] | None = None,
+        facts: Facts = NO_FACTS,
     ):
         self.task_name, self.task = task_name, task
         self.terms = terms or Terms()
@@ -65,7 +71,7 @@ class Judge:
         }
         self.examples = tuple(task.examples if examples is None else examples)
         self.instruction = (task.write or "") if instruction is None else instruction
-        self.calibrations = dict(calibrations or {})
+        self.calibrations, self.facts = dict(calibrations or {}), facts
         self.shape = shape_model(task)
         self.rules = {name: self._rules(name, o) for name, o in task.outputs.items() if o.type == "text"}
         self._checks = {name: checks_for(rules) for name, rules in self.rules.items()}
@@ -87,6 +93,8 @@ class Judge:
             output.factuality,
             self.calibrations.get(name),
             tuple(self.task.outputs),
+            output.unverifiable,
+            output.or_unknown,
         )
 
     @cached_property
@@ -104,6 +112,8 @@ class Judge:
                 "examples": [dict(e) for e in self.examples],
                 "terms": self.terms.digest,
                 "fitted": {name: c.fitted_id() for name, c in self.calibrations.items() if c.fits},
+                "agreement": self.task.agreement and self.task.agreement.model_dump(),
+                "facts": self.facts.digest,
             }
         )
 
@@ -128,8 +138,17 @@ class Judge:
             found = self._label(field, self._vocabulary(field, tags))
             if not found.passed:
                 return [found]
-        source = Source(candidate.record, candidate.name, candidate.finish_reason)
+        for field in self._sets:
+            findings += [self._label(field, f) for f in agreed(self.task, field, parsed.output, candidate.others)]
+        if not all(f.passed for f in findings):
+            return findings
+        refused: dict[str, Finding] = {}  # outputs that have no value, and why
         for field, rules in self.rules.items():
+            source = self._source(candidate, field)
+            if rules.or_unknown and is_unknown(parsed.output[field]):
+                refused[field] = self._label(field, judged_unknown(parsed.output[field]))
+                findings.append(refused[field])
+                continue
             spared = False  # closed-world checks of the whole text are done with, once sentences were taken out
             for gate, check in self._checks[field].items():
                 if spared and gate in CLOSED:
@@ -138,23 +157,43 @@ class Judge:
                 saved = not found.passed and rules.drop and gate in CLOSED
                 if saved and (rest := trimmed(parsed.output[field], rules, source)):
                     found, spared = rest[1], True
+                if gate == UNSURE and rules.unverifiable == "drop" and found.parts:
+                    found = dropped(parsed.output[field], rules, source, found)
+                if rules.or_unknown and not found.passed and found.gate.startswith("factuality/"):
+                    findings.append(self._label(field, gone(found)))
+                    refused[field] = self._label(field, found)
+                    break
                 found = self._label(field, found)
                 if not found.passed or found.score is not None or found.parts:
                     findings.append(found)
                 if not found.passed:
                     return findings
+        if set(refused) == set(self.task.outputs):  # no factor is left
+            stay = [f for f in findings if not f.gate.startswith(UNKNOWN)]
+            return stay + [dataclasses.replace(f, passed=False) for f in refused.values()]
         return findings
+
+    def _source(self, candidate: Candidate, field: str) -> Source:
+        others = tuple(o[field] for o in candidate.others if isinstance(o.get(field), str))
+        told = candidate.record, candidate.name, candidate.finish_reason
+        return Source(*told, self.facts.of(candidate.subject), others)
 
     def settle(self, candidate: Candidate, output: dict[str, Any], findings: list[Finding]):
         """(what is kept of `output`, None where that is all of it; the findings with what was decided): takes sentences
         out, and holds texts to the threshold of their calibration. Only where all findings have passed."""
         if not all(f.passed for f in findings):
             return None, findings
-        source = Source(candidate.record, candidate.name, candidate.finish_reason)
-        kept, decided = {}, list(findings)
+        kept: dict[str, Any] = {f.field: None for f in findings if f.gate.startswith(UNKNOWN)}
+        decided = list(findings)
         for field, rules in self.rules.items():
-            if rules.drop or rules.factuality or rules.calibration:
-                own = [f for f in decided if f.field == field]
+            if field in kept:
+                continue
+            source = self._source(candidate, field)
+            own = [f for f in decided if f.field == field]
+            if rules.unverifiable == "drop" and (text := left(output[field], {f.gate: f for f in own}.get(UNSURE))):
+                if text != output[field]:
+                    kept[field] = text
+            elif rules.drop or rules.factuality or rules.calibration:
                 text, found = settle(output[field], rules, source, own)
                 decided = [f for f in decided if f.field != field] + [self._label(field, f) for f in found]
                 if text != output[field]:
@@ -180,7 +219,9 @@ class Judge:
                 found.append((field, not_telling(texts, subjects, batch.records, names, hard=hard)))
         for field in self.choices:
             found.append((field, collapse(batch.texts[field], subjects, soft=True)))
-        return lambda i: [self._label(field, at[i]) for field, at in found if i in at]
+        unknown = {field for field, rules in self.rules.items() if rules.or_unknown}
+        has = lambda field, i: field not in unknown or batch.texts[field][i]  # noqa: E731
+        return lambda i: [self._label(field, at[i]) for field, at in found if i in at and has(field, i)]
 
     def check_batch(
         self, candidates: Iterable[Candidate], findings_so_far: Mapping[str, list[Finding]]

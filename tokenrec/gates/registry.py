@@ -22,7 +22,8 @@ from guardrails.utils.hub_telemetry_utils import HubTelemetry
 from guardrails.validator_base import ErrorSpan, FailResult, PassResult, Validator, register_validator
 from pydantic import Field, create_model
 
-from .checks import CLOSED, DETECTOR, EXTRACT, NOISE, Check, Rules, Source, checks_for, unverifiable
+from .checks import CLOSED, DETECTOR, EXTRACT, NOISE, OPEN, Check, Rules, Source, checks_for
+from .factuality.open import is_unknown
 from .judge import Judge
 from .noise.vocabulary import vocabulary
 from .schema import Answer, tag_limits
@@ -66,25 +67,29 @@ def _answer(finding: Any, value: Any) -> PassResult | FailResult:
 
 
 def _source(metadata: dict[str, Any]) -> Source:
-    return Source(metadata.get("record") or {}, metadata.get("name", ""), metadata.get("finish_reason", ""))
+    told = [metadata.get("record") or {}, metadata.get("name", ""), metadata.get("finish_reason", "")]
+    return Source(*told, metadata.get("facts") or {}, tuple(metadata.get("others") or ()))
 
 
 def _register(gate: str, check: Check) -> type[Validator]:
     class TextCheck(Validator):
-        __doc__ = f"""{gate} of tokenrec. Metadata, where the check looks at it: record (dict), name, finish_reason."""
+        __doc__ = f"""{gate} of tokenrec. Metadata, where the check looks at it: record (dict), name, finish_reason,
+        facts (dict, of the catalogue), others (further answers)."""
 
         def __init__(self, rules: Rules | None = None, on_fail: Any = "noop", **kwargs: Any):
             super().__init__(on_fail=on_fail, **kwargs)
             self.rules = rules or Rules()
 
         def _validate(self, value: Any, metadata: dict[str, Any]) -> PassResult | FailResult:
+            if self.rules.or_unknown and is_unknown(str(value)):
+                return PassResult(metadata={"gate": gate, "score": None})
             return _answer(check(str(value), self.rules, _source(metadata)), value)
 
     TextCheck.__name__ = TextCheck.__qualname__ = "".join(p.title() for p in gate.replace("/", "_").split("_"))
     return register_validator(name=f"tokenrec/{gate.split('/')[1]}", data_type="string")(TextCheck)
 
 
-_ALL = NOISE | EXTRACT | CLOSED | DETECTOR | {"factuality/unverifiable": unverifiable}
+_ALL = NOISE | EXTRACT | CLOSED | DETECTOR | OPEN
 VALIDATORS: dict[str, type[Validator]] = {gate: _register(gate, check) for gate, check in _ALL.items()}
 
 

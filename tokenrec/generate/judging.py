@@ -6,14 +6,28 @@ texts there are.
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
+from itertools import groupby
 
-from tokenrec.gates.base import Candidate
+from tokenrec.gates.base import Candidate, Finding
+from tokenrec.gates.factuality.open import UNKNOWN
 from tokenrec.gates.judge import Batch, Judge
+from tokenrec.gates.settle import SETTLED, unsettled
 from tokenrec.ids import canonical_json, content_id
 from tokenrec.spool import Spool
 from tokenrec.store import completions as store
 from tokenrec.store.completions import Stored
-from tokenrec.store.verdicts import Judged, all_judged, batch_of, dump_judged, load_judged, save_verdicts
+from tokenrec.store.verdicts import (
+    Judged,
+    all_judged,
+    batch_of,
+    dump_judged,
+    load_judged,
+    only_settled_otherwise,
+    save_settled,
+    save_verdicts,
+    stored_findings,
+)
 from tokenrec.tasks.inputs import Prompt
 from tokenrec.tasks.program import DECODE_VERSION, decode
 from tokenrec.tasks.spec import TaskSpec
@@ -31,18 +45,24 @@ def judge_all(db, recipe: str, spec: TaskSpec, weights: Weights, judge: Judge, p
     gate_id = gate_of(batch_of(db, *key), weights, judge)
     if all_judged(db, *key, gate_id):
         return gate_id
+    if only_settled_otherwise(db, *key, gate_id):
+        resettle(db, spec, judge, key, gate_id)
+        return gate_id
     batch, place = Batch(judge.task), {}  # by id: another process may add answers meanwhile, which are not judged yet
-    for short, row, candidate in _candidates(db, spec, weights, key):
-        output = judge.read(candidate)
+    for short, row, candidate in _candidates(db, spec, weights, key, judge):
+        output = None if _asked_for_agreement(judge, row) else judge.read(candidate)
         place[short] = None if output is None else len(batch.names)
         if output is not None:
             batch.add(row.subject, row.name, row.inputs, output)
     found = judge.look_at(batch)
     judged: Spool[Judged] = Spool((), dump_judged, load_judged)  # all of it, before the store is locked for writing
-    for short, row, candidate in _candidates(db, spec, weights, key):
+    for short, row, candidate in _candidates(db, spec, weights, key, judge):
         if short not in place:
             continue
-        check = check_id(judge, row.name)
+        if _asked_for_agreement(judge, row):  # without a state: no token, and in no rate
+            judged.append(Judged(row.key.id, None, None, [], "", None))
+            continue
+        check = check_id(judge, row.name, candidate)
         known = row.checked == check
         findings = row.findings if known else judge.check(candidate)
         # what was chosen from probabilities is another text under other weights: its check is not kept
@@ -56,21 +76,67 @@ def judge_all(db, recipe: str, spec: TaskSpec, weights: Weights, judge: Judge, p
     return gate_id
 
 
-def check_id(judge: Judge, name: str) -> str:
-    """By what a stored check is known to be of these gates: they look at the subject's name, which no key holds."""
-    return content_id([judge.gate_id, name])
+def resettle(db, spec: TaskSpec, judge: Judge, key: tuple, gate_id: str) -> None:
+    """Decide anew from the stored scores, since nothing but thresholds has changed. No check runs but for texts that
+    lose sentences."""
+    judged, changed = Spool((), dump_judged, load_judged), []
+    for _, row, candidate in _candidates(db, spec, {}, key, judge, decoded=False):
+        if _asked_for_agreement(judge, row):
+            judged.append(Judged(row.key.id, None, None, [], "", None))
+            changed.append(False)
+            continue
+        stored = stored_findings(db, row.key.id)
+        before = [f for f in stored if f.gate in SETTLED]
+        findings, kept = unsettled(stored), None
+        if row.output is not None:
+            kept, findings = judge.settle(candidate, row.output, findings)
+        verdict = judge.verdict(candidate.key, findings, kept)
+        found = [f for f in findings if f.gate in SETTLED]
+        judged.append(Judged(row.key.id, verdict.state, None, found, "", None, verdict.kept))
+        changed.append(found != before or verdict.state != row.state or verdict.kept != row.kept)
+    save_settled(db, gate_id, SETTLED, zip(judged, changed))
 
 
-def _candidates(db, spec: TaskSpec, weights: Weights, key: tuple) -> Iterator[tuple[int, Stored, Candidate]]:
-    """Each completion once, under a short id: subjects of equal inputs share it, and a verdict."""
+def check_id(judge: Judge, name: str, candidate: Candidate | None = None) -> str:
+    """By what a stored check is known to be of these gates: they look at the subject's name, which no key holds, and
+    at the further answers that there are."""
+    others = candidate.others if candidate else ()
+    return content_id([judge.gate_id, name, *others])
+
+
+def _asked_for_agreement(judge: Judge, row: Stored) -> bool:
+    return judge.task.agreement is not None and row.key.sample > 0
+
+
+def _candidates(
+    db, spec: TaskSpec, weights: Weights, key: tuple, judge: Judge, decoded: bool = True
+) -> Iterator[tuple[int, Stored, Candidate]]:
+    """Each completion once, under a short id: subjects of equal inputs share it, and a verdict. Scored outputs are
+    not `decoded` where only the texts beside them are looked at."""
     seen: set[int] = set()
-    for row in store.completions_of(db, *key):
-        short = int(row.key.id[:15], 16)
-        if short not in seen:
-            seen.add(short)
-            raw = typed_raw(spec, row.raw, row.probabilities, weights)
-            end = row.finish_reason or ""
-            yield short, row, Candidate(row.key.id, spec.name, row.subject, raw, None, row.inputs, row.name, end)
+    for _, rows in groupby(store.completions_of(db, *key), key=lambda row: row.subject):
+        of_subject = []
+        for row in rows:
+            short = int(row.key.id[:15], 16)
+            if short not in seen:
+                seen.add(short)
+                raw = typed_raw(spec, row.raw, row.probabilities, weights) if decoded else row.raw
+                end = row.finish_reason or ""
+                made = Candidate(row.key.id, spec.name, row.subject, raw, None, row.inputs, row.name, end)
+                of_subject.append((short, row, made))
+        if spec.task.agreement and of_subject:
+            of_subject[0] = _beside_others(judge, spec, of_subject)
+        yield from of_subject
+
+
+def _beside_others(judge: Judge, spec: TaskSpec, found: list[tuple]) -> tuple[int, Stored, Candidate]:
+    """A subject's first answer with the further ones; malformed ones say nothing, scored fields are all the same."""
+    short, row, first = found[0]
+    further = [
+        {k: v for k, v in said.items() if k not in (r.probabilities or {})}
+        for _, r, c in found[1:] if r.key.sample <= spec.task.agreement.samples and (said := judge.read(c)) is not None
+    ]  # fmt: skip
+    return short, row, replace(first, others=tuple(further))
 
 
 def gate_of(batch: str, weights: Weights, judge: Judge) -> str:
@@ -109,4 +175,9 @@ def candidate_of(judge: Judge, prompt: Prompt, raw: str, finish_reason: str | No
 
 
 def passes(judge: Judge, prompt: Prompt, raw: str, finish_reason: str | None = None) -> bool:
-    return all(f.passed for f in judge.check(candidate_of(judge, prompt, raw, finish_reason)))
+    return settled(judge.check(candidate_of(judge, prompt, raw, finish_reason)))
+
+
+def settled(findings: list[Finding]) -> bool:
+    """Whether no other answer is wanted: it passed, or says that it does not know, which asking again won't change."""
+    return all(f.passed or f.gate == UNKNOWN for f in findings)

@@ -14,7 +14,7 @@ from typing import Any
 from tokenrec.errors import BudgetStop, ServiceError
 from tokenrec.gates.base import Finding
 from tokenrec.gates.judge import Judge
-from tokenrec.generate.judging import candidate_of, check_id, decided, judge_all, passes
+from tokenrec.generate.judging import candidate_of, check_id, decided, judge_all, passes, settled
 from tokenrec.ids import content_id
 from tokenrec.lm.meter import Usage
 from tokenrec.lm.writer import Writer
@@ -126,10 +126,12 @@ async def _fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, conc
             answers.add((key, prompt.inputs, answer))
             await asyncio.sleep(0)  # stored before this worker asks again: a kill loses no more than is in flight
             progress(report)
-            if answer.probabilities is None:  # judged while others are awaited; scored ones wait for calibration
+            if spec.task.agreement:  # all are asked, and judged together
+                passed = False
+            elif answer.probabilities is None:  # judged while others are awaited; scored ones wait for calibration
                 found = judge.check(candidate_of(judge, prompt, answer.raw, answer.finish_reason))
                 answers.note(key, check_id(judge, prompt.name), found)
-                passed = all(f.passed for f in found)
+                passed = settled(found)
             else:
                 passed = sample + 1 < most and passes(judge, prompt, decided(spec, answer.raw))
             if passed:
@@ -228,7 +230,8 @@ class _Answers:
 def missing(
     db, spec: TaskSpec, judge: Judge, prompts: Sequence[Prompt], pid: str, lm_id: str, most: int
 ) -> Iterator[tuple[Prompt, int]]:
-    """(prompt, next sample) of every distinct input without a passing answer among its `most` samples."""
+    """(prompt, next sample) of every distinct input without a passing answer among its `most` samples; with agreement,
+    of every one that lacks a sample."""
     asked: set[int] = set()
     for start in range(0, len(prompts), CHUNK):
         chunk = prompts[start : start + CHUNK]
@@ -241,15 +244,18 @@ def missing(
             samples = have.get(prompt.hash, {})
             if not samples:
                 yield prompt, 0
-            elif max(samples) + 1 < most and not any(
+            elif max(samples) + 1 < most and (spec.task.agreement or not any(
                 passes(judge, prompt, decided(spec, raw), end) for raw, end in samples.values()
-            ):
+            )):
                 yield prompt, max(samples) + 1
 
 
 def most_samples(spec: TaskSpec, writer: Writer) -> int:
-    """Answers that may be asked for about one input; scored choices come out the same each time."""
-    return 1 if writer.chooser and set(spec.outputs) == set(spec.choices) else spec.task.samples
+    """Answers that may be asked for about one input; scored choices come out the same each time: the probability of
+    what was chosen is its agreement."""
+    if writer.chooser and set(spec.outputs) == set(spec.choices):
+        return 1
+    return 1 + spec.task.agreement.samples if spec.task.agreement else spec.task.samples
 
 
 def _calibrate(db, recipe, spec, program, pid, lm_id) -> None:

@@ -227,16 +227,19 @@ def token_rows(db, recipe: str, task: str) -> Iterator[tuple[str, dict, dict | N
         yield r["subject"], json.loads(r["output"]), json.loads(r["probabilities"]) if r["probabilities"] else None
 
 
-def used_a_record(db, recipe: str, task: str, lm: str, program_id: str | None = None) -> tuple[float, ...] | None:
+def used_a_record(
+    db, recipe: str, task: str, lm: str, program_id: str | None = None, answers: bool = False
+) -> tuple[float, ...] | None:
     """Means over the records that `lm` has answered: (calls, prompt tokens, completion tokens, seconds), all samples
-    of a record together; None without any. One program's, or those of all the task's programs.
+    of a record together, or with `answers` each by itself; None without any. One program's, or those of all the
+    task's programs.
     """
     row = db.execute(
         "select count(*), avg(calls), avg(prompt), avg(completion), avg(seconds) from (select sum(c.calls) as calls,"
         " sum(c.prompt_tokens) as prompt, sum(c.completion_tokens) as completion, sum(c.seconds) as seconds"
         " from programs p join completions c using (program_id)"
         " where p.recipe = ? and p.task = ? and (p.program_id = ? or ? is null) and substr(c.lm_id, 1, ?) = ?"
-        " group by c.program_id, c.lm_id, c.input_hash)",
+        f" group by c.program_id, c.lm_id, c.input_hash{', c.sample' * answers})",
         [recipe, task, program_id, program_id, len(lm), lm],
     ).fetchone()
     return tuple(value or 0.0 for value in row[1:]) if row[0] else None

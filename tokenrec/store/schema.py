@@ -10,7 +10,9 @@ TABLES = {
     "completions": "every LM answer with usage, cost, state and typed output; keyed by program, LM, input, sample",
     "verdicts": "one row a gate's finding on a completion, under one gate_id",
     "vectors": "encoder vectors of texts, float32 bytes, keyed by encoder and text hash",
-    "audits": "human labels of outputs (CONTRACT: sound, noise, hallucination)",
+    "audits": "human labels of outputs (CONTRACT: sound, noise, hallucination); unsupported: quotes of sentences, JSON",
+    "skips": "texts that were shown to somebody and not labelled, by the audit_id that a label would have",
+    "doubled": "the last two labels of a text that two people labelled; audits has the newer one",
     "evals": "the rates of each evaluation that differed from the one before",
     "samples": "texts drawn to be labelled: stratum and inclusion probability, written before any label was seen",
     "spend": "LM calls by run, task and purpose (generate, search, reflect, finalist)",
@@ -77,7 +79,19 @@ def m004_sentences(db: sqlite3.Connection) -> None:
 
 
 @migration
-def m005_asked(db: sqlite3.Connection) -> None:
+def m005_audits_by_sentence(db: sqlite3.Connection) -> None:
+    """Which sentences a label speaks of, whether it was given blind; what was skipped, and what two people read."""
+    db.execute("alter table audits add column unsupported text")  # JSON list of quotes; null: not said
+    db.execute("alter table audits add column blind integer")  # 1: the gates' marks were hidden; null: not known
+    db.execute("create table skips (audit_id text primary key, recipe text not null, task text not null,"
+               " completion_id text, subject text, who text, at text)")  # fmt: skip
+    db.execute("create table doubled (audit_id text primary key, recipe text not null, task text not null,"
+               " completion_id text, subject text, first_label text not null, first_who text not null,"
+               " label text not null, who text not null, at text)")  # fmt: skip
+
+
+@migration
+def m006_asked(db: sqlite3.Connection) -> None:
     """What a search has asked, so that one that was killed asks nothing twice and keeps its budget."""
     db.execute(
         "create table asked (search text not null, request text not null, task text not null, answer text,"

@@ -1,8 +1,9 @@
 """What the gates said: verdicts by completion, and counts of them. All SQL about verdicts is here."""
 
 import hashlib
+import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
@@ -27,9 +28,23 @@ def batch_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> str:
 
 def all_judged(db, recipe: str, task: str, program_id: str, lm_id: str, gate_id: str | None = None) -> bool:
     """Whether no completion of the present subjects lacks a verdict (under `gate_id`, where it is given)."""
-    rest = " and c.state is null" if gate_id is None else " and c.gate_id is not ?"
+    rest = " and c.gate_id is null" if gate_id is None else " and c.gate_id is not ?"
     key = [recipe, task, program_id, lm_id, *([] if gate_id is None else [gate_id])]
     return db.execute(f"select 1{OF_SUBJECTS}{rest} limit 1", key).fetchone() is None
+
+
+def only_settled_otherwise(db, recipe: str, task: str, program_id: str, lm_id: str, gate_id: str) -> bool:
+    """Whether every completion of the present subjects has a verdict that differs from one under `gate_id` by what was
+    decided with the scores, if at all."""
+    rest = " and (c.gate_id is null or substr(c.gate_id, 1, 32) <> ?) limit 1"
+    key = [recipe, task, program_id, lm_id, gate_id[:32]]
+    return db.execute(f"select 1{OF_SUBJECTS}{rest}", key).fetchone() is None
+
+
+def stored_findings(db, completion_id: str) -> list[Finding]:
+    """What the gates found on one completion, as it was last judged."""
+    sql = "select gate, passed, score, reason, quote, field, parts from verdicts where completion_id = ? order by rowid"
+    return findings_of([*r[:6], json.loads(r[6]) if r[6] else ()] for r in db.execute(sql, [completion_id]))
 
 
 def states_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> Counter[str]:
@@ -59,7 +74,7 @@ class Judged(NamedTuple):
     `alone`: findings to be kept as the check `check`."""
 
     completion_id: str
-    state: str
+    state: str | None  # None: asked for agreement only
     output: dict[str, Any] | None
     findings: list[Finding]
     check: str
@@ -94,6 +109,28 @@ def save_verdicts(db, gate_id: str, rows: Iterable[Judged]) -> None:
             sql.executemany("insert into verdicts values (?,?,?,?,?,?,?,?,?)", chain.from_iterable(found))
 
 
+def save_settled(db, gate_id: str, gates: Sequence[str], rows: Iterable[tuple[Judged, bool]]) -> None:
+    """Store what was decided anew: gate ids, and where it changed, states, kept outputs and the findings of `gates`,
+    which are all that `rows` have. All or none."""
+    marks = ",".join("?" * len(gates))
+    with transaction(db) as sql:
+        rows = iter(rows)
+        while page := list(islice(rows, PAGE)):
+            sql.executemany(
+                "update completions set gate_id = ? where completion_id = ?",
+                ([gate_id, r.completion_id] for r, _ in page),
+            )
+            changed = [r for r, changed in page if changed]
+            sql.executemany(
+                "update completions set state = ?, kept = ? where completion_id = ?",
+                ([r.state, _json(r.kept), r.completion_id] for r in changed),
+            )
+            keys = ([r.completion_id, *gates] for r in changed)
+            sql.executemany(f"delete from verdicts where completion_id = ? and gate in ({marks})", keys)
+            found = (_one_a_gate(r.completion_id, gate_id, r.findings) for r in changed)
+            sql.executemany("insert into verdicts values (?,?,?,?,?,?,?,?,?)", chain.from_iterable(found))
+
+
 def _one_a_gate(key: str, gate_id: str, findings: list[Finding]) -> Iterable[list]:
     """Rows of `verdicts`, one a gate and output: a gate's failure wins over its soft score."""
     kept: dict[tuple[str, str], list] = {}
@@ -108,13 +145,15 @@ def _json(value: Any) -> str | None:
     return canonical_json(value) if value else None
 
 
-def failed_gates(db, program_id: str, lm_id: str) -> dict[str, list[str]]:
-    """completion id → gates that said no, for one program's completions."""
-    found: dict[str, list[str]] = {}
-    for key, gate in db.execute(
-        "select v.completion_id, v.gate from verdicts v join completions c using (completion_id)"
-        " where c.program_id = ? and c.lm_id = ? and not v.passed",
-        [program_id, lm_id],
+def failed_gates(db, program_id: str, lm_id: str, passed: Sequence[str] = ()) -> dict[str, list[tuple[str, str]]]:
+    """completion id → (gate, output) of those that said no, for one program's completions; the output is "" where a
+    task has just one. With `passed`, of these gates where they did pass."""
+    which = f"v.passed and v.gate in ({','.join('?' * len(passed))})" if passed else "not v.passed"
+    found: dict[str, list[tuple[str, str]]] = {}
+    for key, gate, field in db.execute(
+        "select v.completion_id, v.gate, v.field from verdicts v join completions c using (completion_id)"
+        f" where c.program_id = ? and c.lm_id = ? and {which}",
+        [program_id, lm_id, *passed],
     ):
-        found.setdefault(key, []).append(gate)
+        found.setdefault(key, []).append((gate, field))
     return found

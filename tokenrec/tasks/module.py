@@ -53,7 +53,7 @@ class TaskModule(dspy.Module):
     def _config(self, sample: int, inputs: dict) -> dict[str, Any]:
         """Decode parameters; a further sample is hotter, so that it differs."""
         task = self.spec.task
-        config: dict[str, Any] = {"temperature": task.temperature if sample == 0 else max(task.temperature, 0.7)}
+        config: dict[str, Any] = {"temperature": task.temperature if sample == 0 else task.further_temperature}
         if task.max_tokens:
             config["max_tokens"] = task.max_tokens
         if self.writer.grammar:
@@ -91,6 +91,8 @@ def _limits(output) -> str:
         said.append(f"at most {output.max_words} words")
     if output.type == "text" and output.ground == "closed":
         said.append("only what the inputs say")
+    if output.or_unknown:
+        said.append("unknown, where you do not know")
     if output.lexicon:
         said.append(
             f"put together from entries of {', '.join(output.lexicon.from_)} and: {', '.join(output.lexicon.words)}"

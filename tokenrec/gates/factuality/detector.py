@@ -8,6 +8,7 @@ Data, figures and limits stand in MODEL_CARD.md beside this file; `evals/train_d
 JSON: `detector.json` (names, words, linear weights, calibration) and XGBoost's own for trees. Nothing is unpickled.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -219,6 +220,15 @@ def from_weights(spec: Mapping[str, Any], sentence: Any, text: Any) -> Detector:
     """A detector of `detector.json`'s content and two boosters."""
     halves = Half(spec["sentence"], sentence), Half(spec["text"], text)
     return Detector(tuple(spec["names"]), *halves, spec["calibration"], spec["thresholds"], spec["familiar"])
+
+
+@lru_cache(maxsize=2)
+def weights_id(folder: Path = WEIGHTS) -> str:
+    """Short hash of the weights."""
+    digest = hashlib.sha256()
+    for name in ("detector", "sentence", "text"):
+        digest.update((folder / f"{name}.json").read_bytes())
+    return digest.hexdigest()[:16]
 
 
 @lru_cache(maxsize=2)
