@@ -100,17 +100,17 @@ def test_a_strong_reflector_finds_better_instructions_within_the_budget(tmp_path
     assert re.search(r"best \.?0\.\d+, now 0\.\d+, \d candidates, \d+ calls, [\d,]+ LM tokens, \$", shown[-1][2])
 
 
-@pytest.mark.parametrize("limit", [{"calls": 60}, {"lm_tokens": 6000}, {"usd": 0.016}])
+@pytest.mark.parametrize("limit", [{"lm_tokens": 6000}, {"usd": 0.016}, {"minutes": 0.01}])
 def test_a_limit_of_any_kind_stops_gepa_with_the_best_so_far(tmp_path, limit):
-    """Calls, LM tokens and money of students and reflector alike: an answer has 110 LM tokens and costs .00028."""
-    with serving(strong) as served:
+    """Students and reflector alike: an answer has 110 LM tokens, costs .00028 and takes 40 ms."""
+    with serving(strong, delay=0.04) as served:
         made = served_session(tmp_path, served.url)
         task, meter, found, _ = run(made, optimizer="gepa", candidates=3, budget=Budget(**limit))
     name = next(iter(limit))
     assert found.spent and f"budget reached: {name}" in found.note, found.note
-    assert meter.used.calls <= 60 + made.loaded.project.project.concurrency
-    if name == "calls":
-        assert meter.used.calls == 60 and len(found.proposals) >= 1 or found.examples < 60
+    assert meter.used.calls < 3 * found.examples and meter.used.calls == len(served.requests) - 90
+    if name != "minutes":  # what was in flight at the limit is paid for
+        assert 40 < meter.used.calls <= 57 + made.loaded.project.project.concurrency
 
 
 @pytest.mark.parametrize("optimizer", ["gepa", pytest.param("mipro", marks=needs_optuna)])
@@ -128,14 +128,6 @@ def test_a_cut_off_gepa_asks_writer_and_reflector_nothing_twice_and_ends_alike(t
         whole = served_session(tmp_path / "whole", served.url)
         _, used, wanted, _ = run(whole, optimizer="gepa")
         once = [json.dumps(b["messages"]) for b in served.requests]
-    alive = [100]
-
-    def mortal(text):
-        alive[0] -= 1
-        if alive[0] == 0:
-            raise KeyboardInterrupt  # the server goes; so does the run
-        return strong(text)
-
     with serving(strong) as served:
         cut = served_session(tmp_path / "cut", served.url)
         cut.meter.budget = Budget(calls=90 + 45)  # the run's own limit cuts it off in the middle
@@ -217,7 +209,7 @@ ranker:""").replace(
 
 
 def test_two_tasks_that_write_the_same_do_not_both_get_the_credit(tmp_path):
-    made = session(tmp_path, 500, 300, 12, TWO, Taster(luck=0.4), arrivals)
+    made = session(tmp_path, 700, 600, 12, TWO, Taster(luck=0.3), arrivals)
     tasks = {name: write_task(made, name, lambda report: None) for name in ("flavour", "savour")}
     guessed = tasks["savour"].vectors
     first = improve(made, tasks, "flavour", QUIET, force=True)
@@ -227,4 +219,4 @@ def test_two_tasks_that_write_the_same_do_not_both_get_the_credit(tmp_path):
     # the same text, with nobody else in the margin, would have been worth a lot
     alone = credit(made, "savour", {})
     gain = alone(tasks["flavour"].vectors) - alone(guessed)
-    assert gain > 0.03 and second.lite_challenger < 0.25 * first.lite_challenger
+    assert gain > 0.02 > 0.01 > second.lite_challenger

@@ -7,7 +7,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from tests.compiler.worlds import RECIPE, TASTES, arrivals, truth
+from tests.compiler.worlds import RECIPE, TASTES, arrivals, menu, truth
 from tests.end_to_end.server import hash_of, serving
 from tests.end_to_end.worlds import dishes, project, store, tokenrec, write
 from tokenrec.ids import unit_hash
@@ -22,17 +22,17 @@ def writes(text: str) -> str:
     if "new_instruction" in text:
         return json.dumps({"new_instruction": f"Judge well which taste the dish has. ({hash_of(text) % 9})"})
     name = re.findall(r"\[\[ ## name ## \]\]\n(.*)", text)[-1].strip()
-    sure = " well " in text or unit_hash("lucky", name) < 0.4
+    sure = " well " in text or unit_hash("lucky", name) < 0.3
     return json.dumps({"taste": TASTES[truth(name) if sure else int(unit_hash("guess", name) * len(TASTES))]})
 
 
 def made(root: Path, url: str) -> Path:
     """A project whose diners eat what is new and has their taste: nothing but its text tells of a new dish."""
-    items = dishes(300)
+    items = menu(600)
     recipe = RECIPE.replace("lm: {writer: WRITER}", "lm: {writer: WRITER, reflector: served}")
     recipe = re.sub("compile: .*", COMPILE, recipe)
     models = f"{{kind: api, model: openai/small, api_base: '{url}', price: {{input: 2, output: 8}}}}"
-    return project(root, items=items, events=arrivals(items, 800), recorded=[], recipe=recipe, writer="served",
+    return project(root, items=items, events=arrivals(items, 700), recorded=[], recipe=recipe, writer="served",
                    models=models)  # fmt: skip
 
 
@@ -91,12 +91,12 @@ def test_diff_shows_both_prompts_and_what_is_known_of_them(compiled, capsys):
     assert "well" in task["new"]["predictors"]["write"]["instructions"]
     evidence = task["evidence"]
     assert evidence["delta"] > 0 and evidence["p"] < evidence["alpha"] and evidence["lite_new"] > evidence["lite_old"]
-    assert task["cost"]["new"]["answers"] == task["cost"]["old"]["answers"] == 300
+    assert task["cost"]["new"]["answers"] == task["cost"]["old"]["answers"] == 600
     from tokenrec.cli.main import run
 
     assert run(["diff", str(recipe), "flavour"]) == 0
     shown = capsys.readouterr().out
-    assert "Guess." in shown and "promotion on tune-B: +" in shown and "300 answers stored" in shown
+    assert "Guess." in shown and "promotion on tune-B: +" in shown and "600 answers stored" in shown
     assert tokenrec("diff", recipe, "nothing")[0] == 2
     (root / ".tokenrec/store.db").rename(root / "store.away")  # a fresh clone: the lock alone speaks
     try:
