@@ -96,7 +96,8 @@ def test_sentences_are_dropped_where_that_is_asked_for(project, capsys):
     rows = list(db.query("select output, kept from completions where kept is not null"))
     tokens = store.tokens(db, "plants", "about")
     db.conn.close()
-    false = {q for line in open(project / "labels.jsonl") for q in json.loads(line).get("unsupported", [])}
+    labels = map(json.loads, (project / "labels.jsonl").read_text().splitlines())
+    false = {q for label in labels for q in label.get("unsupported", [])}
     gone = [s for r in rows for s in json.loads(r["output"])["about"].split(". ")
             if s.rstrip(".") not in json.loads(r["kept"])["about"]]  # fmt: skip
     assert len(rows) > 20 and sum(s.rstrip(".") + "." in false for s in gone) > 0.7 * len(gone)

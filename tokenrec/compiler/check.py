@@ -5,7 +5,7 @@ No store is opened, nothing is written, and no LM is asked.
 
 from typing import Any
 
-from tokenrec.compiler.lock import compiled_for, path_of, read_lock
+from tokenrec.compiler.lock import compiled_for, compiled_path, read_lock
 from tokenrec.dataset.load import load_dataset
 from tokenrec.lm.writer import Writer, open_writer
 from tokenrec.recipe.load import LoadedRecipe, task_order
@@ -29,7 +29,7 @@ def check_compiled(loaded: LoadedRecipe, most_users: int | None = None) -> dict[
         now = compiled_for(recipe, data_hash)
         for name in task_order(recipe):
             spec = task_spec(recipe, name)
-            path = path_of(root, spec, writer.lm_id)
+            path = compiled_path(root, spec.recipe, spec.name, writer.lm_id)
             programs.append({
                 "task": name,
                 "file": str(path.relative_to(root)),
@@ -47,7 +47,7 @@ def check_compiled(loaded: LoadedRecipe, most_users: int | None = None) -> dict[
 
 def why_stale(spec: TaskSpec, writer: Writer, loaded: LoadedRecipe, now: dict[str, Any]) -> list[str]:
     """Reasons, the weightiest first; empty when the task's compiled program is that of today's recipe and data."""
-    path = path_of(loaded.project.root, spec, writer.lm_id)
+    path = compiled_path(loaded.project.root, spec.recipe, spec.name, writer.lm_id)
     lock = read_lock(path)
     if lock is None:
         others = sorted(p.stem.partition("@")[2] for p in path.parent.glob(f"{spec.name}@*.json"))

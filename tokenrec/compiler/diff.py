@@ -7,7 +7,7 @@ last search, beside the program that kept its place. No LM is asked, and nothing
 import json
 from typing import Any
 
-from tokenrec.compiler.lock import Compiled, path_of, read_lock
+from tokenrec.compiler.lock import Compiled, compiled_path, read_lock
 from tokenrec.lm.writer import open_writer
 from tokenrec.recipe.load import LoadedRecipe, task_order
 from tokenrec.store import completions as store
@@ -24,7 +24,8 @@ def diff_recipe(loaded: LoadedRecipe, db) -> dict[str, Any]:
         spec = task_spec(recipe, name)
         program = make_program(spec, writer, loaded.project.root)
         own = (program_id(spec, program, writer), program_state(program))
-        lock = None if writer.replay else read_lock(path_of(loaded.project.root, spec, writer.lm_id))
+        path = compiled_path(loaded.project.root, recipe.name, name, writer.lm_id)
+        lock = None if writer.replay else read_lock(path)
         tasks.append(_task(db, recipe.name, name, own, lock, writer.lm_id))
     return {"kind": "diff", "schema_version": 1, "recipe": recipe.name, "lm": writer.lm_id, "tasks": tasks}
 

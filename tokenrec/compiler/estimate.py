@@ -79,7 +79,8 @@ def _characters(spec: TaskSpec, program, writer: Writer, prompt: Prompt) -> int:
     for name, predictor in program.named_predictors():
         if name == "choose":
             head = plain.head(predictor.signature.instructions, [dict(d) for d in predictor.demos])
-            total += len(spec.choices) * len(head + plain.block(prompt.inputs))
+            questions = len(spec.choices) or 1 + str(prompt.inputs.get("sentences", "")).count("\n")  # of a judge: each
+            total += questions * len(head + plain.block(prompt.inputs))
         else:
             messages = writer.adapter.format(predictor.signature, predictor.demos, dict(prompt.inputs))
             total += sum(len(str(m["content"])) for m in messages)

@@ -36,13 +36,12 @@ class Compiled:
 
 
 def lock_path(session: Session, spec: TaskSpec) -> Path:
-    return path_of(session.loaded.project.root, spec, session.open_writer().lm_id)
+    return compiled_path(session.loaded.project.root, spec.recipe, spec.name, session.open_writer().lm_id)
 
 
-def path_of(root: Path, spec: TaskSpec, lm_id: str) -> Path:
-    """Where the compiled program of a task and an LM lies, under the project's root."""
+def compiled_path(root: Path, recipe: str, task: str, lm_id: str) -> Path:
     lm = lm_id.replace("/", "-").split("@")[0]
-    return root / "programs" / "compiled" / spec.recipe / f"{spec.name}@{lm}.json"
+    return root / "programs" / "compiled" / recipe / f"{task}@{lm}.json"
 
 
 def compiled_for(recipe: Recipe, data_hash: str) -> dict[str, Any]:

@@ -205,11 +205,13 @@ class Scorer:
         prompt = self.desk.prompts[example.hash]
         raw = typed_raw(self.spec, said.raw, said.probabilities, own)
         candidate = Candidate("", self.spec.name, prompt.subject, raw, None, prompt.inputs, prompt.name)
-        findings = self.judge.check(candidate)
+        findings = self.judge.check_rules(candidate)  # no model judges here: a search asks its writer only
         if not all(f.passed for f in findings):
             return None, findings
         answer = self.judge.read(candidate)
-        kept, findings = self.judge.settle(candidate, answer, findings)
+        kept = None
+        if not self.judge.scorers:  # thresholds on scores that are not there decide nothing
+            kept, findings = self.judge.settle(candidate, answer, findings)
         if not all(f.passed for f in findings):
             return None, findings
         return self._parts(kept or answer, said.probabilities, own), findings

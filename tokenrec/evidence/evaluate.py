@@ -16,7 +16,9 @@ from tokenrec.evidence.quality import quality, reasons, strata, worst
 from tokenrec.evidence.rates import Rate, verdict
 from tokenrec.evidence.texts import AFTER, BEFORE, FLAGS, TaskTexts, doubt_of, open_rates, task_texts
 from tokenrec.gates.build import make_judge
+from tokenrec.generate.fact_judge import texts_to_judge, unheard
 from tokenrec.generate.judging import judge_all
+from tokenrec.generate.scorers import fact_judge, open_scorers
 from tokenrec.ids import canonical_json
 from tokenrec.recipe.load import LoadedRecipe, task_order
 from tokenrec.recipe.models import Task
@@ -77,6 +79,7 @@ def gather(loaded: LoadedRecipe) -> Evaluation:
                 found.notes.append(f"{name}: judged again, since gates or texts changed after the last compile")
             saved = store.load_program(db, row["program_id"], row["lm_id"])
             doubt = doubt_of(spec, saved_weights(saved, spec)) if saved is not None else None
+            found.notes += _unheard(db, loaded, spec, row)
             found.texts[name] = task_texts(db, recipe.name, name, row["program_id"], row["lm_id"], doubt)
         rows, found.gone = matched_labels(labels, found.texts.values())
         found.used = len(rows)
@@ -128,6 +131,20 @@ def _stale(db, loaded: LoadedRecipe, task: str, row: dict[str, str] | None, samp
     return said
 
 
+def _unheard(db, loaded: LoadedRecipe, spec: TaskSpec, row: dict[str, str]) -> list[str]:
+    """How many texts a language model was to judge and has not answered about."""
+    said = []
+    for output in (name for name, o in spec.outputs.items() if o.judge == "lm"):
+        asked = fact_judge(loaded.project, loaded.recipe, spec.name, output)
+        prompts = list(texts_to_judge(db, spec.recipe, spec, output, row["program_id"], row["lm_id"]))
+        left, bad = unheard(db, asked, prompts)
+        if left or bad:
+            broken = f", {bad} of them with an answer that can't be read" if bad else ""
+            said.append(f"{spec.name}.{output}: the judge {asked.writer.name} has nothing to say of {left + bad} of "
+                        f"{len(prompts)} texts{broken}. run: tokenrec compile {loaded.path}")  # fmt: skip
+    return said
+
+
 def _skipped(task: str, sample: Sample) -> list[str]:
     """That people left out so many texts that it may matter which."""
     shown = len(sample.labels) + len(sample.skipped)
@@ -158,7 +175,8 @@ def _judge(db, loaded: LoadedRecipe, spec: TaskSpec, row: dict[str, str], datase
     if saved is None:  # another LM wrote with this program since: its calibration is not this one's
         return False
     weights = saved_weights(saved, spec)
-    judge = make_judge(loaded.recipe, spec, dataset, loaded.project.root)
+    scorers = open_scorers(loaded.project, loaded.recipe, spec, db)
+    judge = make_judge(loaded.recipe, spec, dataset, loaded.project.root, scorers)
     gate_id = judge_all(db, spec.recipe, spec, weights, judge, pid, lm_id)
     if gate_id == row["gate_id"]:
         return False

@@ -11,15 +11,17 @@ from ..spool import Spool, texts
 from .base import Candidate, Finding, Verdict
 from .batch import boilerplate, collapse, near_duplicates
 from .calibration import Calibration
-from .checks import CLOSED, Rules, Source, checks_for
+from .checks import CLOSED, Rules, Source, checks_for, recalibrated, told
 from .factors import NO_FACTS, Facts, agreed, dropped, gone, judged_unknown, left
 from .factuality.catalogue import Terms
 from .factuality.open import UNKNOWN, UNSURE, is_unknown
 from .noise.vocabulary import vocabulary as check_vocabulary
 from .not_telling import not_telling
 from .schema import parse, shape_model, tag_limits, vocabulary
+from .scoring import DetectorScorer, Scorer, finding, gate_of
 from .sentences import trimmed
 from .settle import settle
+from .told import Told
 
 GATES_VERSION = "8"  # raise it with any change that could change a verdict: stored ones are then stale
 
@@ -49,6 +51,7 @@ class Judge:
     `choices`: resolved vocabulary by output field. `terms`: from `catalogue_terms`. `examples`: whatever worked
     examples and demos the prompt shows, by field; the recipe's unless said. `instruction`: what the LM was told.
     `calibrations`: of the outputs' judges, by field. `facts`: what the catalogue knows, for open grounding.
+    `scorers`: those judges themselves; the detector needs none here.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class Judge:
         instruction: str | None = None,
         calibrations: Mapping[str, Calibration] | None = None,
         facts: Facts = NO_FACTS,
+        scorers: Mapping[str, Scorer] | None = None,
     ):
         self.task_name, self.task = task_name, task
         self.terms = terms or Terms()
@@ -74,7 +78,9 @@ class Judge:
         self.calibrations, self.facts = dict(calibrations or {}), facts
         self.shape = shape_model(task)
         self.rules = {name: self._rules(name, o) for name, o in task.outputs.items() if o.type == "text"}
-        self._checks = {name: checks_for(rules) for name, rules in self.rules.items()}
+        self._checks = {name: checks_for(rules, hard=True) for name, rules in self.rules.items()}
+        shipped = {n: DetectorScorer() for n, r in self.rules.items() if r.judge == "detector"}
+        self.scorers: dict[str, Scorer] = shipped | dict(scorers or {})
         self._sets = {name: frozenset(found) for name, found in self.choices.items()}
 
     def _rules(self, name: str, output: Output) -> Rules:
@@ -92,6 +98,7 @@ class Judge:
             output.unsupported == "drop",
             output.factuality,
             self.calibrations.get(name),
+            output.in_catalogue,
             tuple(self.task.outputs),
             output.unverifiable,
             output.or_unknown,
@@ -111,6 +118,7 @@ class Judge:
                 "instruction": self.instruction,
                 "examples": [dict(e) for e in self.examples],
                 "terms": self.terms.digest,
+                "judges": {name: s.id for name, s in self.scorers.items() if s.id},
                 "fitted": {name: c.fitted_id() for name, c in self.calibrations.items() if c.fits},
                 "agreement": self.task.agreement and self.task.agreement.model_dump(),
                 "facts": self.facts.digest,
@@ -124,12 +132,42 @@ class Judge:
         decided = {name: c.decided_id() for name, c in self.calibrations.items()}
         return content_id([promised, decided])[:8] if promised or decided else ""
 
+    def heard(self) -> list[str]:
+        """What judges know beside their settings, such as the answers of an LM; empty where they are pure functions."""
+        return [f"{name}:{said}" for name, s in self.scorers.items() if (said := s.heard())]
+
     def read(self, candidate: Candidate) -> dict[str, Any] | None:
         """The typed answer, or None when malformed. The raw text decides, whatever `candidate.output` says."""
         return parse(self.shape, candidate.raw).output
 
     def check(self, candidate: Candidate) -> list[Finding]:
-        """Findings on one completion: schema, noise, factuality; up to the first failure, soft scores kept."""
+        """Findings on one completion: schema, noise, factuality, up to the first failure; then its judges' scores."""
+        return self.check_all([candidate])[0]
+
+    def check_all(self, candidates: Sequence[Candidate]) -> list[list[Finding]]:
+        """`check` of many at once: judges see those that pass the rules, and all of them in one go."""
+        found = [self.check_rules(c) for c in candidates]
+        passed = [i for i, f in enumerate(found) if self.scorers and all(one.passed for one in f)]
+        outputs = {i: self.read(candidates[i]) for i in passed}
+        for field, scorer in self.scorers.items():
+            sources = [Source(c.record, c.name, c.finish_reason) for c in (candidates[i] for i in passed)]
+            pairs = [(outputs[i][field], told(s) if scorer.local else s.record) for i, s in zip(passed, sources)]
+            for i, source, (text, _), one in zip(passed, sources, pairs, scorer.score_all(pairs), strict=True):
+                if one is not None:
+                    said = finding(scorer.judge, text, one)
+                    more = recalibrated(text, self.rules[field], source, said)
+                    found[i] += [self._label(field, f) for f in (said, more) if f is not None]
+        return found
+
+    def whole(self, findings: Sequence[Finding]) -> bool:
+        """Whether every judge that was to be heard was: a text that the rules refuse needs none."""
+        had = {(f.gate, f.field) for f in findings}
+        return any(not f.passed for f in findings) or all(
+            (gate_of(s.judge), field) in had for field, s in self.scorers.items()
+        )
+
+    def check_rules(self, candidate: Candidate) -> list[Finding]:
+        """What the rules find on one completion, up to the first failure, soft scores kept."""
         parsed = parse(self.shape, candidate.raw)
         if parsed.output is None:
             return [Finding("schema", False, 1.0, parsed.reason, parsed.quote)]
@@ -209,7 +247,10 @@ class Judge:
         found: list[tuple[str, Mapping[int, Finding]]] = []
         subjects, names = batch.subjects, batch.names
         for field, rules in self.rules.items():
-            texts = batch.texts[field]
+            if rules.in_catalogue:  # many may be told of one item
+                found.append((field, collapse(batch.texts[field], subjects, soft=True)))
+                continue
+            texts = Told(batch.texts[field], names)
             found.append((field, collapse(texts, subjects)))
             found.append((field, near_duplicates(texts, subjects, names)))
             if rules.lexicon is None:  # a lexicon's joining words are in every text by design

@@ -12,6 +12,7 @@ again, which is why setting the attribute in code does not last. Here the reader
 "no metrics", and the exporter is never built: no socket is opened (tests/gates/test_registry.py holds it to that).
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import guardrails
@@ -22,10 +23,12 @@ from guardrails.utils.hub_telemetry_utils import HubTelemetry
 from guardrails.validator_base import ErrorSpan, FailResult, PassResult, Validator, register_validator
 from pydantic import Field, create_model
 
+from .batch import BOILERPLATE, COLLAPSE, NEAR, boilerplate, collapse, near_duplicates
 from .checks import CLOSED, DETECTOR, EXTRACT, NOISE, OPEN, Check, Rules, Source, checks_for
 from .factuality.open import is_unknown
 from .judge import Judge
 from .noise.vocabulary import vocabulary
+from .not_telling import TELLING, not_telling
 from .schema import Answer, tag_limits
 
 
@@ -113,6 +116,39 @@ class Vocabulary(Validator):
 
 
 VALIDATORS["noise/vocabulary"] = Vocabulary
+
+
+def _register_batch(gate: str, check: Callable[..., Mapping[int, Any]]) -> type[Validator]:
+    class BatchCheck(Validator):
+        __doc__ = f"""{gate} of tokenrec: of a list of texts, side by side. Metadata, all optional, an entry for each
+        text: subjects, names (strings), records (dicts). Which texts fail stands in the result's `failed`."""
+
+        def __init__(self, on_fail: Any = "noop", **kwargs: Any):
+            super().__init__(on_fail=on_fail, **kwargs)
+
+        def _validate(self, value: Any, metadata: dict[str, Any]) -> PassResult | FailResult:
+            subjects = metadata.get("subjects") or [str(i) for i in range(len(value))]
+            names, records = metadata.get("names") or [""] * len(value), metadata.get("records") or [{}] * len(value)
+            found = check(value, subjects, names, records)
+            failed = {i: f for i, f in found.items() if not f.passed}
+            if not failed:
+                return PassResult(metadata={"gate": gate})
+            first = next(iter(failed.values()))
+            text = f"{gate}: {len(failed)} of {len(value)} texts: {first.reason}: {first.quote}"
+            said = {"gate": gate, "failed": list(failed), "reason": first.reason}
+            return FailResult(error_message=text, metadata=said)
+
+    BatchCheck.__name__ = BatchCheck.__qualname__ = "".join(p.title() for p in gate.replace("/", "_").split("_"))
+    return register_validator(name=f"tokenrec/{gate.split('/')[1]}", data_type="list")(BatchCheck)
+
+
+BATCH: dict[str, Callable[..., Mapping[int, Any]]] = {
+    COLLAPSE: lambda texts, subjects, names, records: collapse(texts, subjects),
+    NEAR: lambda texts, subjects, names, records: near_duplicates(texts, subjects, names),
+    BOILERPLATE: lambda texts, subjects, names, records: boilerplate(texts, subjects, names),
+    TELLING: lambda texts, subjects, names, records: not_telling(texts, subjects, records, names),
+}
+VALIDATORS |= {gate: _register_batch(gate, check) for gate, check in BATCH.items()}
 
 
 def guard_for(judge: Judge) -> Guard:

@@ -7,11 +7,12 @@ texts there are.
 import json
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, islice
 
 from tokenrec.gates.base import Candidate, Finding
 from tokenrec.gates.factuality.open import UNKNOWN
 from tokenrec.gates.judge import Batch, Judge
+from tokenrec.gates.scoring import AT_ONCE
 from tokenrec.gates.settle import SETTLED, unsettled
 from tokenrec.ids import canonical_json, content_id
 from tokenrec.spool import Spool
@@ -56,17 +57,14 @@ def judge_all(db, recipe: str, spec: TaskSpec, weights: Weights, judge: Judge, p
             batch.add(row.subject, row.name, row.inputs, output)
     found = judge.look_at(batch)
     judged: Spool[Judged] = Spool((), dump_judged, load_judged)  # all of it, before the store is locked for writing
-    for short, row, candidate in _candidates(db, spec, weights, key, judge):
-        if short not in place:
-            continue
+    for short, row, candidate, known, findings in _checked(_candidates(db, spec, weights, key, judge), place, judge):
         if _asked_for_agreement(judge, row):  # without a state: no token, and in no rate
             judged.append(Judged(row.key.id, None, None, [], "", None))
             continue
         check = check_id(judge, row.name, candidate)
-        known = row.checked == check
-        findings = row.findings if known else judge.check(candidate)
-        # what was chosen from probabilities is another text under other weights: its check is not kept
-        alone = None if known or row.probabilities else findings
+        # what was chosen from probabilities is another text under other weights: its check is not kept, and neither is
+        # one for which a judge has yet to answer
+        alone = None if known or row.probabilities or not judge.whole(findings) else findings
         output, kept = judge.read(candidate), None
         if output is not None and all(f.passed for f in findings):
             kept, findings = judge.settle(candidate, output, findings + found(place[short]))
@@ -74,6 +72,17 @@ def judge_all(db, recipe: str, spec: TaskSpec, weights: Weights, judge: Judge, p
         judged.append(Judged(row.key.id, verdict.state, output, findings, check, alone, verdict.kept))
     save_verdicts(db, gate_id, judged)
     return gate_id
+
+
+def _checked(found: Iterator, place: dict, judge: Judge) -> Iterator[tuple]:
+    """Each completion that is in the batch with its findings, and whether the store had them; judged a page at once.
+    Those that were asked for agreement alone have none."""
+    chosen = (one for one in found if one[0] in place)
+    while page := list(islice(chosen, AT_ONCE)):
+        known = [_asked_for_agreement(judge, row) or row.checked == check_id(judge, row.name, c) for _, row, c in page]
+        fresh = iter(judge.check_all([c for (*_, c), had in zip(page, known) if not had]))
+        for one, had in zip(page, known):
+            yield *one, had, one[1].findings if had else next(fresh)
 
 
 def resettle(db, spec: TaskSpec, judge: Judge, key: tuple, gate_id: str) -> None:
@@ -140,9 +149,9 @@ def _beside_others(judge: Judge, spec: TaskSpec, found: list[tuple]) -> tuple[in
 
 
 def gate_of(batch: str, weights: Weights, judge: Judge) -> str:
-    """The id of the verdicts on a batch (see batch_of): 32 digits of the gates' settings, the decision weights and
-    the batch, then what was decided with the scores, which may change alone."""
-    return content_id([judge.gate_id, DECODE_VERSION, weights, batch])[:32] + judge.settle_id
+    """The id of the verdicts on a batch (see batch_of): 32 digits of the gates' settings, the decision weights, the
+    batch and what judges have heard, then what was decided with the scores, which may change alone."""
+    return content_id([judge.gate_id, DECODE_VERSION, weights, batch, *judge.heard()])[:32] + judge.settle_id
 
 
 def typed_raw(spec: TaskSpec, raw: str, probabilities: dict | None, weights: Weights) -> str:
@@ -175,7 +184,7 @@ def candidate_of(judge: Judge, prompt: Prompt, raw: str, finish_reason: str | No
 
 
 def passes(judge: Judge, prompt: Prompt, raw: str, finish_reason: str | None = None) -> bool:
-    return settled(judge.check(candidate_of(judge, prompt, raw, finish_reason)))
+    return settled(judge.check_rules(candidate_of(judge, prompt, raw, finish_reason)))
 
 
 def settled(findings: list[Finding]) -> bool:

@@ -46,6 +46,7 @@ class Report:
     program_id: str = ""
     lm_id: str = ""  # with decode parameters, as in completion keys
     gate_id: str = ""
+    judged: list["Report"] = field(default_factory=list)  # what language models were asked about its texts
 
 
 Progress = Callable[[Report], None]
@@ -66,23 +67,30 @@ def generate(
     saved = store.load_program(db, pid, lm_id)
     if saved and not any(weights_of(program, o) for o in spec.choices):
         _restore_weights(program, saved)
-    _save(db, recipe, spec, program, pid, lm_id)
+    save_state(db, recipe, spec, program, pid, lm_id)
     store.save_subjects(db, recipe, spec.name, spec.subject, pid, lm_id, prompts)
     gc.freeze()  # what is loaded by now stays: looking through it again and again cost a twentieth of the time
     try:
-        asyncio.run(_fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, concurrency, progress, report))
+        asyncio.run(fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, concurrency, progress, report))
     finally:
         gc.unfreeze()
         if run:
             purpose = "generate" if make_current else "finalist"
             store.add_spend(db, run, spec.name, purpose, writer.lm_id, report.usage)
         _calibrate(db, recipe, spec, program, pid, lm_id)
-        weights = {o: weights_of(program, o) for o in spec.choices}
-        report.gate_id = judge_all(db, recipe, spec, weights, judge, pid, lm_id)
-        if make_current:
-            store.set_current(db, recipe, spec.name, pid, lm_id, report.gate_id)
-        _count(db, recipe, spec, pid, lm_id, report)
+        judge_again(db, recipe, spec, program, judge, report, make_current)
     return report
+
+
+def judge_again(db, recipe: str, spec: TaskSpec, program, judge: Judge, report: Report, make_current: bool) -> None:
+    """Bring the verdicts on `report`'s completions up to date, and count them."""
+    pid, lm_id = report.program_id, report.lm_id
+    weights = {o: weights_of(program, o) for o in spec.choices}
+    report.gate_id = judge_all(db, recipe, spec, weights, judge, pid, lm_id)
+    if make_current:
+        store.set_current(db, recipe, spec.name, pid, lm_id, report.gate_id)
+    report.reject_reasons.clear()
+    _count(db, recipe, spec, pid, lm_id, report)
 
 
 def completion_lm(spec: TaskSpec, writer: Writer) -> str:
@@ -90,7 +98,7 @@ def completion_lm(spec: TaskSpec, writer: Writer) -> str:
     return writer.lm_id + "#" + content_id(spec.decode())[:8]
 
 
-async def _fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, concurrency, progress, report) -> None:
+async def fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, concurrency, progress, report) -> None:
     streak, most = 0, most_samples(spec, writer)
     answers = _Answers(db, spec.name, run)
     stop: list[BudgetStop] = []
@@ -129,8 +137,9 @@ async def _fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, conc
             if spec.task.agreement:  # all are asked, and judged together
                 passed = False
             elif answer.probabilities is None:  # judged while others are awaited; scored ones wait for calibration
-                found = judge.check(candidate_of(judge, prompt, answer.raw, answer.finish_reason))
-                answers.note(key, check_id(judge, prompt.name), found)
+                found = judge.check_rules(candidate_of(judge, prompt, answer.raw, answer.finish_reason))
+                if judge.whole(found):  # judges are asked later, about many texts at once
+                    answers.note(key, check_id(judge, prompt.name), found)
                 passed = settled(found)
             else:
                 passed = sample + 1 < most and passes(judge, prompt, decided(spec, answer.raw))
@@ -264,10 +273,10 @@ def _calibrate(db, recipe, spec, program, pid, lm_id) -> None:
         return
     batch = [r.probabilities for r in store.completions_of(db, recipe, spec.name, pid, lm_id) if r.probabilities]
     calibrate(program, spec, batch)
-    _save(db, recipe, spec, program, pid, lm_id)
+    save_state(db, recipe, spec, program, pid, lm_id)
 
 
-def _save(db, recipe, spec, program, pid, lm_id) -> None:
+def save_state(db, recipe, spec, program, pid, lm_id) -> None:
     told = spec.task.write or spec.task.use or ""
     store.save_program(db, recipe, spec.name, pid, lm_id, told, program_state(program))
 

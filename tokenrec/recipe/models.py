@@ -107,6 +107,10 @@ class Models(Model):
     writer: str = "embedded"
     reflector: str = "embedded"
     encoder: str = "minilm"
+    judge: str | None = Field(default=None, description="The LM of `judge: lm`; the reflector unless said.")
+    nli: str | None = Field(
+        default=None, description="The model of `judge: nli`: kind nli in tokenrec.yaml, a folder, or a hub's name."
+    )
 
 
 class Lexicon(Model):
@@ -163,10 +167,14 @@ class Output(Model):
     not_in: list[str] = Field(
         default=[], description="text: must not be an entry of these inputs, such as titles that a user knows already."
     )
-    judge: Literal["rules", "detector"] = Field(
+    in_catalogue: bool = Field(
+        default=False, description="text: must be the name of an item of the catalogue, or one on each line."
+    )
+    judge: Literal["rules", "detector", "nli", "lm"] = Field(
         default="rules",
-        description="text with closed grounding: detector adds a trained detector's probability of an unsupported "
-        "claim to every verdict. By itself it rejects nothing (see factuality); 8 ms a text.",
+        description="text with closed grounding: adds the probability of an unsupported claim to every verdict that "
+        "the rules pass, by a trained detector (8 ms a text), an entailment model (lm.nli) or a language model "
+        "(lm.judge). By itself it rejects nothing (see factuality).",
     )
     factuality: Factuality | None = Field(
         default=None, description="text with a judge: accept by a threshold that keeps a promise, set from labels."
@@ -195,10 +203,12 @@ class Output(Model):
             raise ValueError(f"lexicon only goes with text, not {self.type}")
         if self.not_in and self.type != "text":
             raise ValueError(f"not_in only goes with text, not {self.type}")
-        if self.judge == "detector" and (self.type != "text" or self.ground != "closed"):
-            raise ValueError("judge: detector goes with text whose grounding is closed")
+        if self.in_catalogue and self.type != "text":
+            raise ValueError(f"in_catalogue only goes with text, not {self.type}")
+        if self.judge != "rules" and (self.type != "text" or self.ground != "closed"):
+            raise ValueError(f"judge: {self.judge} goes with text whose grounding is closed")
         if self.factuality and self.judge == "rules":
-            raise ValueError("factuality needs a judge that gives probabilities: judge: detector")
+            raise ValueError("factuality needs a judge that gives probabilities: judge: detector, nli or lm")
         if self.unsupported == "drop" and (self.type != "text" or self.ground != "closed" or self.extract):
             raise ValueError("unsupported: drop goes with text whose grounding is closed, not with extract")
         if self.unverifiable != "keep" and (self.type != "text" or self.ground != "open"):

@@ -91,13 +91,17 @@ def subjects_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> dict
     return dict(db.execute(sql, [recipe, task, program_id, lm_id]))
 
 
-def save_subjects(db, recipe: str, task: str, kind: str, program_id: str, lm_id: str, prompts: Iterable) -> int:
-    """Replace what this program writes about (prompts: tasks.inputs.Prompt); returns how many subjects."""
+def save_subjects(
+    db, recipe: str, task: str, kind: str, program_id: str, lm_id: str, prompts: Iterable, replace: bool = True
+) -> int:
+    """Replace what this program writes about (prompts: tasks.inputs.Prompt), or add to it; returns how many are new."""
     with transaction(db) as sql:
         key = [recipe, task, program_id, lm_id]
-        sql.execute("delete from subjects where recipe = ? and task = ? and program_id = ? and lm_id = ?", key)
+        if replace:
+            sql.execute("delete from subjects where recipe = ? and task = ? and program_id = ? and lm_id = ?", key)
         rows = ([recipe, task, p.subject, kind, program_id, lm_id, p.hash, p.name, p.newest] for p in prompts)
-        return sql.executemany("insert into subjects values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows).rowcount
+        how = "insert" if replace else "insert or ignore"
+        return sql.executemany(f"{how} into subjects values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows).rowcount
 
 
 def add_subjects(db, recipe: str, task: str, kind: str, program_id: str, lm_id: str, prompts: Iterable) -> None:
@@ -208,6 +212,21 @@ def first_answers(db, program_id: str, lm_id: str, hashes: Sequence[str]) -> dic
             [program_id, lm_id, *part],
         ):
             found[input_hash] = (raw, json.loads(chances) if chances else None)
+    return found
+
+
+def answers_to(db, program_id: str, lm_id: str, hashes: Sequence[str]) -> dict[str, tuple[str, str, str | None]]:
+    """input hash → (completion id, raw answer, state) of the last sample, for the hashes that have any."""
+    found: dict[str, tuple[str, str, str | None]] = {}
+    for start in range(0, len(hashes), 500):
+        part = hashes[start : start + 500]
+        marks = ",".join("?" * len(part))
+        for input_hash, *answer in db.execute(
+            "select input_hash, completion_id, raw, state from completions where program_id = ? and lm_id = ?"
+            f" and input_hash in ({marks}) order by sample",
+            [program_id, lm_id, *part],
+        ):
+            found[input_hash] = tuple(answer)
     return found
 
 

@@ -145,6 +145,12 @@ def _json(value: Any) -> str | None:
     return canonical_json(value) if value else None
 
 
+def answer_ids(db, program_id: str, lm_id: str) -> Iterable[str]:
+    """Ids of all completions of one program, sorted."""
+    sql = "select completion_id from completions where program_id = ? and lm_id = ? order by 1"
+    return (key for (key,) in db.execute(sql, [program_id, lm_id]))
+
+
 def failed_gates(db, program_id: str, lm_id: str, passed: Sequence[str] = ()) -> dict[str, list[tuple[str, str]]]:
     """completion id → (gate, output) of those that said no, for one program's completions; the output is "" where a
     task has just one. With `passed`, of these gates where they did pass."""
