@@ -36,14 +36,14 @@ def change(root, *statements):
 
 
 def adds_up(document, root):
-    """Rows less what is unrecorded are the totals less the searches, and the totals are the spend table."""
+    """Rows less what is unrecorded are the totals less the reflectors, and the totals are the spend table."""
     spent = store(root).execute("select sum(calls), sum(prompt_tokens), sum(completion_tokens) from spend").fetchone()
     assert tuple(document["total"][k] for k in COUNTS) == tuple(n or 0 for n in spent)
     for k in (*COUNTS, "cost_usd"):
         rows, purposes = [sum(r[k] for r in document[t]) for t in ("rows", "purposes")]
-        searched = sum(p[k] for p in document["purposes"] if p["purpose"] == "search")
+        reflected = sum(p[k] for p in document["purposes"] if p["purpose"] == "reflect")
         assert document["total"][k] == pytest.approx(purposes)
-        assert rows - document["unrecorded"][k] == pytest.approx(purposes - searched)
+        assert rows - document["unrecorded"][k] == pytest.approx(purposes - reflected)
 
 
 def test_rows_by_outcome_equal_the_spend_table(served):
@@ -80,9 +80,9 @@ def test_an_unknown_price_is_unknown(copy, capsys):
 
 
 def test_where_they_cannot_be_equal_it_says_so(copy):
-    # a search keeps no answers; an answer was removed; a run was killed before it wrote its spend
+    # a reflector's answers are no completions; an answer was removed; a run was killed before it wrote its spend
     change(copy, "insert into spend (run, task, purpose, lm_id, calls, prompt_tokens, completion_tokens, cost_usd)"
-           " select run, task, 'search', lm_id, 40, 4000, 400, .5 from spend where task = 'flavour'",
+           " select run, task, 'reflect', lm_id, 40, 4000, 400, .5 from spend where task = 'flavour'",
            "delete from completions where completion_id = (select completion_id from tokens where task = 'menu_line')",
            "delete from spend where task = 'palate'")  # fmt: skip
     document = cost(copy)
@@ -91,7 +91,7 @@ def test_where_they_cannot_be_equal_it_says_so(copy):
     assert [(r["task"], r["calls"], r["answers"]) for r in lost] == [("menu_line", 1, 0)] and lost[0]["program"]
     assert document["unrecorded"]["calls"] == 10 and document["unrecorded"]["cost_usd"] == pytest.approx(0.0028)
     said = " ".join(document["notes"])
-    assert "40 calls of prompt searches" in said and "10 calls" in said and "killed" in said and "unstored" in said
+    assert "40 calls of the reflector" in said and "10 calls" in said and "killed" in said and "unstored" in said
 
 
 def test_recipes_of_one_store_are_told_apart(copy, monkeypatch):

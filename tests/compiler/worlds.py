@@ -85,11 +85,12 @@ def diners(items: list[dict], users: int, each: int = 10, seed: int = 3) -> list
 
 
 def session(
-    root: Path, users: int = 120, n_dishes: int = 90, each: int = 10, recipe: str = RECIPE, taster: Taster | None = None
+    root: Path, users: int = 120, n_dishes: int = 90, each: int = 10, recipe: str = RECIPE, taster: Taster | None = None,
+    eat=None,
 ) -> Session:
     """An open session with lists; raw texts say nothing, so that no encoder is needed."""
-    items = dishes(n_dishes)
-    events = diners(items, users, each)
+    items = menu(n_dishes)
+    events = (eat or diners)(items, users, each)
     loaded = load_recipe(project(root, items=items, events=events, recorded=[], recipe=recipe))
     made = open_session(loaded, "run-1")
     rng = np.random.default_rng(0)
@@ -108,3 +109,28 @@ def written(made: Session) -> dict[str, Written]:
 
 
 QUIET = Stages(None)
+
+
+def menu(n: int) -> list[dict]:
+    """`n` dishes; beyond the kitchen's 300 they come again under other names."""
+    known = dishes(min(n, 300))
+    again = [
+        {**d, "dish_id": f"{d['dish_id']}-{k}", "name": f"{d['name']} {'ABCDE'[k]}"}
+        for k in range((n - 1) // 300) for d in known
+    ]  # fmt: skip
+    return (known + again)[:n]
+
+
+def arrivals(items: list[dict], users: int, each: int = 12, seed: int = 3) -> list[tuple]:
+    """A menu that changes: a dish comes on each day and is eaten for a month, nine times in ten by those who have its
+    taste. What is on the menu now has no history, so that its text is all that tells who will like it."""
+    draw = random.Random(seed)
+    rows = []
+    for u in range(users):
+        taste = draw.randrange(len(TASTES))
+        for _ in range(each):
+            day = draw.uniform(10, len(items))
+            menu = items[max(0, int(day) - 30) : int(day)]
+            mine = [i for i in menu if truth(i["name"]) == taste]
+            rows.append((day, f"u{u:03}", draw.choice(mine if mine and draw.random() < 0.9 else menu)["dish_id"], 5))
+    return [(u, d, round(t, 3), v) for t, u, d, v in sorted(rows)]

@@ -8,10 +8,10 @@ from tokenrec.cli.output import Out, common_options
 @click.command()
 @click.argument("recipe", metavar="RECIPE")
 @click.option(
-    "--optimizer",
-    type=click.Choice(["none", "bootstrap_random"]),
-    help="Instead of the recipe's; none skips the search.",
+    "--optimizer", metavar="NAME",
+    help="Instead of the recipe's: none, instructions, reanchor, bootstrap_random, mipro, gepa, or module.path:Class.",
 )
+@click.option("--check", is_flag=True, help="Only say whether the compiled programs are stale: exit 1 when they are.")
 @click.option("--calls", type=click.IntRange(1), help="Stop after this many LM calls.")
 @click.option("--lm-tokens", type=click.IntRange(1), help="Stop after this many LM tokens.")
 @click.option("--usd", type=click.FloatRange(0, min_open=True), help="Stop when this much money is spent.")
@@ -20,12 +20,12 @@ from tokenrec.cli.output import Out, common_options
 @click.option("--force", is_flag=True, help="Search prompts although there are few tune-A lists.")
 @click.option("--judge", is_flag=True, help="Compile nothing but the LM judges of the recipe, on people's labels.")
 @common_options
-def command(out: Out, recipe, optimizer, calls, lm_tokens, usd, minutes, users, force, judge) -> int | None:
+def command(out: Out, recipe, optimizer, calls, lm_tokens, usd, minutes, users, force, judge, check) -> int | None:
     """Write texts, gate them, rank with them, search for better prompts, and say which ones helped.
 
     What is finished is kept in the store: run the same command again after a stop and it goes on; unchanged,
-    it asks the LM nothing. Exits 0 when done, 2 for bad input, 3 when a budget or Ctrl-C stopped it, 4 when
-    the LM or the disk failed.
+    it asks the LM nothing. Exits 0 when done, 1 when --check finds a stale program, 2 for bad input, 3 when a budget
+    or Ctrl-C stopped it, 4 when the LM or the disk failed.
 
     --judge looks for better demonstrations, and a better threshold, for the language models that judge texts
     (judge: lm), on half of the labelled texts; it measures before and after on the other half and keeps what is better
@@ -35,6 +35,8 @@ def command(out: Out, recipe, optimizer, calls, lm_tokens, usd, minutes, users, 
     from tokenrec.recipe.models import Budget
 
     loaded = load_recipe(recipe)
+    if check:
+        return _check(out, loaded, users)
     from tokenrec.report.progress import Stages
 
     console = None if out.quiet else out.console
@@ -55,6 +57,21 @@ def command(out: Out, recipe, optimizer, calls, lm_tokens, usd, minutes, users, 
         print_compile(out.table_console, document)
         project = loaded.project.project
         out.say(f"Texts, verdicts and figures: {project.store} (tokenrec show, export). Programs: programs/compiled/.")
+
+
+def _check(out: Out, loaded, users: int | None) -> int:
+    """Say which compiled programs are stale, and why; 1 when any is. Nothing is written."""
+    from tokenrec.compiler.check import check_compiled
+
+    document = check_compiled(loaded, users)
+    out.emit(document)
+    for p in document["programs"]:
+        out.print(f"{p['file']}: {'; '.join(p['stale_because']) or 'fresh'}")
+    if not document["programs"]:
+        out.print(f"{document['recipe']}: no programs are saved for {document['lm']}")
+    if document["stale"]:
+        out.say(f"stale: run tokenrec compile {loaded.path}")
+    return int(document["stale"])
 
 
 def _judges(out: Out, loaded, stages, budget) -> int:

@@ -10,7 +10,7 @@ from tokenrec.cli.stored import PAID, find_store, money, store_option
 from tokenrec.errors import InputError
 
 STATES = ("accepted", "rejected", "malformed", "agreement", "unjudged", "failed", "unstored")
-SEARCH = "search"  # the purpose whose calls leave no completions
+REFLECT = "reflect"  # the purpose whose answers are no completions
 USAGE = ("calls", "prompt_tokens", "completion_tokens")
 ROUNDING = 1e-9  # dollars that sums of the same floats may differ by
 
@@ -52,7 +52,7 @@ def document(db, recipe: str | None = None) -> dict[str, Any]:
     for of, run, task, model, purpose, *usage in db.execute(_SPEND):
         if recipe in (None, of):
             _add(purposes[purpose, of, task, model], usage)
-            if purpose != SEARCH:
+            if purpose != REFLECT:
                 _add(paid[of, run, task, model], usage)
     for of, run, task, lm_id, program, outcome, answers, *usage in db.execute(_ANSWERS):
         if recipe in (None, of):
@@ -146,8 +146,8 @@ def _paid(usage: dict[str, Any]) -> dict[str, Any]:
 def notes(doc: dict[str, Any]) -> list[str]:
     """Where the rows can't add up to the totals, and what two of the outcomes mean."""
     said = []
-    if searched := sum(p["calls"] for p in doc["purposes"] if p["purpose"] == SEARCH):
-        said.append(f"{searched:,} calls of prompt searches are in the totals only: a search keeps scores, no answers.")
+    if asked := sum(p["calls"] for p in doc["purposes"] if p["purpose"] == REFLECT):
+        said.append(f"{asked:,} calls of the reflector are in the totals only: what it proposes is about no subject.")
     if less := doc["unrecorded"]["calls"]:
         said.append(f"{less:,} calls are in the rows and not in the totals: their runs were killed before they wrote "
                     "down what they had spent.")  # fmt: skip

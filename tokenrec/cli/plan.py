@@ -9,11 +9,7 @@ from tokenrec.cli.output import Out, common_options
 
 @click.command()
 @click.argument("recipe", metavar="RECIPE")
-@click.option(
-    "--optimizer",
-    type=click.Choice(["none", "bootstrap_random"]),
-    help="As for compile; none leaves the search out.",
-)
+@click.option("--optimizer", metavar="NAME", help="As for compile; none leaves the search out.")
 @click.option("--users", type=click.IntRange(2), help="As for compile: only this many users, chosen by hash.")
 @click.option("--force", is_flag=True, help="As for compile: search prompts although there are few tune-A lists.")
 @common_options

@@ -8,16 +8,18 @@ from typing import Any
 from tokenrec.compiler.baseline import prepare_baseline
 from tokenrec.compiler.evidence import Evidence, measure
 from tokenrec.compiler.improve import Improvement, improve, save_locks
+from tokenrec.compiler.optimizers import options_of
 from tokenrec.compiler.promotion import count_look, events_id
 from tokenrec.compiler.record import finish_run, save_evidence, start_run
 from tokenrec.compiler.session import Session, open_session
 from tokenrec.compiler.writing import Written, write_task
 from tokenrec.dataset.types import TEST, Lists
+from tokenrec.errors import InputError
 from tokenrec.evidence.power import smallest_lift_two_way
 from tokenrec.evidence.statistics import compare
 from tokenrec.ids import finite
 from tokenrec.recipe.load import LoadedRecipe, task_order
-from tokenrec.recipe.models import Budget, Recipe
+from tokenrec.recipe.models import Budget, Compile, Recipe
 from tokenrec.recipe.refs import needs
 from tokenrec.store.lock import only_run
 
@@ -31,14 +33,14 @@ def compile_recipe(
     Raises InputError, BudgetStop, ServiceError; whatever was finished before is in the store.
     """
     began = time.perf_counter()
-    recipe = loaded.recipe
+    recipe, options = loaded.recipe, options_of(loaded.recipe, optimizer)
     run = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + uuid.uuid4().hex[:6]
     with only_run(loaded.project.store, recipe.name):
         with stages.stage("load"):
             session = open_session(loaded, run, budget, most_users)
             start_run(session)
         try:
-            document = _run(session, stages, optimizer or recipe.compile.optimizer, force, began)
+            document = _run(session, stages, options, force, began)
             finish_run(session, "finished", document)
             return document
         except BaseException as error:
@@ -48,8 +50,8 @@ def compile_recipe(
             session.db.conn.close()
 
 
-def _run(session: Session, stages, optimizer: str, force: bool, began: float) -> dict[str, Any]:
-    recipe = session.recipe
+def _run(session: Session, stages, options: Compile, force: bool, began: float) -> dict[str, Any]:
+    recipe, searched = session.recipe, searched_tasks(session.recipe, options)
     for note in session.dataset.notes:
         stages.say(f"note: {note}")
     power = prepare_baseline(session, stages)
@@ -61,13 +63,12 @@ def _run(session: Session, stages, optimizer: str, force: bool, began: float) ->
     for name in task_order(recipe):
         written[name] = _write(session, name, stages)
     improvements = []
-    if optimizer != "none":
-        for name in searched_tasks(recipe):
-            made = improve(session, written, name, stages, force)
-            stages.say(f"  {name}: {made.note}")
-            improvements.append(made)
-            if made.promotion and made.promotion.promoted:
-                _rewrite_dependents(session, written, name, stages)
+    for name in searched:  # in turn, each beside the others as they stand by then
+        made = improve(session, written, name, stages, force, options)
+        stages.say(f"  {name}: {made.note}")
+        improvements.append(made)
+        if made.promotion and made.promotion.promoted:
+            _rewrite_dependents(session, written, name, stages)
     save_locks(session, written, improvements)
     reads = count_look(session, "test")
     with stages.stage("evidence on test") as bar:
@@ -106,14 +107,27 @@ def _rewrite_dependents(session: Session, written: dict[str, Written], changed: 
             written[name] = _write(session, name, stages)
 
 
-def searched_tasks(recipe: Recipe) -> list[str]:
-    """The tasks whose prompts `compile` searches."""
-    if recipe.compile.tasks:
-        return recipe.compile.tasks
-    return [
+def searched_tasks(recipe: Recipe, options: Compile) -> list[str]:
+    """The tasks whose prompts `compile` searches, in their order. Raises InputError for instructions of no one task."""
+    if options.optimizer == "none":
+        return []
+    names = options.tasks or [
         n for n in task_order(recipe)
         if (task := recipe.tasks[n]).for_ == "item" and task.write and any(o.choices for o in task.outputs.values())
     ]  # fmt: skip
+    if options.optimizer != "instructions":
+        return names
+    if isinstance(options.instructions, dict):
+        for name in options.instructions:
+            if name not in recipe.tasks:
+                raise InputError(f"compile.instructions: there is no task {name}. There are {', '.join(recipe.tasks)}")
+        return [n for n in task_order(recipe) if n in options.instructions]
+    if len(names) != 1:
+        raise InputError(
+            "compile.instructions is a list, and several tasks are searched: write {task: [text, ...]}, or name one "
+            "task under compile.tasks"
+        )
+    return names
 
 
 def _document(
@@ -172,7 +186,10 @@ def _document(
             for i in improvements if i.promotion
         ],
         "searches": [
-            {"task": i.task, "note": i.note, "scores": i.scores, "incumbent_score": finite(i.incumbent_score)}
+            {
+                "task": i.task, "note": i.note, "scores": i.scores, "incumbent_score": finite(i.incumbent_score),
+                "lite_incumbent": finite(i.lite_incumbent), "lite_challenger": finite(i.lite_challenger),
+            }
             for i in improvements
         ],
         "recall_ceiling": finite(_ceiling(session.lists[TEST])),

@@ -1,26 +1,30 @@
 """One task's way through the sieves: completion scores → lite on tune-A → promotion on tune-B."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from tokenrec.compiler.lock import lock_path, write_lock
+from tokenrec.compiler.lock import compiled_for, lock_path, write_lock
+from tokenrec.compiler.optimizers import PROPOSING
 from tokenrec.compiler.promotion import Promotion, decide_promotion
-from tokenrec.compiler.search import search
+from tokenrec.compiler.search import Proposal, search
 from tokenrec.compiler.session import Session, make_columns
 from tokenrec.compiler.writing import Prepared, Written, generate_with, program_vectors, vectors_of
 from tokenrec.dataset.types import FIT, TUNE_A, TUNE_B
+from tokenrec.features.columns import join_columns
+from tokenrec.features.types import Columns
 from tokenrec.ids import canonical_json, content_id, finite
 from tokenrec.ranking.metrics import mean, members
 from tokenrec.ranking.ranker import lite, margins
+from tokenrec.recipe.models import Compile
 from tokenrec.store import completions as store
 from tokenrec.store.store import now, transaction
-from tokenrec.tasks.program import DECODE_VERSION, program_id, program_state
+from tokenrec.tasks.program import DECODE_VERSION, program_state
 
-SEARCH_VERSION = 2  # raise it with any change of search, score, *lite* or promotion: stored outcomes are then stale
+SEARCH_VERSION = 3  # raise it with any change of search, score, *lite* or promotion: stored outcomes are then stale
 FEWEST_LISTS = 400  # tune-A lists below which a search is skipped (CONTRACT)
 
 
@@ -32,55 +36,67 @@ class Improvement:
     note: str = ""
     scores: list[float] = field(default_factory=list)
     incumbent_score: float | None = None
+    program: str = ""  # the incumbent's id
+    challenger: str = ""  # the best finalist's
+    state: dict = field(default_factory=dict)  # its program
     lite_incumbent: float | None = None
     lite_challenger: float | None = None
     promotion: Promotion | None = None
 
 
-def improve(session: Session, written: dict[str, Written], name: str, stages, force: bool = False) -> Improvement:
+def improve(
+    session: Session, written: dict[str, Written], name: str, stages, force: bool = False,
+    options: Compile | None = None,
+) -> Improvement:  # fmt: skip
     """Search a better prompt for task `name`; the others' incumbents stay in place.
 
-    A search that this store has finished for the same data, incumbent, gates, LM and options is not repeated.
+    A search that this store has finished for the same data, incumbent, gates, LM and options is not repeated; one that
+    was cut off goes on. `options` are the recipe's `compile` unless given.
     """
-    task, spec = written[name], written[name].spec
-    made = Improvement(name, why_not_searched(session, written, name, force))
+    task, spec, options = written[name], written[name].spec, options or session.recipe.compile
+    made = Improvement(name, why_not_searched(session, written, name, force, options))
     if made.note:
         return made
-    writer, options = session.open_writer(), session.recipe.compile
+    search_id = _search_id(session, written, name, options)
     meter = session.meter.child(options.budget)
-    with stages.stage(f"search {name}", options.candidates) as bar:
-        found = search(session, spec, task.program, task.prompts, task.vectors, task.judge, meter, bar.count)
-        store.add_spend(session.db, session.run, name, "search", writer.lm_id, meter.used)
+    with stages.stage(f"search {name}", options.programs(name)) as bar:
+        found = search(
+            session, spec, task.program, task.prompts, task.vectors, task.judge, meter, bar.count, options, search_id
+        )
     made.scores, made.incumbent_score = [p.score for p in found.proposals], found.incumbent
-    made.note = found.note
-    if found.note and not found.proposals:
-        if found.spent:
-            session.meter.check()  # the run's own limit: it stops here, and the next run goes on
-            _remember(session, written, made, found.note)  # compile.budget: asking again would end the same
+    made.note, made.program = found.note, task.program_id
+    if found.spent:
+        session.meter.check()  # the run's own limit: it stops here, and the next run goes on
+    if not found.finished:
         return made
-    finalists = [p for p in found.proposals if program_id(spec, p.program, writer) != task.program_id]
-    finalists = [p for p in finalists if p.score > found.incumbent][: options.finalists]
+    better = [p for p in found.proposals if p.score > found.incumbent][: options.finalists]
     outcome = "no candidate scored above the incumbent"
-    if finalists:
-        outcome = _finals(session, written, name, [p.program for p in finalists], len(found.proposals), made, stages)
-    made.note = made.note or outcome
-    _remember(session, written, made, outcome)
+    if better:
+        outcome = _finals(session, written, name, better, found.challengers, made, stages)
+    made.note = "; ".join(x for x in (found.note, outcome) if x)
+    _remember(session, written, made, outcome, search_id)
     return made
 
 
-def _remember(session: Session, written: dict[str, Written], made: Improvement, outcome: str) -> None:
+def _remember(session: Session, written: dict[str, Written], made: Improvement, outcome: str, key: str) -> None:
     """Store what came of a search, so that it is not run twice."""
     with transaction(session.db) as sql:
-        document = {"outcome": outcome, "scores": made.scores, "incumbent": finite(made.incumbent_score)}
-        key = _search_id(session, written, made.task)
+        document = {
+            "outcome": outcome, "scores": made.scores, "incumbent": finite(made.incumbent_score),
+            "program": made.program, "challenger": made.challenger, "lite_incumbent": finite(made.lite_incumbent),
+            "lite_challenger": finite(made.lite_challenger), "state": made.state,
+        }  # fmt: skip
         sql.execute(
             "insert or replace into searches values (?,?,?,?,?,?)",
             [key, session.recipe.name, made.task, session.run, canonical_json(document), now()],
         )
 
 
-def why_not_searched(session: Session, tasks: Mapping[str, Prepared], name: str, force: bool = False) -> str:
+def why_not_searched(
+    session: Session, tasks: Mapping[str, Prepared], name: str, force: bool = False, options: Compile | None = None
+) -> str:
     """Why `compile` would not search task `name`; empty when it would."""
+    options = options or session.recipe.compile
     spec, lists = tasks[name].spec, members(session.lists[TUNE_A], session.recipe.objective.slice)
     if lists < FEWEST_LISTS and not force:
         return f"{lists} tune-A lists are too few to choose a prompt on (it takes {FEWEST_LISTS}; --force overrides)"
@@ -88,12 +104,14 @@ def why_not_searched(session: Session, tasks: Mapping[str, Prepared], name: str,
         return "recorded completions can't answer new prompts"
     if spec.subject != "item" or spec.task.use:
         return "only item tasks with write: are searched so far"
-    search_id = _search_id(session, tasks, name)
+    if options.optimizer == "instructions" and not options.written(name):
+        return "compile.instructions has none for this task"
+    search_id = _search_id(session, tasks, name, options)
     known = session.db.execute("select document from searches where search_id = ?", [search_id]).fetchone()
     return "searched before, nothing has changed since: " + json.loads(known[0])["outcome"] if known else ""
 
 
-def _search_id(session: Session, written: Mapping[str, Prepared], name: str) -> str:
+def _search_id(session: Session, written: Mapping[str, Prepared], name: str, options: Compile) -> str:
     """All that a search's outcome rests on. After a promotion it names the new incumbent, which the search found;
     should its lock go away, the task is searched again."""
     task, recipe = written[name], session.recipe
@@ -101,43 +119,46 @@ def _search_id(session: Session, written: Mapping[str, Prepared], name: str) -> 
         SEARCH_VERSION, DECODE_VERSION, name, task.program_id, task.judge.gate_id + task.judge.settle_id,
         session.writer.lm_id,
         task.spec.decode(), task.spec.task.samples, [p.hash for p in task.prompts], recipe.ranker.model_dump(),
-        session.dataset.data_hash, session.encoder.encoder_id, recipe.compile.model_dump(),
+        session.dataset.data_hash, session.encoder.encoder_id, options.model_dump(),
         recipe.objective.model_dump(), [o.source_id for n, o in sorted(written.items()) if n != name],
+        recipe.lm.reflector if options.optimizer in PROPOSING else "",
     ])  # fmt: skip
 
 
 def _finals(
-    session: Session, written: dict, name: str, programs: list, challengers: int, made: Improvement, stages
+    session: Session, written: dict, name: str, finalists: list[Proposal], challengers: int, made: Improvement, stages
 ) -> str:
     """Write all subjects with each finalist, score it by *lite*, test the best one for promotion."""
     task, spec = written[name], written[name].spec
-    metric, slice = session.recipe.objective.metric, session.recipe.objective.slice
-    with stages.stage("lite", 1 + len(programs)) as bar:
-        margin_fit, margin_tune = margins(
-            session.behaviour(FIT), session.lists[FIT], session.behaviour(TUNE_A), session.settings
-        )
-
-        def lite_score(vectors) -> float:
-            fit = make_columns(name, vectors, session.dataset, session.lists[FIT])
-            tune = make_columns(name, vectors, session.dataset, session.lists[TUNE_A])
-            bar.step()
-            return mean(lite(
-                margin_fit, [fit], session.lists[FIT], margin_tune, [tune], session.lists[TUNE_A], metric, slice
-            ))  # fmt: skip
-
+    items = [v for w in written.values() if w.spec.subject == "item" and w.spec.name != name for v in w.vectors]
+    others = {
+        other: (w.vectors, items + task.vectors) for other, w in written.items()
+        if other != name and w.vectors and not all(np.isnan(v.matrix).all() for v in w.vectors)
+    }  # fmt: skip
+    with stages.stage("lite", 2) as bar:
+        lite_score = credit(session, name, others)
+        bar.step()
         made.lite_incumbent = lite_score(task.vectors)
+        bar.step()
     best = None
-    for program in programs:
-        _forget_weights(program)
-        with stages.stage(f"finalist {name}", len(task.prompts)) as bar:
-            report = generate_with(session, spec, program, task.judge, task.prompts, bar.generation, current=False)
+    for finalist in finalists:
+        program, report = finalist.program, task.report
+        if not finalist.weights:  # a new reading of the incumbent's answers asks for none
+            _forget_weights(program)
+            with stages.stage(f"finalist {name}", len(task.prompts)) as bar:
+                report = generate_with(session, spec, program, task.judge, task.prompts, bar.generation, current=False)
         vectors = program_vectors(session, spec, program, report)
         with stages.stage("lite", 1) as bar:
             score = lite_score(vectors)
+            bar.step()
         if best is None or score > best[0]:
-            best = (score, program, report, vectors)
-    score, program, report, vectors = best
-    made.lite_challenger = score
+            best = (score, finalist, report, vectors)
+    score, finalist, report, vectors = best
+    program = finalist.program
+    made.lite_challenger, made.state = score, program_state(program)
+    made.challenger = report.program_id
+    if finalist.weights:  # the same prompt: another program only in how it is read
+        made.challenger += "~" + content_id(made.state)[:8]
     if score <= made.lite_incumbent:
         return (
             f"the best finalist is no better on tune-A (lite {score:+.4f} against {made.lite_incumbent:+.4f}); "
@@ -148,14 +169,8 @@ def _finals(
             "behaviour": tuple(session.behaviour(w) for w in (FIT, TUNE_B)),
             "raw_text": tuple(session.columns("raw_text", w, [session.raw]) for w in (FIT, TUNE_B)),
         }
-        items = [v for w in written.values() if w.spec.subject == "item" and w.spec.name != name for v in w.vectors]
-        others = []
-        for other, w in written.items():
-            if other != name and w.vectors and not all(np.isnan(v.matrix).all() for v in w.vectors):
-                blocks[other] = tuple(
-                    session.columns(other, win, w.vectors, items + task.vectors) for win in (FIT, TUNE_B)
-                )
-                others.append(other)
+        for other, (columns, met) in others.items():
+            blocks[other] = tuple(session.columns(other, win, columns, met) for win in (FIT, TUNE_B))
         for arm, columns in (("incumbent", task.vectors), ("challenger", vectors)):
             blocks[arm] = tuple(
                 make_columns(arm, columns, session.dataset, session.lists[win]) for win in (FIT, TUNE_B)
@@ -163,17 +178,44 @@ def _finals(
         base = ["behaviour", "raw_text", *others]
         arms = {"incumbent": [*base, "incumbent"], "challenger": [*base, "challenger"]}
         made.promotion = decide_promotion(
-            session, name, spec.subject, task.program_id, report.program_id, blocks, arms, challengers,
+            session, name, spec.subject, task.program_id, made.challenger, blocks, arms, challengers,
             lambda arm, done, total: bar.count(done, total),
         )  # fmt: skip
     if not made.promotion.promoted:
         test = made.promotion
         return f"the challenger's gain is not proved ({test.delta:+.4f}, p = {test.p:.3f}, level {test.alpha:.3f})"
+    if finalist.weights:  # judged anew by what they are read as now; nothing is asked
+        report = generate_with(session, spec, program, task.judge, task.prompts, lambda report: None)
     store.set_current(session.db, session.recipe.name, name, report.program_id, report.lm_id, report.gate_id)
     task.program, task.program_id, task.report = program, report.program_id, report
     task.vectors = vectors_of(session, spec, program)
-    session.forget(name)
+    for source in (name, *others):  # a user's columns meet the items': they are made anew
+        session.forget(source)
     return f"promoted ({made.promotion.delta:+.4f}, p = {made.promotion.p:.3f})"
+
+
+def credit(session: Session, name: str, others: dict[str, tuple]) -> Callable[[list], float]:
+    """*lite* of a program of task `name`: what its columns add to behaviour and to the other tasks' incumbents.
+
+    With the others in the margin, what a second prompt writes once more is worth nothing: no double credit.
+    `others`: task → (vectors, item vectors that they meet). Source: design, section 9.
+    """
+    objective, (fit, tune) = session.recipe.objective, (session.lists[FIT], session.lists[TUNE_A])
+
+    def known(window: int) -> Columns:
+        parts = [session.behaviour(window)]
+        parts += [session.columns(other, window, vectors, met) for other, (vectors, met) in others.items()]
+        return join_columns("margin", parts) if others else parts[0]
+
+    margin_fit, margin_tune = margins(known(FIT), fit, known(TUNE_A), session.settings)
+
+    def lite_score(vectors) -> float:
+        columns = [[make_columns(name, vectors, session.dataset, lists)] for lists in (fit, tune)]
+        return mean(lite(
+            margin_fit, columns[0], fit, margin_tune, columns[1], tune, objective.metric, objective.slice
+        ))  # fmt: skip
+
+    return lite_score
 
 
 def save_locks(session: Session, written: dict[str, Written], improvements: list[Improvement]) -> None:
@@ -193,16 +235,19 @@ def save_locks(session: Session, written: dict[str, Written], improvements: list
             "program_id": task.program_id,
             "source_id": task.source_id,
             "state": program_state(task.program),
-            "compiled_for": previous.get("compiled_for") if keep else {
-                "data_hash": session.dataset.data_hash,
-                "recipe_hash": session.loaded.recipe_hash,
-                "objective": session.recipe.objective.model_dump(),
-            },
-            "promotion": previous.get("promotion") if keep else (
-                {"delta": round(tested.delta, 6), "low": round(tested.low, 6), "p": round(tested.p, 6)}
+            "compiled_for": compiled_for(session.recipe, session.dataset.data_hash),
+            "promotion": _promotion(previous) if keep else (
+                {"delta": round(tested.delta, 6), "low": round(tested.low, 6), "p": round(tested.p, 6),
+                 "data_hash": session.dataset.data_hash, "replaced": tested.incumbent}
                 if tested and tested.promoted else None
             ),
         })  # fmt: skip
+
+
+def _promotion(lock: dict) -> dict | None:
+    """A lock's promotion; an earlier version kept its data with the lock's own."""
+    made = lock.get("promotion")
+    return made and {"data_hash": lock["compiled_for"]["data_hash"], "replaced": lock["source_id"], **made}
 
 
 def _forget_weights(program) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 from tokenrec.compiler.session import Session
 from tokenrec.errors import InputError
+from tokenrec.ids import content_id
+from tokenrec.recipe.models import Recipe
 from tokenrec.tasks.spec import TaskSpec
 
 
@@ -26,6 +28,12 @@ class Compiled:
     def state(self) -> dict[str, Any]:
         return self.document["state"]
 
+    @property
+    def promoted_on(self) -> str | None:
+        """Hash of the data that it won its promotion on; None where it never had to win one."""
+        won = self.document.get("promotion")
+        return won and won.get("data_hash", self.document["compiled_for"]["data_hash"])
+
 
 def lock_path(session: Session, spec: TaskSpec) -> Path:
     return compiled_path(session.loaded.project.root, spec.recipe, spec.name, session.open_writer().lm_id)
@@ -34,6 +42,18 @@ def lock_path(session: Session, spec: TaskSpec) -> Path:
 def compiled_path(root: Path, recipe: str, task: str, lm_id: str) -> Path:
     lm = lm_id.replace("/", "-").split("@")[0]
     return root / "programs" / "compiled" / recipe / f"{task}@{lm}.json"
+
+
+def compiled_for(recipe: Recipe, data_hash: str) -> dict[str, Any]:
+    """What a compile chose its programs for; when any of it is another, they are stale.
+
+    Limits, budgets and the search itself are left out: a program that was good yesterday is not worse for them.
+    """
+    parts = {"data", "tasks", "ranker", "lm", "privacy"}
+    said = recipe.model_dump(mode="json", by_alias=True, exclude_defaults=True, include=parts)
+    return {
+        "data_hash": data_hash, "recipe_hash": content_id(said), "objective": recipe.objective.model_dump(mode="json"),
+    }  # fmt: skip
 
 
 def read_lock(path: Path) -> Compiled | None:

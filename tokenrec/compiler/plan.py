@@ -7,7 +7,8 @@ from tokenrec.compiler.baseline import prepare_baseline
 from tokenrec.compiler.compile import searched_tasks
 from tokenrec.compiler.estimate import Estimate, estimate
 from tokenrec.compiler.improve import why_not_searched
-from tokenrec.compiler.search import BOOTSTRAP, FEWEST_EXAMPLES, TOO_FEW, examples_scored
+from tokenrec.compiler.optimizers import PROPOSING, options_of
+from tokenrec.compiler.search import FEWEST_EXAMPLES, PROPOSALS, TOO_FEW, examples_scored
 from tokenrec.compiler.session import Session, open_session
 from tokenrec.compiler.stale import stored_verdicts, why_judged, why_stale
 from tokenrec.compiler.writing import Prepared, generate_with, prepare_task
@@ -17,6 +18,7 @@ from tokenrec.generate.scorers import fact_judge
 from tokenrec.ids import canonical_json, finite
 from tokenrec.lm.writer import Writer
 from tokenrec.recipe.load import LoadedRecipe, task_order
+from tokenrec.recipe.models import Compile
 from tokenrec.recipe.refs import needs
 from tokenrec.store import completions as store
 from tokenrec.tasks.inputs import Prompt, Tokens
@@ -33,6 +35,7 @@ def plan_recipe(
 
     Raises InputError where compile would, ServiceError when the store can't be read.
     """
+    options = options_of(loaded.recipe, optimizer)
     session = open_session(loaded, "plan", most_users=most_users, asking=False)
     try:
         power = prepare_baseline(session, stages)
@@ -43,9 +46,8 @@ def plan_recipe(
                 judged = judged_outputs(made[name].spec.task)
                 tasks += [planned, *(_plan_judge(session, made[name], output, waiting) for output in judged)]
                 bar.step()
-        searched = (optimizer or loaded.recipe.compile.optimizer) != "none"
-        names = searched_tasks(loaded.recipe) if searched else []
-        searches = [_plan_search(session, made, used, name, force) for name in names]
+        names = searched_tasks(loaded.recipe, options)
+        searches = [_plan_search(session, made, used, name, force, options) for name in names]
         return _document(session, power, made, tasks, searches)
     finally:
         session.db.conn.close()
@@ -146,24 +148,30 @@ def _minutes(records: int, seconds: float | None, at_once: int) -> float | None:
 
 
 def _plan_search(
-    session: Session, made: Mapping[str, Prepared], used: Mapping[str, Estimate], name: str, force: bool
-) -> dict[str, Any]:
+    session: Session, made: Mapping[str, Prepared], used: Mapping[str, Estimate], name: str, force: bool,
+    options: Compile,
+) -> dict[str, Any]:  # fmt: skip
     """The most calls that the search of one task may add: scoring, finalists, and what follows a promotion."""
-    options, recipe = session.recipe.compile, session.recipe
-    n = examples_scored(options, len(made[name].prompts))
-    why_not = why_not_searched(session, made, name, force) or (TOO_FEW.format(n) if n < FEWEST_EXAMPLES else "")
+    recipe, programs = session.recipe, options.programs(name)
+    each = len(made[name].program.named_predictors())
+    n = examples_scored(options, name, len(made[name].prompts), each)
+    why_not = why_not_searched(session, made, name, force, options)
+    why_not = why_not or (TOO_FEW.format(n) if n < FEWEST_EXAMPLES else "")
     if why_not:
         return {"task": name, "calls_at_most": 0, "note": why_not}
     calls = {t: round(len({p.hash for p in m.prompts}) * used[t].calls) for t, m in made.items()}
-    scoring = round(options.candidates * (n + BOOTSTRAP) * used[name].calls)
-    scoring = min(scoring, options.budget.calls or scoring)
-    finals = options.finalists * calls[name]
+    if options.optimizer == "reanchor":  # it reads the stored answers anew
+        scoring = finals = 0
+    else:
+        scoring = round(programs * n * used[name].calls) + PROPOSALS * programs * (options.optimizer in PROPOSING)
+        scoring = min(scoring, options.budget.calls or scoring)
+        finals = options.finalists * calls[name]
     moved = {name}
     for other in task_order(recipe):
         if moved & set(needs(recipe.tasks[other])):
             moved.add(other)
     anew = sum(calls[t] for t in moved - {name})
-    note = f"{scoring:,} to score {options.candidates} programs, {finals:,} should one be a finalist"
+    note = f"{scoring:,} to score {programs} programs, {finals:,} should one be a finalist"
     if anew:
         note += f", {anew:,} should it be promoted ({', '.join(t for t in made if t in moved - {name})})"
     return {"task": name, "calls_at_most": scoring + finals + anew, "note": note}

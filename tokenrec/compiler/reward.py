@@ -22,6 +22,7 @@ class UserAUC:
 
     def __init__(self, dataset: Dataset, reference: np.ndarray):
         events = dataset.events
+        self.reference = reference
         self.mean = np.nanmean(reference, axis=0)
         self.scale = np.maximum(np.nanstd(reference, axis=0), 1e-6)
         items = np.nan_to_num((reference - self.mean) / self.scale)

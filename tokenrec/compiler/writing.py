@@ -64,7 +64,7 @@ def prepare_task(session: Session, name: str, unwritten: Tokens | None = None) -
         stale = f"{lock.path.name} was compiled for an earlier version of this task and is not used"
     elif lock:
         load_program_state(program, lock.state)
-        if lock.document.get("promotion") and lock.document["compiled_for"]["data_hash"] != session.dataset.data_hash:
+        if lock.promoted_on not in (None, session.dataset.data_hash):
             stale = f"{lock.path.name} was promoted on other data than this: compile again to see whether it still wins"
     scorers = open_scorers(session.loaded.project, session.recipe, spec, session.db)
     judge = make_judge(session.recipe, spec, session.dataset, session.loaded.project.root, scorers)

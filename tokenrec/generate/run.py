@@ -112,23 +112,11 @@ async def fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, concu
             if recorded is not None:
                 answer = _replayed(recorded, spec.name, prompt, sample)
             else:
-                answer = await asker.ask(prompt.inputs, sample)
-                if (
-                    not answer.error
-                    and answer.probabilities is None
-                    and judge.read(candidate_of(judge, prompt, answer.raw)) is None
-                ):
-                    try:
-                        repair = await asker.ask(prompt.inputs, sample + 100)  # another seed
-                    except BudgetStop:
-                        report.usage.add(answer.usage)  # paid, and asked for again by the next run
-                        raise
-                    if repair.error:
-                        answer.usage.add(repair.usage)
-                    else:
-                        repair.first_raw, repair.seconds = answer.raw, repair.seconds + answer.seconds
-                        repair.usage.add(answer.usage)
-                        answer = repair
+                try:
+                    answer = await answered(asker, judge, prompt, sample)
+                except RepairStopped as stopped:
+                    report.usage.add(stopped.usage)  # paid, and asked for again by the next run
+                    raise stopped.limit from None
             key = Key(pid, lm_id, prompt.hash, sample)
             report.asked += 1
             report.usage.add(answer.usage)
@@ -182,6 +170,34 @@ async def fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, concu
             await writer.wire.aclose()
         answers.store()
         answers.check()
+
+
+class RepairStopped(Exception):
+    """A budget ended between a malformed answer and its repair; `usage` was paid."""
+
+    def __init__(self, limit: BudgetStop, usage: Usage):
+        super().__init__(str(limit))
+        self.limit, self.usage = limit, usage
+
+
+async def answered(asker: Asker, judge: Judge, prompt: Prompt, sample: int = 0) -> Answer:
+    """One answer; a malformed one is asked for once more. Raises BudgetStop, ServiceGone, RepairStopped."""
+    answer = await asker.ask(prompt.inputs, sample)
+    if (
+        answer.error or answer.probabilities is not None
+        or judge.read(candidate_of(judge, prompt, answer.raw)) is not None
+    ):  # fmt: skip
+        return answer
+    try:
+        repair = await asker.ask(prompt.inputs, sample + 100)  # another seed
+    except BudgetStop as limit:
+        raise RepairStopped(limit, answer.usage) from None
+    if repair.error:
+        answer.usage.add(repair.usage)
+        return answer
+    repair.first_raw, repair.seconds = answer.raw, repair.seconds + answer.seconds
+    repair.usage.add(answer.usage)
+    return repair
 
 
 class _Answers:

@@ -49,13 +49,17 @@ class Meter:
     parent: "Meter | None" = None
     in_flight: int = 0  # requests asked and not yet counted: they count towards a limit on calls
 
-    def check(self) -> None:
-        """Raise BudgetStop when the next call would pass a limit, InputError when a limit can't be kept."""
+    def check(self, in_flight: int = 0) -> None:
+        """Raise BudgetStop when the next call would pass a limit, InputError when a limit can't be kept.
+
+        `in_flight`: requests of a child's that count here as well.
+        """
+        in_flight += self.in_flight
         limits = self.budget
         if limits.usd is not None and self.used.usd is None:
             raise InputError(UNPRICED)
         spent = {
-            "calls": (limits.calls, self.used.calls + self.in_flight),
+            "calls": (limits.calls, self.used.calls + in_flight),
             "lm_tokens": (limits.lm_tokens, self.used.prompt_tokens + self.used.completion_tokens),
             "usd": (limits.usd, self.used.usd or 0.0),
             "minutes": (limits.minutes, (time.monotonic() - self.started) / 60),
@@ -67,7 +71,7 @@ class Meter:
                     "raise the budget and run again to go on"
                 )
         if self.parent:
-            self.parent.check()
+            self.parent.check(in_flight)
 
     def add(self, usage: Usage) -> None:
         with self.lock:

@@ -50,6 +50,9 @@ def check_recipe(recipe: Recipe, broken: set[str]) -> Iterator[Fault]:
     for i, name in enumerate(recipe.compile.tasks):
         if name not in known:
             yield ("compile", "tasks", i), f"{name} is no task of this recipe. {nearest(name, known)}"
+    for name in recipe.compile.instructions if isinstance(recipe.compile.instructions, dict) else ():
+        if name not in known:
+            yield ("compile", "instructions", name), f"{name} is no task of this recipe. {nearest(name, known)}"
     for key, limit in recipe.eval.fail_if.items():
         at, number = ("eval", "fail_if", key), _number(limit)
         if not limit.strip().startswith(">") or limit.strip().startswith(">="):

@@ -322,14 +322,62 @@ class Budget(Model):
     minutes: float | None = Field(default=None, gt=0)
 
 
+OPTIMIZERS = ("none", "instructions", "reanchor", "bootstrap_random", "mipro", "gepa")
+
+
 class Compile(Model):
-    optimizer: Literal["none", "bootstrap_random"] = "bootstrap_random"
+    """The search for better prompts. Every limit of `budget` is for one task's search, its reflector included."""
+
+    optimizer: str = Field(
+        default="bootstrap_random",
+        description="none, reanchor, bootstrap_random, mipro, gepa, any DSPy teleprompter as module.path:Class; "
+        "instructions, where some are given.",
+    )
+    instructions: list[str] | dict[Name, list[str]] = Field(
+        default=[], description="Instructions that are raced against the task's own; by task, where several have some."
+    )
+    options: dict[str, Any] = Field(default={}, description="Further arguments of a teleprompter's constructor.")
     tasks: list[str] = Field(
         default=[], description="Tasks whose prompts are searched; item tasks with closed vocabularies unless said."
     )
     budget: Budget = Budget(calls=300)
     candidates: int = Field(default=3, ge=1, description="Programs that the search proposes a task.")
     finalists: int = Field(default=1, ge=1, le=3)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _raced(cls, value):
+        if isinstance(value, dict) and value.get("instructions") and "optimizer" not in value:
+            return {**value, "optimizer": "instructions"}
+        return value
+
+    @field_validator("optimizer")
+    @classmethod
+    def _known(cls, value):
+        if value not in OPTIMIZERS and not re.fullmatch(r"[\w.]+:[A-Za-z_]\w*", value):
+            raise ValueError(f"there is no optimizer {value}. There are {', '.join(OPTIMIZERS)}, and module.path:Class")
+        return value
+
+    @model_validator(mode="after")
+    def _whole(self):
+        texts = self.instructions.values() if isinstance(self.instructions, dict) else [self.instructions]
+        if any(not text.strip() for many in texts for text in many):
+            raise ValueError("an instruction is empty")
+        if self.instructions and self.optimizer not in ("instructions", "none"):
+            raise ValueError(f"instructions are raced by themselves, not with {self.optimizer}: leave optimizer out")
+        if self.optimizer == "instructions" and not self.instructions:
+            raise ValueError("optimizer: instructions races those of compile.instructions, and there are none")
+        if self.options and ":" not in self.optimizer:
+            raise ValueError("options go with a teleprompter by import path only")
+        return self
+
+    def written(self, task: str) -> list[str]:
+        """The instructions to race for a task."""
+        return self.instructions.get(task, []) if isinstance(self.instructions, dict) else self.instructions
+
+    def programs(self, task: str) -> int:
+        """How many programs the search of a task is to score."""
+        return len(self.written(task)) if self.optimizer == "instructions" else self.candidates
 
 
 class Eval(Model):

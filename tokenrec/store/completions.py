@@ -104,6 +104,13 @@ def save_subjects(
         return sql.executemany(f"{how} into subjects values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows).rowcount
 
 
+def add_subjects(db, recipe: str, task: str, kind: str, program_id: str, lm_id: str, prompts: Iterable) -> None:
+    """Note some of what a program writes about, beside what is noted already (see save_subjects)."""
+    with transaction(db) as sql:
+        rows = ([recipe, task, p.subject, kind, program_id, lm_id, p.hash, p.name, p.newest] for p in prompts)
+        sql.executemany("insert or ignore into subjects values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+
+
 def set_current(db, recipe: str, task: str, program_id: str, lm_id: str, gate_id: str) -> None:
     """Make this program's accepted completions the task's tokens."""
     with transaction(db) as sql:
@@ -191,6 +198,20 @@ def samples_of(db, program_id: str, lm_id: str, hashes: Sequence[str]) -> dict[s
             [program_id, lm_id, *part],
         ):
             found.setdefault(input_hash, {})[sample] = tuple(answer)
+    return found
+
+
+def first_answers(db, program_id: str, lm_id: str, hashes: Sequence[str]) -> dict[str, tuple[str, dict | None]]:
+    """input hash → (raw answer, probabilities) of the first sample, for the hashes that have one."""
+    found = {}
+    for start in range(0, len(hashes), 500):
+        part = hashes[start : start + 500]
+        for input_hash, raw, chances in db.execute(
+            "select input_hash, raw, probabilities from completions where program_id = ? and lm_id = ? and sample = 0"
+            f" and input_hash in ({','.join('?' * len(part))})",
+            [program_id, lm_id, *part],
+        ):
+            found[input_hash] = (raw, json.loads(chances) if chances else None)
     return found
 
 

@@ -15,10 +15,11 @@ TABLES = {
     "doubled": "the last two labels of a text that two people labelled; audits has the newer one",
     "evals": "the rates of each evaluation that differed from the one before",
     "samples": "texts drawn to be labelled: stratum and inclusion probability, written before any label was seen",
-    "spend": "LM calls by run, task and purpose (generate, search, finalist)",
+    "spend": "LM calls by run, task and purpose (generate, search, reflect, finalist)",
     "looks": "every look at tune-B and every read of test",
     "promotions": "each promotion test: incumbent, challenger, delta, p, decision",
     "searches": "each finished search of a task's prompt, by what it was made from: it is not run twice",
+    "asked": "what each search has asked: completions of its programs, and what its reflector answered",
     "windows": "every event of the last run's data with its window",
     "lists": "the ranking lists of each run: list → window, user",
     "metrics": "metric of every (run, arm, slice, list)",
@@ -87,6 +88,16 @@ def m005_audits_by_sentence(db: sqlite3.Connection) -> None:
     db.execute("create table doubled (audit_id text primary key, recipe text not null, task text not null,"
                " completion_id text, subject text, first_label text not null, first_who text not null,"
                " label text not null, who text not null, at text)")  # fmt: skip
+
+
+@migration
+def m006_asked(db: sqlite3.Connection) -> None:
+    """What a search has asked, so that one that was killed asks nothing twice and keeps its budget."""
+    db.execute(
+        "create table asked (search text not null, request text not null, task text not null, answer text,"
+        " calls integer not null, prompt_tokens integer not null, completion_tokens integer not null, cost_usd real,"
+        " at text not null, primary key (search, request)) without rowid"
+    )
 
 
 _TOKENS = """

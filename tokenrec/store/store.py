@@ -25,7 +25,8 @@ def open_store(path: Path | str) -> sqlite_utils.Database:
     try:
         if str(path) != ":memory:":
             Path(path).parent.mkdir(parents=True, exist_ok=True)
-        connection = sqlite3.connect(str(path), timeout=30, isolation_level=None)
+        # other threads: GEPA evaluates in one of its own, while this one waits for it
+        connection = sqlite3.connect(str(path), timeout=30, isolation_level=None, check_same_thread=False)
         _demand_ours(connection, path)
         for pragma in ("journal_mode = wal", "synchronous = normal", "foreign_keys = on"):
             connection.execute(f"pragma {pragma}")

@@ -50,7 +50,8 @@ def program_state(program) -> dict[str, Any]:
     state = {}
     for name, predictor in sorted(program.named_predictors()):
         dumped = predictor.dump_state()
-        demos = [{k: v for k, v in d.items() if k != "augmented"} for d in dumped["demos"]]
+        known = predictor.signature.fields  # an optimiser's demos also carry what it knows them by
+        demos = [{k: v for k, v in d.items() if k in known} for d in dumped["demos"]]
         state[name] = {
             "signature": dumped["signature"],
             "demos": json.loads(json.dumps(demos, default=_plain)),

@@ -1,0 +1,122 @@
+"""What GEPA's reflector is told of one answer: its score, the lists that it moved, its words, and what gates said.
+
+Users are never named; items by their name only where `privacy.send` lets it go. What comes from the catalogue or from a
+model is fenced and cut.
+"""
+
+import re
+from collections import Counter
+
+import numpy as np
+
+from tokenrec.compiler.desk import Said
+from tokenrec.compiler.reflector import fenced
+from tokenrec.compiler.reward import UserAUC
+from tokenrec.compiler.session import Session
+from tokenrec.dataset.types import HISTORY
+from tokenrec.gates.base import Candidate, Finding
+from tokenrec.generate.judging import typed_raw
+from tokenrec.tasks.inputs import display_name
+from tokenrec.tasks.spec import TaskSpec
+
+LISTS = 3  # that are shown of an answer: those it moved most
+WORDS = 6
+QUOTE = 120  # characters of anything quoted
+
+
+class Feedback:
+    """Feedback on answers about items. `tokens`: subject → what the incumbent wrote, the measure of all others."""
+
+    def __init__(self, session: Session, spec: TaskSpec, scorer, reward: UserAUC, code: dict, tokens: dict):
+        self.session, self.spec, self.scorer, self.reward, self.code = session, spec, scorer, reward, code
+        self.tokens = tokens
+        e = session.dataset.events
+        past = e.positive & (e.window == HISTORY)
+        self.liked: dict[int, set[int]] = {}
+        for user, item in zip(e.user[past], e.item[past], strict=True):
+            self.liked.setdefault(int(user), set()).add(int(item))
+        self.matrix = np.nan_to_num((reward.reference - reward.mean) / reward.scale)
+        sent, items = session.recipe.privacy.send, session.recipe.data.items
+        self.named = sent is None or (items.name or items.text[0]) in sent
+
+    def __call__(
+        self, example, said: Said, vector: np.ndarray | None, findings: list[Finding], score: float
+    ) -> str:
+        """The feedback on one answer; `vector` is the columns that it becomes, None when it was rejected."""
+        item = self.code[example.subject]
+        old = self.tokens.get(example.subject)
+        before = self.reward.score(item, self.reward.reference[item] if old else None)
+        lines = [f"Score {score:.2f}; the present instruction's answer has {before:.2f} (0.5 says nothing, 1 is best)."]
+        if old:
+            lines.append(f"That answer: {fenced(self._words_of(old), QUOTE)}")
+        if said.raw is None:
+            lines.append("There was no answer.")
+        for f in [f for f in findings if not f.passed]:
+            quote = f" It quotes {fenced(f.quote, QUOTE)}" if f.quote else ""
+            lines.append(f"Rejected by the gate {f.gate}: {fenced(f.reason, QUOTE)}{quote}")
+        if vector is not None:
+            lines += self._moved(item, vector)
+            lines += self._shared(item, said)
+        return "\n".join(lines)
+
+    def _moved(self, item: int, vector: np.ndarray) -> list[str]:
+        """In the lists of users who liked the item later: its place by either text, and what stands above it."""
+        new = (vector - self.reward.mean) / self.reward.scale
+        moves = []
+        for user in sorted(self.reward.likers.get(item, ())):
+            likeness = np.round(self.matrix @ self.reward.profile[user], 5)
+            rivals = np.ones(len(likeness), bool)
+            rivals[[*self.liked.get(user, ()), item]] = False
+            own = round(float(self.reward.profile[user] @ new), 5)
+            was, now = (int((likeness[rivals] > x).sum()) + 1 for x in (likeness[item], own))
+            above = np.flatnonzero(rivals & (likeness > own))
+            moves.append((was, now, int(above[np.argmax(likeness[above])]) if len(above) else None))
+        moves.sort(key=lambda m: -abs(m[0] - m[1]))
+        better, worse = sum(n < w for w, n, _ in moves), sum(n > w for w, n, _ in moves)
+        lines = [f"{len(moves)} users liked this item later: it rises in the lists of {better} and sinks in {worse}."]
+        for number, (was, now, above) in enumerate(moves[:LISTS], 1):
+            line = f"List {number}: place {was:,} by the old answer, {now:,} by this one"
+            if above is not None:
+                line += f"; above it stands {self._name(above)}"
+            lines.append(line + ".")
+        return lines
+
+    def _shared(self, item: int, said: Said) -> list[str]:
+        """Which words of the answer the histories of those users share, and which words they have that it lacks."""
+        likers = self.reward.likers.get(item, ())
+        theirs = Counter()
+        for user in likers:
+            for other in self.liked.get(user, ()):
+                theirs.update(set(_words(self._words_of(self.tokens.get(self.session.dataset.item_ids[other])))))
+        everyone = Counter()
+        for answer in self.tokens.values():
+            everyone.update(set(_words(self._words_of(answer))))
+        own = set(_words(self._words_of(self._read(said))))
+        total, n = max(sum(theirs.values()), 1), max(sum(everyone.values()), 1)
+        typical = sorted(theirs, key=lambda w: (-(theirs[w] / total) / (everyone[w] / n), w))
+        typical = [w for w in typical if theirs[w] > 1 and theirs[w] / total > everyone[w] / n]
+        shared, lacking = [w for w in typical if w in own], [w for w in typical if w not in own]
+        lines = []
+        if shared:
+            lines.append(f"Its words that those users' liked items share: {fenced(', '.join(shared[:WORDS]), QUOTE)}")
+        if lacking:
+            lines.append(f"Words of their liked items that it lacks: {fenced(', '.join(lacking[:WORDS]), QUOTE)}")
+        return lines
+
+    def _read(self, said: Said) -> dict:
+        raw = typed_raw(self.spec, said.raw or "", said.probabilities, self.scorer.incumbent)
+        return self.scorer.judge.read(Candidate("", self.spec.name, "", raw, None, {})) or {}
+
+    def _name(self, item: int) -> str:
+        """An item, by its name where that may be sent, and what the incumbent wrote of it."""
+        name = display_name(self.session.recipe, self.session.dataset.items[item]) if self.named else ""
+        wrote = self._words_of(self.tokens.get(self.session.dataset.item_ids[item]))
+        return fenced(": ".join(x for x in (name or "another item", wrote) if x), QUOTE)
+
+    def _words_of(self, answer: dict | None) -> str:
+        values = [v if isinstance(v, list) else [v] for v in (answer or {}).values()]
+        return ", ".join(str(v) for many in values for v in many)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[^\W\d_]{3,}", text.casefold())
