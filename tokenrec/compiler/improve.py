@@ -3,24 +3,23 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from tokenrec.compiler.lock import lock_path, write_lock
 from tokenrec.compiler.promotion import Promotion, decide_promotion
+from tokenrec.compiler.reward import LiteScore
 from tokenrec.compiler.search import search
-from tokenrec.compiler.session import Session, make_columns
+from tokenrec.compiler.session import Session
 from tokenrec.compiler.writing import Prepared, Written, generate_with, program_vectors, vectors_of
 from tokenrec.dataset.types import FIT, TUNE_A, TUNE_B
 from tokenrec.ids import canonical_json, content_id, finite
-from tokenrec.ranking.metrics import mean, members
-from tokenrec.ranking.ranker import lite, margins
+from tokenrec.ranking.metrics import members
 from tokenrec.store import completions as store
 from tokenrec.store.store import now, transaction
 from tokenrec.tasks.program import DECODE_VERSION, program_id, program_state
 
-SEARCH_VERSION = 2  # raise it with any change of search, score, *lite* or promotion: stored outcomes are then stale
+SEARCH_VERSION = 3  # raise it with any change of search, score, *lite* or promotion: stored outcomes are then stale
 FEWEST_LISTS = 400  # tune-A lists below which a search is skipped (CONTRACT)
 
 
@@ -110,21 +109,10 @@ def _finals(
 ) -> str:
     """Write all subjects with each finalist, score it by *lite*, test the best one for promotion."""
     task, spec = written[name], written[name].spec
-    metric, slice = session.recipe.objective.metric, session.recipe.objective.slice
-    with stages.stage("lite", 1 + len(programs)) as bar:
-        margin_fit, margin_tune = margins(
-            session.behaviour(FIT), session.lists[FIT], session.behaviour(TUNE_A), session.settings
-        )
-
-        def lite_score(vectors) -> float:
-            fit = make_columns(name, vectors, session.dataset, session.lists[FIT])
-            tune = make_columns(name, vectors, session.dataset, session.lists[TUNE_A])
-            bar.step()
-            return mean(lite(
-                margin_fit, [fit], session.lists[FIT], margin_tune, [tune], session.lists[TUNE_A], metric, slice
-            ))  # fmt: skip
-
+    with stages.stage("lite", 1) as bar:
+        lite_score = LiteScore(session)
         made.lite_incumbent = lite_score(task.vectors)
+        bar.step()
     best = None
     for program in programs:
         _forget_weights(program)
@@ -133,6 +121,7 @@ def _finals(
         vectors = program_vectors(session, spec, program, report)
         with stages.stage("lite", 1) as bar:
             score = lite_score(vectors)
+            bar.step()
         if best is None or score > best[0]:
             best = (score, program, report, vectors)
     score, program, report, vectors = best
@@ -143,27 +132,15 @@ def _finals(
             "no look at tune-B was spent"
         )
     with stages.stage("promotion on tune-B", 10) as bar:
-        blocks: dict[str, Any] = {
-            "behaviour": tuple(session.behaviour(w) for w in (FIT, TUNE_B)),
-            "raw_text": tuple(session.columns("raw_text", w, [session.raw]) for w in (FIT, TUNE_B)),
-        }
         items = [v for w in written.values() if w.spec.subject == "item" and w.spec.name != name for v in w.vectors]
-        others = []
-        for other, w in written.items():
-            if other != name and w.vectors and not all(np.isnan(v.matrix).all() for v in w.vectors):
-                blocks[other] = tuple(
-                    session.columns(other, win, w.vectors, items + task.vectors) for win in (FIT, TUNE_B)
-                )
-                others.append(other)
-        for arm, columns in (("incumbent", task.vectors), ("challenger", vectors)):
-            blocks[arm] = tuple(
-                make_columns(arm, columns, session.dataset, session.lists[win]) for win in (FIT, TUNE_B)
-            )
-        base = ["behaviour", "raw_text", *others]
-        arms = {"incumbent": [*base, "incumbent"], "challenger": [*base, "challenger"]}
+        others = {
+            other: tuple(session.columns(other, win, w.vectors, items + task.vectors) for win in (FIT, TUNE_B))
+            for other, w in written.items()
+            if other != name and w.vectors and not all(np.isnan(v.matrix).all() for v in w.vectors)
+        }
         made.promotion = decide_promotion(
-            session, name, spec.subject, task.program_id, report.program_id, blocks, arms, challengers,
-            lambda arm, done, total: bar.count(done, total),
+            session, name, spec.subject, (task.program_id, task.vectors), (report.program_id, vectors), others,
+            challengers, lambda arm, done, total: bar.count(done, total),
         )  # fmt: skip
     if not made.promotion.promoted:
         test = made.promotion

@@ -60,7 +60,7 @@ GRID = (
 )
 ROUNDS = (30, 60, 120)
 
-LITE = Settings(objective="rank:ndcg", rounds=15, depth=3, eta=0.3, subsample=1.0, colsample=1.0, penalty=1.0)
+LITE = Settings(objective="rank:ndcg", rounds=15, depth=3, eta=0.1, subsample=1.0, colsample=1.0, penalty=1.0)
 
 
 def sample_rows(lists: Lists, negatives: int, seed: int) -> np.ndarray:
@@ -167,7 +167,10 @@ def margins(
     """(float32[fit rows], float32[tune rows]): the behaviour-only ranker's margin, which *lite* adds to.
 
     Each half of the fit lists is scored by the booster of the other half, so that what is left to explain there
-    is as much as on new lists; tune rows get the mean of the two.
+    is as much as on new lists; tune rows get the mean of the two. Both are multiplied by one number, so that they are
+    log-odds of being taken (`sharpness`): a ranker of few rounds gives timid margins, which any column, also a useless
+    one, overturns. On the kitchen's tags, lite's rank correlation with the truth was .39 without it and .77 with it
+    (and eta .1 for .3).
     """
     half = np.random.default_rng(seed).permutation(len(lists_fit)) % 2
     of_row = half[lists_fit.list_of_row]
@@ -178,7 +181,31 @@ def margins(
         held = of_row == part
         fit_margin[held] = score(booster, [Columns(fit.source, fit.names, fit.matrix[held])])
         tune_margin = tune_margin + score(booster, [tune]) / 2
-    return fit_margin, tune_margin.astype(np.float32)
+    times = sharpness(fit_margin[rows], lists_fit.label[rows], lists_fit.list_of_row[rows])
+    return fit_margin * np.float32(times), (tune_margin * times).astype(np.float32)
+
+
+def sharpness(margin: np.ndarray, label: np.ndarray, of_list: np.ndarray) -> float:
+    """The factor in .01 to 100 at which a softmax of `margin` within each list makes the labels likeliest.
+
+    Rows are sorted by list. 1 where there is nothing to go by.
+    """
+    from scipy.optimize import minimize_scalar
+
+    if not label.any() or not np.ptp(margin):
+        return 1.0
+    first = np.flatnonzero(np.diff(of_list, prepend=-1))
+    place = np.repeat(np.arange(len(first)), np.diff(first, append=len(of_list)))
+    x, taken = margin.astype(float), np.add.reduceat(label.astype(float), first)
+    x -= np.maximum.reduceat(x, first)[place]
+
+    def loss(log_times: float) -> float:
+        times = np.exp(log_times)
+        total = np.log(np.add.reduceat(np.exp(times * x), first))
+        return float((taken * total).sum() - times * x[label == 1].sum())
+
+    found = minimize_scalar(loss, bounds=(np.log(0.01), np.log(100)), method="bounded", options={"xatol": 0.01})
+    return float(np.exp(found.x))
 
 
 def lite(
