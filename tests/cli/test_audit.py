@@ -12,6 +12,7 @@ from tokenrec.cli.audit_screen import show
 from tokenrec.cli.main import run
 from tokenrec.evidence.labels import read_labels
 from tokenrec.evidence.texts import Text
+from tokenrec.recipe.load import load_recipe
 from tokenrec.store import completions as store
 from tokenrec.store.store import open_store
 from tokenrec.tasks.inputs import Prompt
@@ -132,7 +133,7 @@ def test_export_is_read_as_labels(project, capsys, monkeypatch):  # noqa: F811
     file = project / "mine.jsonl"
     document, _ = audit(project, capsys, monkeypatch, "", "--export", str(file), "--n", "20")
     assert document["export"] == str(file)
-    labels = read_labels(file, ["mood"])
+    labels = read_labels(file, load_recipe(project / "r.yaml").recipe.tasks)
     assert len(labels) == 7 and sum(label.label == "noise" for label in labels.by.values()) == 1
     read = [s for s in document["tasks"][0]["strata"] if s["labelled"]]  # whose weights add up to their strata
     assert sum(1 / label.p for label in labels.by.values()) == pytest.approx(sum(s["texts"] for s in read))
@@ -165,7 +166,8 @@ def test_eval_measures_by_the_sample(project, capsys, monkeypatch):  # noqa: F81
     audit(project, capsys, monkeypatch, "g\n" * 30, "--n", "30")
     document, err = evaluate(project, capsys)
     mood = document["tasks"][0]
-    assert mood["basis"] == {"source": "sample", "labelled": 30, "drawn": 30, "stale": None}
+    assert mood["basis"] == {"source": "sample", "labelled": 30, "drawn": 30, "stale": None, "blind": 0,
+                             "in_sight": 28, "skipped": 0}  # fmt: skip - of two labels of the file it isn't known
     assert document["tasks"][1]["basis"]["source"] is None
     before, after = (mood["noise_rate"][stage] for stage in ("before", "after"))
     assert before["audited"] + after["audited"] > 30 and 0 < after["high"] < 0.3 and before["flagged"] == 5 / 35
@@ -176,6 +178,7 @@ def test_eval_measures_by_the_sample(project, capsys, monkeypatch):  # noqa: F81
 def test_after_a_promotion_labels_are_stale(project, capsys, monkeypatch):  # noqa: F811
     fill(project)
     audit(project, capsys, monkeypatch, "g\n" * 20, "--n", "20")
+    first, _ = evaluate(project, capsys)
     db = open_store(project / "s.db")
     db.execute("insert into promotions (recipe, task, promoted, at) values ('plants', 'mood', 1, '2999-01-02T00:00')")
     now = store.subjects_of(db, "plants", "mood", "program-mood", "lm")
@@ -192,9 +195,18 @@ def test_after_a_promotion_labels_are_stale(project, capsys, monkeypatch):  # no
     assert "mood: another prompt was promoted" in err and "labels in the store are of texts that another prompt" in err
     assert f"run: tokenrec audit {project / 'r.yaml'} --task mood" in err
     assert document["tasks"][0]["noise_rate"]["after"]["value"] is None
-    document, _ = audit(project, capsys, monkeypatch, "g\n" * 20, "--n", "20")
+    (then,) = document["tasks"][0]["earlier_programs"]  # whose rates are still told, apart
+    assert (then["program_id"], then["basis"], then["labelled"]) == ("program-mood", "sample", 20)
+    was = first["tasks"][0]["noise_rate"]
+    assert then["noise_rate"] == {s: r if r["audited"] >= 20 else r | dict.fromkeys(("value", "low", "high"))
+                                  for s, r in was.items()}  # fmt: skip
+    document, _ = audit(project, capsys, monkeypatch, "n dull\n" * 20, "--n", "20")
     assert document["given"] == 20
-    assert evaluate(project, capsys)[0]["tasks"][0]["basis"]["source"] == "sample"
+    task = evaluate(project, capsys)[0]["tasks"][0]
+    assert task["basis"]["source"] == "sample" and task["earlier_programs"] == [then]
+    assert run(["eval", str(project / "r.yaml"), "--quiet", "--by", "program"]) == 0
+    said = capsys.readouterr().out
+    assert "better now" in said and "program-" in said
 
 
 def test_gates_that_changed_make_a_sample_stale_but_not_its_labels(project, capsys, monkeypatch):  # noqa: F811
@@ -206,3 +218,137 @@ def test_gates_that_changed_make_a_sample_stale_but_not_its_labels(project, caps
     assert "texts or gates changed after its sample was drawn" in document["tasks"][0]["basis"]["stale"]
     document, _ = audit(project, capsys, monkeypatch, "g\n" * 20, "--n", "20")
     assert document["labelled"] == 20 and document["given"] < 20
+
+
+LINES = """\
+  card:
+    for: item
+    inputs: [name]
+    write: Two sentences.
+    outputs: {line: {type: text, max_words: 40}}
+  both:
+    for: item
+    inputs: [name]
+    write: A line and a tone.
+    outputs: {line: {type: text}, tone: {type: choice, choices: [dry, warm]}}
+"""
+SAYS = ["It grows in {0} weeks. It likes the sun {0}. It is green.", "It only says number {0}."]
+
+
+@pytest.fixture
+def written(project):  # noqa: F811
+    """A task whose texts have three sentences or one, and one that also writes a choice."""
+    said = [SAYS[i % 2].format(i) for i in range(N)]
+    fill(project)
+    fill(project, "card", lambda i: [(json.dumps({"line": said[i]}), None)])
+    fill(project, "both", lambda i: [(json.dumps({"line": said[i], "tone": "dry"}), None)])
+    recipe = project / "r.yaml"
+    recipe.write_text(recipe.read_text().replace("  wish:", LINES + "  wish:"))
+    return project
+
+
+def one_by_one(project, capsys, monkeypatch, task, line, *args):  # noqa: F811
+    """Answer the next text of `task` with `line`; what it says, and its row."""
+    answered = len(audits(project))
+    audit(project, capsys, monkeypatch, line + "\nq\n", "--task", task, "--n", str(N), *args)
+    row = audits(project)[answered]
+    return json.loads(row["output"])["line"], row
+
+
+def test_sentences_from_lines(written, capsys, monkeypatch):
+    seen = set()
+    for _ in range(8):
+        said, row = one_by_one(written, capsys, monkeypatch, "card", "h 10:30 is no time")
+        assert row["reason"] == "10:30 is no time"
+        several = said.count(".") > 1
+        seen.add(several)  # of several sentences nobody said which; a lone one is the one that is meant
+        assert row["unsupported"] is None if several else json.loads(row["unsupported"]) == [said]
+    assert seen == {True, False}
+    while True:
+        said, row = one_by_one(written, capsys, monkeypatch, "card", "h 1: too fast")
+        if said.count(".") > 1:
+            break
+    first, *_ = said.split(" It likes")
+    assert (row["label"], row["reason"], json.loads(row["unsupported"])) == ("hallucination", "too fast", [first])
+    known = len(audits(written))
+    for line, words in (("h 4: x", "there is no sentence 4"), ("h 0: x", "there is no sentence 0"), ("h 1:", "say why")):
+        message = audit(written, capsys, monkeypatch, line + "\n", "--task", "card", "--n", str(N), code=2)[0]["message"]
+        assert words in message and "stdin:1" in message
+    assert len(audits(written)) == known
+    message = audit(written, capsys, monkeypatch, "h 1: x\n", "--task", "mood", code=2)[0]["message"]
+    assert "this answer has no sentences to number" in message
+
+
+def test_where_another_output_may_be_wrong(written, capsys, monkeypatch):
+    said, row = one_by_one(written, capsys, monkeypatch, "both", "h 0: tone: not dry")
+    assert (row["reason"], row["unsupported"]) == ("tone: not dry", "[]")
+    said, row = one_by_one(written, capsys, monkeypatch, "both", "h wrong")
+    assert row["unsupported"] is None  # even of a lone sentence it is not known
+    said, row = one_by_one(written, capsys, monkeypatch, "both", "h 1: wrong")
+    assert said.startswith(json.loads(row["unsupported"])[0])
+    message = audit(written, capsys, monkeypatch, "h 0,1: x\n", "--task", "both", code=2)[0]["message"]
+    assert "stands alone" in message
+
+
+def test_sentences_at_a_terminal(written, capsys, monkeypatch):
+    asked, answers = [], []
+
+    def prompt(text, **_):
+        asked.append(text)
+        return answers.pop(0) if "which sentences" in text else "not so"
+
+    monkeypatch.setattr(click, "prompt", prompt)
+    answers[:] = ["9", "one", "3 1", "", ""]  # two that are none, sentences three and one, not said
+    keys = ["h"] * 4 + ["q"]
+    document, err = audit(written, capsys, monkeypatch, keys, "--task", "card", "--n", str(N), keys=True)
+    rows = [(json.loads(r["output"])["line"], r["unsupported"]) for r in audits(written)]
+    assert document["given"] == 4 and "there is no sentence 9: they are 1 to 3" in err and "'one' is no number" in err
+    several = [(said, json.loads(quotes or "null")) for said, quotes in rows if said.count(".") > 1]
+    assert "[1]" in err and "[3]" in err and len(several) >= 2
+    assert several[0][1] == [said for n, said in enumerate(several[0][0].replace(". ", ".|").split("|")) if n != 1]
+    assert several[1][1] is None
+    assert all(json.loads(quotes) == [said] for said, quotes in rows if said.count(".") == 1)
+    assert sum("which sentences" in a for a in asked) == len(several) + 2 and not any("0 none" in a for a in asked)
+
+
+def test_blind_labels_skips_and_their_undoing(project, capsys, monkeypatch):  # noqa: F811
+    fill(project)
+    audit(project, capsys, monkeypatch, "g\n" * 10 + "q\n", "--n", "30", "--blind")
+    document, _ = audit(project, capsys, monkeypatch, "s\nu\ns\ng\ns\nq\n", "--n", "30", "--who", "Ann")
+    assert (document["labelled"], document["skipped"], document["given"]) == (11, 2, 1)
+    assert sum(s["skipped"] for s in document["tasks"][0]["strata"]) == 2
+    assert [r["blind"] for r in audits(project)] == [1] * 10 + [0]
+    db = open_store(project / "s.db")
+    assert [r["who"] for r in db.query("select who from skips where at is not null")] == ["Ann", "Ann"]
+    db.conn.close()
+    document, err = evaluate(project, capsys)
+    basis = document["tasks"][0]["basis"]
+    assert (basis["blind"], basis["in_sight"], basis["skipped"]) == (10, 1, 2)
+    assert sum(s["skipped"] for s in document["tasks"][0]["strata"]) == 2
+    assert "2 of the 13 texts that were shown have been skipped" in err and "of accepted" in err
+    assert run(["eval", str(project / "r.yaml"), "--quiet"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "mood: 11 labels: 10 blind, 1 in sight of the gates' marks, 2 texts were skipped." in said
+    audit(project, capsys, monkeypatch, "g\n" * 30, "--n", "30")  # they come again
+    document, err = evaluate(project, capsys)
+    assert document["tasks"][0]["basis"]["skipped"] == 0 and "skipped" not in err
+
+
+def test_export_keeps_sentences_and_how_labels_were_given(written, capsys, monkeypatch):
+    while json.loads(audits(written)[-1]["unsupported"] or "[]") == [] if audits(written) else True:
+        one_by_one(written, capsys, monkeypatch, "card", "h 1: too fast", "--blind", "--who", "Ann")
+    before = {(r["subject"], r["unsupported"], r["blind"], r["who"]) for r in audits(written)}
+    file = written / "mine.jsonl"
+    audit(written, capsys, monkeypatch, "", "--task", "card", "--export", str(file), "--n", str(N))
+    rows = [json.loads(row) for row in file.read_text().splitlines()]
+    assert all(r["blind"] is True and r["unsupported"] for r in rows)
+    db = open_store(written / "s.db")
+    db.execute("delete from audits")
+    db.conn.close()
+    recipe = written / "r.yaml"
+    recipe.write_text(recipe.read_text() + "eval: {labels: mine.jsonl}\n")
+    evaluate(written, capsys)
+    assert {(r["subject"], r["unsupported"], r["blind"], r["who"]) for r in audits(written)} == before
+    rows[0]["unsupported"] = ["never said"]
+    file.write_text("".join(json.dumps(r) + "\n" for r in rows))
+    assert "mine.jsonl:1: unsupported: 'never said' stands in no text" in evaluate(written, capsys, code=2)[0]["message"]

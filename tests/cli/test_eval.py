@@ -221,6 +221,42 @@ def test_scored_answers_are_read_with_the_saved_weights(project, capsys):
     assert "its choices changed" in evaluate(project, capsys, code=2)[0]["message"]
 
 
+def test_parts_and_two_readers(project, capsys):
+    fill(project)
+    pair = "{feel: {type: tags, choices: [calm, wild, proud, shy], max: 2}, tone: {type: choice, choices: [dry, warm]}}"
+    fill(project, "two", lambda i: [(json.dumps({"feel": ["calm"], "tone": "dry" if i else "loud"}), None)])
+    recipe = RECIPE.replace("  wish:", f"  two:\n    for: item\n    inputs: [name]\n    write: Both.\n    outputs: {pair}\n  wish:")
+    (project / "r.yaml").write_text(recipe + "eval: {labels: labels.jsonl}\n")
+    rows = [{"task": "two", "subject": f"p{i}", "output": {"feel": ["calm"], "tone": "dry"}, "who": "Ann",
+             "label": "hallucination" if i < 11 else "sound", "reason": "tone: not dry" if i < 11 else ""}
+            for i in range(1, N)]  # fmt: skip
+    write = lambda: (project / "labels.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))  # noqa: E731
+    write()
+    document, _ = evaluate(project, capsys)
+    assert document["agreement"] is None and document["least"] == 20
+    two = next(t for t in document["tasks"] if t["task"] == "two")
+    by = {row["name"]: row["hallucination_rate"]["after"]["value"] for row in two["by_output"]}
+    assert by == {"feel": 0, "tone": pytest.approx(10 / 39)}
+    slices = {row["name"]: row["texts"]["after"] for row in two["by_slice"]}
+    assert sum(slices.values()) == 39 and set(slices) <= {"cold_items", "warm"}
+    types = {row["name"]: row for row in document["by_type"]}
+    assert types["tags"]["tasks"] == ["mood", "two"] and types["tags"]["hallucination_rate"]["after"]["audited"] == 39
+    assert types["number"]["hallucination_rate"] is None
+    for r in rows:
+        r |= {"who": "Bob", "label": "sound" if r["subject"] in ("p1", "p2") else r["label"]}
+    write()
+    document, err = evaluate(project, capsys)
+    got = document["agreement"]
+    assert (got["doubled"], got["agree"]) == (39, 37) and got["low"] < got["kappa"] < got["high"] < 1
+    assert run(["eval", str(project / "r.yaml"), "--quiet", "--by", "output"]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "by output" in said and "type choice" in said and "Two people labelled 39 texts and agree on 37" in said
+    assert run(["eval", str(project / "r.yaml"), "--quiet", "--by", "slice"]) == 0
+    assert "warm" in capsys.readouterr().out
+    assert run(["eval", str(project / "r.yaml"), "--quiet", "--by", "program"]) == 0
+    assert "no text of an earlier program has a label" in capsys.readouterr().out
+
+
 def test_eval_is_light(project):
     fill(project)
     args = ["eval", str(project / "r.yaml"), "--quiet", "--json"]

@@ -151,6 +151,21 @@ def test_batch_checks_see_the_whole_file(project, capsys):
     assert [v["reasons"][0]["gate"] for v in verdicts] == ["noise/collapse"] * 4
 
 
+def test_rates_of_cold_and_warm_items(project, capsys):
+    (project / "events.csv").write_text("buyer,pid,day\n" + "".join(f"b{i % 7},p{i % (N // 2)},{i}\n" for i in range(200)))
+    lines = [{"subject": f"p{i}", "task": "mood", "output": {"feel": ["calm" if i % 3 else "blue"]}} for i in range(N)]
+    rows = [line | {"label": "sound" if i % 3 else "noise"} for i, line in enumerate(lines)]
+    (project / "labels.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    recipe = project / "r.yaml"
+    recipe.write_text(recipe.read_text() + "eval: {labels: labels.jsonl}\n")
+    document, _ = gate(project, capsys, lines)
+    parts = {row["name"]: row for row in document["tasks"][0]["by_slice"]}
+    assert {n: p["texts"] for n, p in parts.items()} == {n: {"before": 15, "after": 10} for n in ("cold_items", "warm")}
+    rate = parts["cold_items"]["noise_rate"]  # all of it was read, so that 15 are enough
+    assert (rate["before"]["value"], rate["before"]["flagged"], rate["after"]["value"]) == (1 / 3, 1 / 3, 0)
+    assert document["by_type"][0]["noise_rate"]["before"]["value"] == pytest.approx(1 / 3)
+
+
 def test_the_table_names_the_verdicts(project, capsys):
     file = project / "theirs.jsonl"
     file.write_text(json.dumps({"subject": "p1", "task": "mood", "output": {"feel": ["calm"]}}) + "\n")

@@ -60,8 +60,11 @@ def people(finished, tmp_path_factory):
     key = db.execute("select * from completions where raw like '%quagga%'").fetchone()
     old = dict(key) | {"completion_id": "0" * 64, "input_hash": "an earlier history", "raw": '{"who": "orphan-wombat"}'}
     db.execute(f"insert into completions ({', '.join(old)}) values ({', '.join('?' * len(old))})", list(old.values()))
-    db.execute("insert into audits values ('a', 'small', 'portrait', ?, ?, ?, 'noise', 'says quagga', 'us', '')",
+    db.execute("insert into audits values ('a', 'small', 'portrait', ?, ?, ?, 'noise', 'says quagga', 'us', '', null, null)",
                [key["completion_id"], WHO, key["output"]])  # fmt: skip
+    db.execute("insert into skips values ('b', 'small', 'portrait', ?, ?, 'us', '')", [key["completion_id"], WHO])
+    db.execute("insert into doubled values ('a', 'small', 'portrait', ?, ?, 'noise', 'us', 'sound', 'you', '')",
+               [key["completion_id"], WHO])  # fmt: skip
     document = json.loads(db.execute("select document from runs").fetchone()[0])
     document["notes"] = [f"users.csv: 1 users with events are not in it (first: {WHO})."]
     db.execute("update runs set document = ?", [json.dumps(document)])
@@ -106,6 +109,7 @@ def test_nothing_of_the_user_is_left_in_any_byte(root):
     held.close()
     removed = document["removed"]
     assert (removed["completions"], removed["subjects"], removed["audits"], removed["vectors"]) == (2, 1, 1, 1)
+    assert (removed["skips"], removed["doubled"]) == (1, 1)
     assert removed["windows"] == 10 and removed["lists"] >= 1 and removed["metrics"] and removed["verdicts"]
     assert document["recipes"] == ["small"] and document["shared"] == 0
     assert "data/events.csv" in said and "not touched" in said and WHO in (root / "data/events.csv").read_text()

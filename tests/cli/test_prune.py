@@ -156,7 +156,7 @@ def test_what_a_test_a_search_a_lock_or_a_label_refers_to_is_kept(root):
     assert "no compiled program" in prune(root, "--dry-run", code=2)[0]["message"]
     other.unlink()
     label = (
-        "insert into audits select 'a', 'small', task, completion_id, '', output, 'sound', '', '', '' from completions"
+        "insert into audits select 'a', 'small', task, completion_id, '', output, 'sound', '', '', '', null, null from completions"
     )
     change(root, [f"{label} where program_id = ? limit 1", program])
     document, _ = prune(root, "--yes")

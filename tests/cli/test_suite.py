@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tokenrec.cli.main import run
 
@@ -141,6 +142,24 @@ def test_cases_made_by_a_function(write, capsys):
 
 def test_options_of_recipes_are_refused(write, capsys):
     assert "--completions goes with a recipe" in trial(write(), capsys, 2, "--completions", "x.jsonl")
+
+
+@pytest.mark.parametrize("name", ["gates", "fresh", "defects"])
+def test_editors_find_the_schema_of_a_suite(name, capsys):
+    jsonschema = pytest.importorskip("jsonschema")
+    path = ROOT / f"evals/{name}.yaml"
+    first = path.read_text(encoding="utf-8").splitlines()[0].removeprefix("# yaml-language-server: $schema=")
+    assert run(["recipe", "schema", "--suite"]) == 0
+    printed = capsys.readouterr().out
+    assert (path.parent / first).read_text(encoding="utf-8") == printed
+    check, suite = jsonschema.Draft202012Validator(json.loads(printed)), yaml.safe_load(path.read_text(encoding="utf-8"))
+    check.validate(suite)
+    assert not check.is_valid(suite | {"case": []}) and not check.is_valid(suite | {"tasks": {}})
+
+
+def test_one_schema_at_a_time(capsys):
+    assert run(["recipe", "schema", "--suite", "--project"]) == 2
+    assert "Name one" in capsys.readouterr().err
 
 
 def test_the_shipped_suite_keeps_its_limits(capsys):

@@ -12,6 +12,12 @@ from tokenrec.errors import InputError
 from tokenrec.evidence.labels import draw, label_rate, matched_labels, read_labels
 from tokenrec.evidence.rates import estimate_rate, exit_code, verdict
 from tokenrec.evidence.texts import TaskTexts, Text
+from tokenrec.recipe.models import Output, Task
+
+LINE = {"line": Output(type="text"), "tone": Output(type="choice", choices=["dry", "warm"])}
+TASKS = {"mood": Task.model_validate({"for": "item", "inputs": ["name"], "write": "A line.", "outputs": LINE}),
+         "card": Task.model_validate({"for": "item", "inputs": ["name"], "write": "A line.",
+                                      "outputs": {"line": LINE["line"]}})}  # fmt: skip
 
 
 def sample(rng, flag, design):
@@ -143,15 +149,21 @@ def line(i: int, label: str = "sound", **more):
     ([line(1), line(2), line(1, "noise")], "l.jsonl:3: label: noise, and line 1 calls the same text sound"),
     ([line(1, stage="before"), line(1, "noise")], "l.jsonl:2: label: noise, and line 1"),
     ([line(1, p=0.5), line(2)], "l.jsonl:2: p: other labels of mood have one"),
-    (['{"task": "mood", "subject": "s", "output": {"n": NaN}}'], "l.jsonl:1: NaN is no JSON number"),
-    (['{"task": "mood", "subject": "s", "output": {"n": 1e999}}'], "l.jsonl:1: "),
-    ([{"task": "mood", "output": {}}], "l.jsonl:1: subject: "),
+    (['{"task": "mood", "subject": "s", "output": {"n": NaN}}'], "l.jsonl:1: output: holds NaN"),
+    (['{"task": "mood", "subject": "s", "output": {"n": 1e999}}'], "or a number that is too large"),
+    ([{"task": "mood", "output": {}}], "l.jsonl:1: lacks subject. add it"),
+    ([line(1, unsupported=["text 1"])], "l.jsonl:1: unsupported: goes with the label hallucination"),
+    ([line(1), line(2, "hallucination", unsupported=["Text 2"])], "l.jsonl:2: unsupported: 'Text 2' stands in no text"),
+    ([line(1, "hallucination", unsupported=["dry"], output={"line": "text 1", "tone": "dry"})], "'dry' stands in no text"),
+    ([line(1, "hallucination", unsupported=[" "])], "' ' stands in no text"),
+    ([line(1, "hallucination", unsupported=[], task="card")], "quotes no sentence"),
+    ([line(1, "hallucination", unsupported="text 1")], "l.jsonl:1: unsupported: input should be a valid list"),
 ])  # fmt: skip
 def test_faults_are_named_by_line(tmp_path, rows, words):
     path = tmp_path / "l.jsonl"
     path.write_text("\n".join(r if isinstance(r, str) else json.dumps(r) for r in rows))
     with pytest.raises(InputError) as error:
-        read_labels(path, ["mood"], "l.jsonl")
+        read_labels(path, TASKS, "l.jsonl")
     assert words in str(error.value)
 
 
@@ -159,14 +171,14 @@ def test_all_faults_at_once_and_bytes_that_are_no_text(tmp_path):
     path = tmp_path / "l.jsonl"
     path.write_bytes(b"\xff\xfe\n" + b"[" * 100_000 + b"\n" + json.dumps(line(1)).encode() + b"\n{}\n")
     with pytest.raises(InputError) as error:
-        read_labels(path, ["mood"])
+        read_labels(path, TASKS)
     assert [x.split(":")[1] for x in str(error.value).splitlines()] == ["1", "2", "4"]
 
 
 def test_labels_match_by_task_subject_and_output(tmp_path):
     texts = TaskTexts("mood", 3, before=[text(1, "noise"), text(2)], after=[text(2), text(3)])
     rows = [line(1, "noise"), line(2), line(2), line(3, "hallucination", stage="after"), line(9), line(4, "")]
-    labels = read_labels(write(tmp_path / "l.jsonl", rows), ["mood"])
+    labels = read_labels(write(tmp_path / "l.jsonl", rows), TASKS)
     found, gone = matched_labels(labels, [texts])
     assert (len(labels), labels.empty, gone) == (4, 1, 1)
     assert {r["subject"]: r["label"] for r in found} == {"s1": "noise", "s2": "sound", "s3": "hallucination"}
@@ -178,7 +190,7 @@ def test_labels_match_by_task_subject_and_output(tmp_path):
 
 def test_a_label_of_one_stage_is_not_used_for_the_other(tmp_path):
     texts = TaskTexts("mood", 1, before=[text(1)], after=[text(1)])
-    labels = read_labels(write(tmp_path / "l.jsonl", [line(1, stage="after")]), ["mood"])
+    labels = read_labels(write(tmp_path / "l.jsonl", [line(1, stage="after")]), TASKS)
     assert label_rate(labels, texts, "before", "noise").audited == 0
     assert label_rate(labels, texts, "after", "noise").audited == 1
 
@@ -202,6 +214,6 @@ def test_draw_says_each_texts_chance(tmp_path):
     assert all(a < b for a, b in zip(drawn[:-1], drawn[1:], strict=True)) and len(drawn[-1]) == 206
     for r in rows:
         r["label"] = "noise" if r["task"] == "mood" and flag[r["subject"]] == "noise" else "sound"
-    labels = read_labels(write(tmp_path / "l.jsonl", rows), ["mood", "card"])
+    labels = read_labels(write(tmp_path / "l.jsonl", rows), TASKS)
     assert label_rate(labels, mood, "before", "noise").value == pytest.approx(0.15)
     assert sum(r["label"] != "" for r in draw([mood, card], 90, labels)) == 60

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tests.recipe.recipe_samples import GOOD
 from tokenrec.errors import InputError
+from tokenrec.evidence.suite import suite_schema
 from tokenrec.recipe.load import choices_of, load_recipe, task_order
 from tokenrec.recipe.schema import FOLDER, project_schema, recipe_schema, schema_text
 
@@ -91,7 +92,7 @@ def test_example_may_show_a_token_and_a_history(write):
 
 
 def test_committed_schemas_are_the_generated_ones():
-    for name, schema in (("recipe", recipe_schema()), ("project", project_schema())):
+    for name, schema in (("recipe", recipe_schema()), ("project", project_schema()), ("suite_file", suite_schema())):
         committed = (FOLDER / f"{name}.schema.json").read_text(encoding="utf-8")
         assert committed == schema_text(schema), "run: tokenrec recipe schema --write"
 

@@ -12,6 +12,7 @@ from tokenrec.errors import InputError, ServiceError
 from tokenrec.gates.base import Finding
 from tokenrec.lm.meter import Usage
 from tokenrec.store import completions as store
+from tokenrec.store.audits import labels_of
 from tokenrec.store.completions import Key
 from tokenrec.store.schema import MIGRATIONS, TABLES
 from tokenrec.store.store import open_store, transaction
@@ -50,6 +51,17 @@ def test_an_older_store_gets_what_it_lacks(tmp_path, monkeypatch):
         "more" in db.table_names()
         and db.execute("select count(*) from migrations").fetchone()[0] == len(MIGRATIONS) + 1
     )
+
+
+def test_labels_of_an_older_store_stay(tmp_path, monkeypatch):
+    before = MIGRATIONS[: [m.__name__ for m in MIGRATIONS].index("m005_audits_by_sentence")]
+    with monkeypatch.context() as patch:
+        patch.setattr("tokenrec.store.store.MIGRATIONS", before)
+        db = open_store(tmp_path / "s.db")
+        db.execute("insert into audits values ('a', 'r', 't', 'c', 's', '{}', 'noise', 'dull', 'Ann', 'then')")
+        db.conn.close()
+    (label,) = labels_of(open_store(tmp_path / "s.db"), "r").values()
+    assert (label["label"], label["who"], label["unsupported"], label["blind"]) == ("noise", "Ann", None, None)
 
 
 def test_a_broken_migration_leaves_no_trace(tmp_path, monkeypatch):
@@ -233,7 +245,7 @@ def test_foreign_keys_hold():
     fill(db)
     assert db.execute("pragma foreign_key_check").fetchall() == []
     for statement in (
-        "insert into verdicts values ('nobody', 'g', 'x', 1, null, '', '')",
+        "insert into verdicts values ('nobody', 'g', 'x', 1, null, '', '', '', null)",
         "insert into current values ('r', 't2', 'nobody', 'lm', 'g')",
         "delete from programs",
     ):

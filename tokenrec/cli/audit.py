@@ -9,11 +9,9 @@ from typing import Any
 
 import click
 
+from tokenrec.cli.audit_answers import HELP, KEYS, Answer, Question, from_keys, from_lines
 from tokenrec.cli.output import Out, common_options
 from tokenrec.errors import InputError
-
-KEYS = {"g": "sound", "n": "noise", "h": "hallucination"}
-HELP = "g good · n noise · h hallucination · s skip · u undo · q quit"
 
 
 @click.command()
@@ -33,9 +31,13 @@ def command(
 
     The sample is drawn by task, gate and score, before any label is seen, and the chance of each text is stored:
     `tokenrec eval` weighs by it. Keys: g good, n noise, h hallucination (both ask why), s skip, u undo, q quit.
-    Each label is stored at once; the next call goes on with what has none. Without a terminal, lines are read from
-    stdin: a key, and after n or h the reason ("h says it is vegan"). What the gates suspect is marked, which can
-    sway a label: --blind hides it. No LM is asked. Exits 2 for bad input, 3 when interrupted.
+    Each label is stored at once; the next call goes on with what has none. The sentences of a text are numbered: after
+    h you are asked which of them are unsupported. In a task with several outputs, begin the reason with the name of the
+    bad one ("taste: not sour"); where it is not the text, the sentence to name is 0.
+
+    Without a terminal, lines are read from stdin: a key, and after n or h the reason ("h says it is vegan"); sentences
+    stand before the reason, with a colon and a space ("h 1,3: says it is vegan"). What the gates suspect is marked,
+    which can sway a label: --blind hides it. No LM is asked. Exits 2 for bad input, 3 when interrupted.
     """
     from tokenrec.recipe.load import load_recipe
 
@@ -46,7 +48,7 @@ def command(
         raise InputError(f"{task} is no task of {recipe}. {nearest(task, list(loaded.recipe.tasks))}")
     from tokenrec.evidence.evaluate import gather
     from tokenrec.evidence.sampling import draw
-    from tokenrec.store.audits import labels_of
+    from tokenrec.store.audits import labels_of, skipped_of
     from tokenrec.store.store import open_store
 
     found = gather(loaded)
@@ -62,11 +64,12 @@ def command(
         if not export:
             labels = labels_of(db, name)
             todo = [d for d in drawn if (d.text.task, *d.text.key) not in labels]
-            given = _session(out, db, name, todo, len(drawn), who or _login(), blind)
+            given = _session(out, db, loaded.recipe, todo, len(drawn), who or _login(), blind)
         labels = labels_of(db, name)
+        skipped = set().union(*(skipped_of(db, name, t) for t in loaded.recipe.tasks))
     finally:
         db.conn.close()
-    doc = document(name, drawn, labels, given)
+    doc = document(name, drawn, labels, skipped, given)
     if export:
         from tokenrec.cli.stored import write_lines
 
@@ -80,7 +83,8 @@ def command(
     if not export:
         left = doc["drawn"] - doc["labelled"]
         rest = f"{left} to go: run the command again" if left else f"for the rates: tokenrec eval {recipe}"
-        out.print(f"{doc['labelled']} of {doc['drawn']} drawn texts have a label. {rest}")
+        gone = f", {doc['skipped']} were skipped" if doc["skipped"] else ""
+        out.print(f"{doc['labelled']} of {doc['drawn']} drawn texts have a label{gone}. {rest}")
 
 
 def _login() -> str:
@@ -92,7 +96,7 @@ def _login() -> str:
         return "unknown"
 
 
-def _session(out: Out, db, recipe: str, todo: list, total: int, who: str, blind: bool) -> int:
+def _session(out: Out, db, recipe, todo: list, total: int, who: str, blind: bool) -> int:
     """Ask for each text until there is none, or enough; how many labels were given."""
     if not todo:
         return 0
@@ -100,7 +104,7 @@ def _session(out: Out, db, recipe: str, todo: list, total: int, who: str, blind:
     from tokenrec.store.audits import findings_of
 
     terminal = sys.stdin.isatty()
-    ask = _from_keys if terminal else _from_lines(sys.stdin, len(todo))
+    ask = from_keys if terminal else from_lines(sys.stdin, len(todo))
     started, done = time.monotonic(), total - len(todo)
 
     def present(place: int, left: int) -> None:
@@ -109,91 +113,60 @@ def _session(out: Out, db, recipe: str, todo: list, total: int, who: str, blind:
             pace = (time.monotonic() - started) / place if place else 0
             spent = f" · {pace:.0f} s a text, about {left * pace / 60:.0f} min left" if terminal and place else ""
             findings = [] if blind else findings_of(db, text.completion_id)
-            show(text, findings, f"{done + place + 1} of {total}{spent}", HELP if terminal else "", clear=terminal)
+            at = f"{done + place + 1} of {total}{spent}"
+            asked = Question.of(text, recipe.tasks[text.task])
+            numbered = asked.places if asked.several else None
+            show(text, findings, at, HELP if terminal else "", clear=terminal, sentences=numbered)
 
-    return label_all(db, recipe, [d.text for d in todo], who, ask, present)
+    return label_all(db, recipe, [d.text for d in todo], who, blind, ask, present)
 
 
 def label_all(
-    db, recipe: str, texts: list, who: str, ask: Callable[[], tuple[str, str]], present: Callable[[int, int], None]
-) -> int:
-    """Store what `ask` says, (key, reason), of each text that is `present`ed; how many labels stand in the end."""
-    from tokenrec.store.audits import drop_label, save_audits
+    db, recipe, texts: list, who: str, blind: bool, ask: Callable[[Question], Answer],
+    present: Callable[[int, int], None],
+) -> int:  # fmt: skip
+    """Store what `ask` says of each text that is `present`ed; how many labels stand in the end."""
+    from tokenrec.store.audits import drop_label, save_audits, save_skip
 
     trail: list[bool] = []  # of each text gone by: was it labelled
     while (place := len(trail)) < len(texts):
         text = texts[place]
         present(place, len(texts) - place)
-        key, reason = ask()
+        question = Question.of(text, recipe.tasks[text.task])
+        key, reason, numbers = ask(question)
         if key == "q":
             break
         if key == "u":
-            if trail and trail.pop():
+            if trail:
+                trail.pop()
                 before = texts[place - 1]
-                drop_label(db, recipe, before.task, before.subject, before.output)
+                drop_label(db, recipe.name, before.task, before.subject, before.output)
             continue
+        row = {"task": text.task, "subject": text.subject, "output": text.output, "completion_id": text.completion_id,
+               "who": who}  # fmt: skip
         if key in KEYS:
-            save_audits(db, recipe, [{
-                "task": text.task, "subject": text.subject, "output": text.output, "label": KEYS[key],
-                "completion_id": text.completion_id, "reason": reason, "who": who,
-            }])  # fmt: skip
+            quotes = question.unsupported(numbers) if key == "h" else None
+            row |= {"label": KEYS[key], "reason": reason, "unsupported": quotes, "blind": blind}
+            save_audits(db, recipe.name, [row])
+        else:
+            save_skip(db, recipe.name, row)
         trail.append(key in KEYS)
     return sum(trail)
 
 
-def _from_keys() -> tuple[str, str]:
-    """One key press, and the reason where it needs one."""
-    while True:
-        try:
-            key = click.getchar().lower()
-        except EOFError:  # Ctrl-D
-            return "q", ""
-        if key in ("n", "h"):
-            reason = click.prompt(f"{KEYS[key]}, because", default="", show_default=False, err=True).strip()
-            if reason:
-                return key, reason
-            click.echo(f"no reason, no label. {HELP}", err=True)
-        elif key in ("g", "s", "u", "q"):
-            return key, ""
+def document(recipe: str, drawn: list, labels: dict, skipped: set[str], given: int) -> dict[str, Any]:
+    """The JSON document of `tokenrec audit --json`. skipped: audit ids."""
+    from tokenrec.store.audits import audit_id
 
-
-def _from_lines(stdin, texts: int) -> Callable[[], tuple[str, str]]:
-    """Answers from lines; the end of them is q. Raises InputError for no line at all, and for one that is no answer."""
-    count = 0
-
-    def ask() -> tuple[str, str]:
-        nonlocal count
-        try:
-            line = stdin.readline()
-        except UnicodeDecodeError as error:
-            raise InputError(f"stdin:{count + 1}: not UTF-8. What came before is stored") from error
-        if not line:
-            if not count:
-                raise InputError(
-                    f"{texts} texts are drawn, but stdin is no terminal and has no lines. Run this in a terminal, or "
-                    'give a line a text on stdin: g, "n REASON", "h REASON", s, u or q'
-                )
-            return "q", ""
-        count += 1
-        key, _, reason = line.strip().partition(" ")
-        key, reason = key.lower(), reason.strip()
-        if key not in (*KEYS, "s", "u", "q"):
-            raise InputError(f"stdin:{count}: {key!r} is no key. What came before is stored. keys: {HELP}")
-        if key in ("n", "h") and not reason:
-            raise InputError(f'stdin:{count}: say why: "{key} REASON". What came before is stored')
-        return key, reason
-
-    return ask
-
-
-def document(recipe: str, drawn: list, labels: dict, given: int) -> dict[str, Any]:
-    """The JSON document of `tokenrec audit --json`."""
     rows = Counter((d.text.task, d.stratum, d.pi) for d in drawn)
     done = Counter((d.text.task, d.stratum) for d in drawn if (d.text.task, *d.text.key) in labels)
+    gone = Counter((t.task, d.stratum) for d in drawn if (t := d.text)
+                   and audit_id(recipe, t.task, t.subject, t.output) in skipped)  # fmt: skip
     tasks: dict[str, list] = {}
     for (task, stratum, pi), n in sorted(rows.items()):
         tasks.setdefault(task, []).append({
             "stratum": stratum, "texts": round(n / pi), "drawn": n, "pi": pi, "labelled": done[task, stratum],
+            "skipped": gone[task, stratum],
         })  # fmt: skip
     return {
         "kind": "audit",
@@ -201,6 +174,7 @@ def document(recipe: str, drawn: list, labels: dict, given: int) -> dict[str, An
         "recipe": recipe,
         "drawn": len(drawn),
         "labelled": sum(done.values()),
+        "skipped": sum(gone.values()),
         "given": given,
         "tasks": [{"task": task, "strata": strata} for task, strata in tasks.items()],
         "export": None,
@@ -216,7 +190,9 @@ def lines_of(drawn: list, labels: dict) -> list[dict[str, Any]]:
         {
             "task": d.text.task, "subject": d.text.subject, "name": d.text.name, "record": d.text.record,
             "output": d.text.output, "label": label["label"], "reason": label["reason"] or "",
-            "who": label["who"] or "", "p": d.pi * done[at] / strata[at],
+            "who": label["who"] or "",
+            **{key: label[key] for key in ("unsupported", "blind") if label[key] is not None},
+            "p": d.pi * done[at] / strata[at],
         }
         for d, label in known if (at := (d.text.task, d.stratum))
     ]  # fmt: skip

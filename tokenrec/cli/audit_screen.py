@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console, Group
@@ -12,17 +13,22 @@ from rich.text import Text as Words
 
 from tokenrec.cli.stored import visible
 from tokenrec.evidence.texts import Text
+from tokenrec.gates.sentences import Place
 
 MARK = "bold reverse red"
+Sentences = Mapping[str, list[Place]]  # by output: where its sentences are, which are numbered on the screen
 
 
-def show(text: Text, findings: list[dict[str, Any]], place: str, keys: str = "", clear: bool = False) -> None:
+def show(
+    text: Text, findings: list[dict[str, Any]], place: str, keys: str = "", clear: bool = False,
+    sentences: Sentences | None = None,
+) -> None:  # fmt: skip
     """Print one text on stderr, `place` above it and `keys` below."""
     console = Console(stderr=True, file=sys.stderr, highlight=False)
     if clear:
         console.clear()
     console.print(Rule(Words(visible(f"{text.task} · {text.name or text.subject} · {place}"))))
-    console.print(side_by_side(text, findings, console.width))
+    console.print(side_by_side(text, findings, console.width, sentences or {}))
     for f in findings:
         if not f["passed"]:
             console.print(Words(visible(f"suspect: {f['gate']}: {f['reason'] or ''}"), style="red"))
@@ -30,10 +36,10 @@ def show(text: Text, findings: list[dict[str, Any]], place: str, keys: str = "",
         console.print(Words(keys, style="bold"))
 
 
-def side_by_side(text: Text, findings: list[dict[str, Any]], width: int):
+def side_by_side(text: Text, findings: list[dict[str, Any]], width: int, sentences: Sentences):
     """Two panels; one above the other where the terminal is narrow."""
     quotes = [visible(f["quote"]) for f in findings if f["quote"] and not f["passed"]]
-    record, output = _fields(text.record), _fields(text.output)
+    record, output = _fields(text.record, {}), _fields(text.output, sentences)
     for quote in quotes:
         output.highlight_words([quote], MARK, case_sensitive=False)
         record.highlight_words([quote], "underline", case_sensitive=False)
@@ -47,12 +53,17 @@ def side_by_side(text: Text, findings: list[dict[str, Any]], width: int):
     return grid
 
 
-def _fields(fields: dict[str, Any]) -> Words:
-    """name: value, a paragraph each."""
-    told = Words()
+def _fields(fields: dict[str, Any], sentences: Sentences) -> Words:
+    """name: value, a paragraph each; sentences with their numbers before them."""
+    told, number = Words(), 0
     for name, value in fields.items():
-        said = ", ".join(value) if isinstance(value, list) and all(isinstance(v, str) for v in value) else value
-        said = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
-        told.append(visible(name), style="bold").append("\n" + visible(said) + "\n")
+        told.append(visible(name), style="bold").append("\n")
+        for start, end in sentences.get(name, ()):
+            number += 1
+            told.append(f"[{number}] ", style="bold cyan").append(visible(value[start:end]) + "\n")
+        if name not in sentences:
+            said = ", ".join(value) if isinstance(value, list) and all(isinstance(v, str) for v in value) else value
+            said = said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)
+            told.append(visible(said) + "\n")
     told.rstrip()
     return told

@@ -1,19 +1,11 @@
 """`tokenrec eval`: noise and hallucination rates, before and after the gates."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
 from tokenrec.cli.output import Out, common_options
-
-BASES = {  # of a task's rates, in the words of the JSON document
-    "sample": "from the audited sample, weighted by the chances it was drawn with, and the gates' scores of all texts.",
-    "file_with_p": "from the labels file, weighted by its p.",
-    "file": "from the labels file, taken as an even draw: if its texts were picked in another way, it does not hold.",
-    None: "no label fits a text of the store, and a flag is no rate. To label a sample: tokenrec audit RECIPE",
-}
 
 
 @click.command()
@@ -26,10 +18,14 @@ BASES = {  # of a task's rates, in the words of the JSON document
               help="Gate the texts of FILE, which another pipeline wrote, instead of the store's.")
 @click.option("--verdicts", type=click.Path(dir_okay=False), metavar="FILE",
               help="With --completions: where its verdicts go; beside it, as NAME.verdicts.jsonl, unless said.")
+@click.option("--by", type=click.Choice(["slice", "output", "program"]),
+              help="Also show the rates of cold items and sparse users, of each output, or of earlier programs' texts.")
+@click.option("--recalibrate", "fit", is_flag=True,
+              help="First fit the judges (judge: of the recipe) to the labels, and set the thresholds of factuality:.")
 @common_options
 def command(
     out: Out, recipe: str, sample: tuple[int, str] | None, junit: str | None, completions: str | None,
-    verdicts: str | None,
+    verdicts: str | None, by: str | None, fit: bool,
 ) -> int:  # fmt: skip
     """Say how much of what was written is noise or hallucination, before and after the gates.
 
@@ -45,6 +41,14 @@ def command(
     lacks a key or names a subject or task that the recipe does not have is an error, and then nothing is written. A
     subject's first line counts as its first answer. finish_reason is read where it is given, other keys are not.
 
+    --by shows a table of parts; --json always has all of them. A part with fewer than 20 labels has no rate, unless
+    all of it was read. Where a task has several outputs, the bad one is that with whose name the label's reason begins
+    ("taste: not sour").
+
+    --recalibrate fits each judge to the task by its labels and sets the threshold that keeps the promise of
+    factuality: {risk, confidence}, in programs/calibrated/. No label has a part in how its own text is judged, so the
+    same labels still measure the rates.
+
     RECIPE may also be a suite (kind: suite): labelled cases that the gates are tried on. It prints what share of the
     cases to reject is caught and what share of the others is refused, and exits 1 when a limit of its fail_if trips,
     5 when there is no case to say so.
@@ -52,15 +56,18 @@ def command(
     if _is_suite(recipe):
         from tokenrec.cli.suite import try_suite
 
-        return try_suite(out, recipe, {"--sample": sample, "--completions": completions, "--verdicts": verdicts})
+        given = {"--sample": sample, "--completions": completions, "--verdicts": verdicts, "--by": by,
+                 "--recalibrate": fit or None}  # fmt: skip
+        return try_suite(out, recipe, given)
     from tokenrec.recipe.load import load_recipe
 
     loaded = load_recipe(recipe)
     from tokenrec.evidence.evaluate import document
     from tokenrec.evidence.rates import exit_code
 
+    fitted = _recalibrate(loaded, completions) if fit else []
     found, more = _gather(loaded, completions, verdicts)
-    doc = document(loaded, found) | more
+    doc = document(loaded, found) | more | {"recalibrated": fitted}
     if completions is None:
         doc["previous"] = _previous(loaded, doc)
     if junit:
@@ -79,7 +86,9 @@ def command(
         doc["sample"] = {"file": sample[1], "outputs": len(lines), "without_label": open_}
     out.emit(doc)
     if not out.json:
-        print_eval(out.table_console, doc)
+        from tokenrec.cli.eval_tables import print_eval
+
+        print_eval(out.table_console, doc, by)
         if "verdicts" in doc:
             out.print(f"The verdict on each line: {doc['verdicts']}")
     return 0 if sample else exit_code([limit["verdict"] for limit in doc["failed_limits"]])
@@ -107,6 +116,15 @@ def _gather(loaded, completions: str | None, verdicts: str | None):
     return gate_file(loaded, Path(completions), path), {"verdicts": str(path)}
 
 
+def _recalibrate(loaded, completions: str | None) -> list[dict[str, Any]]:
+    from tokenrec.errors import InputError
+    from tokenrec.evidence.evaluate import recalibrate
+
+    if completions is not None:
+        raise InputError("--recalibrate needs the store's texts and labels: it doesn't go with --completions")
+    return recalibrate(loaded)
+
+
 def _previous(loaded, doc: dict[str, Any]) -> dict[str, Any] | None:
     """What changed since the evaluation before, which this one takes the place of."""
     from tokenrec.evidence.history import compare
@@ -127,114 +145,3 @@ def _write_junit(path: Path, doc: dict[str, Any], fail_if: dict[str, str]) -> No
         path.write_text(junit(doc, fail_if), encoding="utf-8")
     except OSError as error:
         raise InputError(f"{path} can't be written: {error.strerror or error}. Name another file") from error
-
-
-def print_eval(console, doc: dict[str, Any]) -> None:
-    """The table for people, and the limits that do not hold."""
-    from rich.table import Table
-
-    title = f"{doc['recipe']}: malformed, noise and hallucination, before and after the gates"
-    table = Table(title=title, title_justify="left")
-    for name in ("task", "texts", "rate", "before", "after", "labels"):
-        table.add_column(name, justify="left" if name in ("task", "rate") else "right")
-    for t in doc["tasks"]:
-        first, final = t["malformed_rate_before"], t["malformed_rate"]
-        table.add_row(t["task"], f"{t['n']:,}", "malformed", _share(first), _share(final))
-        for kind in ("noise", "hallucination"):
-            rate = t[f"{kind}_rate"]
-            shown = [_rate(rate[stage]) for stage in ("before", "after")] if rate else ["not judged", "not judged"]
-            labels = f"{rate['before']['audited']}, {rate['after']['audited']}" if rate else ""
-            table.add_row("", "", kind, *shown, labels, end_section=kind == "hallucination")
-    console.print(table)
-    beside = _gates(doc)
-    if beside.row_count:
-        console.print(beside)
-    for line in closing(doc) + _more(doc):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def closing(doc: dict[str, Any]) -> list[str]:
-    """What the figures mean, and the limits that are broken or can't be said to hold."""
-    place = "the file" if "verdicts" in doc else "the store"
-    lines = [
-        "Before: first answers; after: accepted ones (malformed: what stayed so). "
-        f"95% intervals from human labels, of the texts in {place}."
-    ]
-    if "verdicts" not in doc or doc["labels"]["used"]:
-        lines += _bases(doc)
-    else:
-        lines.append("No label fits a text of the file; a flag is no rate. Draw texts to label: --sample 100 FILE.")
-    unknown: dict[str, list[str]] = {}
-    for limit in doc["failed_limits"]:
-        if limit["verdict"] == "failed":
-            lines.append(f"FAILED {limit['limit']}: {limit['task']} has {_share(limit['value'])} ({_range(limit)})")
-        else:
-            unknown.setdefault(limit["limit"], []).append(limit["task"])
-    return lines + [f"too few labels to say whether {name}: {', '.join(tasks)}" for name, tasks in unknown.items()]
-
-
-def _gates(doc: dict[str, Any]):
-    """The table of the gates beside people, of the rates for which a label or a gate says bad."""
-    from rich.table import Table
-
-    table = Table(title="The gates beside people, first answers", title_justify="left")
-    for name in ("task", "rate", "labels", "precision", "recall", "F1", "F1 of all bad", "AUROC"):
-        table.add_column(name, justify="left" if name in ("task", "rate") else "right")
-    for t in doc["tasks"]:
-        for kind, q in t["gates"].items():
-            if q and (q["bad"] or q["precision"] is not None):
-                shares = [_two(q[k]) for k in ("precision", "recall", "f1", "all_positive_f1", "auroc")]
-                table.add_row(t["task"], kind, str(q["labels"]), *shares)
-    return table
-
-
-def _two(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
-
-
-def _more(doc: dict[str, Any]) -> list[str]:
-    """The accepted text of each task that looks worst, and what changed since the evaluation before."""
-    from tokenrec.cli.stored import visible
-
-    lines = []
-    for t in doc["tasks"]:
-        for w in t["worst"][:1]:
-            said = " ".join(visible(json.dumps(w["output"], ensure_ascii=False)).split())
-            judged = f", called {w['label']}" if w["label"] else ""
-            lines.append(f"most suspect of {t['task']}'s accepted: {w['completion'][:12]} {said[:160]}{judged}")
-    for c in (doc["previous"] or {"changes": []})["changes"]:
-        if c["apart"]:
-            program = "" if c["same_program"] else ", another prompt or model"
-            was, now = (_share(c[when]["value"]) for when in ("was", "now"))
-            since = f"since {doc['previous']['at'][:16]}"
-            lines.append(f"{since}: {c['task']}'s {c['rate']} went from {was} to {now}, beyond chance{program}")
-    return lines
-
-
-def _bases(doc: dict[str, Any]) -> list[str]:
-    """Which labels the rates rest on."""
-    said = []
-    by: dict[str | None, list[str]] = {}
-    for t in doc["tasks"]:
-        if t["n"]:
-            by.setdefault(t["basis"]["source"], []).append(t["task"])
-    for source, words in BASES.items():
-        if source in by:
-            said.append(f"{', '.join(by[source])}: {words}")
-    return said
-
-
-def _rate(rate: dict) -> str:
-    if rate["value"] is not None:
-        return f"{_share(rate['value'])} ({_range(rate)})"
-    if not rate["flagged"]:
-        return "no texts" if rate["flagged"] is None else "not audited"
-    return f"flagged {_share(rate['flagged'])}, not audited"
-
-
-def _range(rate: dict) -> str:
-    return "all read" if rate["low"] == rate["high"] else f"{100 * rate['low']:.1f}–{_share(rate['high'])}"
-
-
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f}%"

@@ -15,13 +15,14 @@ from tokenrec.cli.stored import find_store, store_option, visible, write_anew
 from tokenrec.errors import InputError
 
 GONE = "[forgotten]"
+_THEIRS = (
+    "subject = :user and (recipe, task) in (select recipe, task from temp.user_programs)"
+    " or completion_id in (select completion_id from temp.theirs)"
+)
 WHERE = {  # table: which of its rows are the user's
     "subjects": "subject = :user and kind = 'user'",
     "failures": "subject = :user and program_id in (select program_id from temp.user_programs)",
-    "audits": "subject = :user and (recipe, task) in (select recipe, task from temp.user_programs)"
-              " or completion_id in (select completion_id from temp.theirs)",
-    "samples": "subject = :user and (recipe, task) in (select recipe, task from temp.user_programs)"
-               " or completion_id in (select completion_id from temp.theirs)",
+    **dict.fromkeys(("audits", "samples", "skips", "doubled"), _THEIRS),
     "verdicts": "completion_id in (select completion_id from temp.theirs)",
     "completions": "completion_id in (select completion_id from temp.theirs)",
     "metrics": "exists (select 1 from lists l where l.run = metrics.run and l.list = metrics.list"
@@ -203,12 +204,13 @@ def _without(file: Path, lists: list[int]) -> int:
 def _text_hashes(sql: sqlite3.Connection) -> list[tuple[str]]:
     """Hashes of the texts that only completions to be removed have, as the table of vectors keys them."""
     query = (
-        "select distinct e.value from completions c, json_each(c.output) e where e.type = 'text' and c.completion_id"
-        " {} (select completion_id from temp.theirs)"
+        "select distinct e.value from completions c, json_each(c.{0}) e where e.type = 'text' and c.completion_id"
+        " {1} (select completion_id from temp.theirs)"
     )
-    texts = {r[0] for r in sql.execute(query.format("in"))}
+    texts = {r[0] for column in ("output", "kept") for r in sql.execute(query.format(column, "in"))}
     if texts:
-        texts.difference_update(r[0] for r in sql.execute(query.format("not in")))
+        for column in ("output", "kept"):
+            texts.difference_update(r[0] for r in sql.execute(query.format(column, "not in")))
     return [(hashlib.sha256(t.encode()).hexdigest(),) for t in texts]
 
 

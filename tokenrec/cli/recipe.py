@@ -3,6 +3,7 @@
 import click
 
 from tokenrec.cli.output import Out, common_options
+from tokenrec.errors import InputError
 
 
 @click.group()
@@ -42,19 +43,25 @@ def check(out: Out, recipe: str, data: bool) -> None:
 
 @group.command()
 @click.option("--project", is_flag=True, help="The schema of tokenrec.yaml instead of a recipe's.")
-@click.option("--write", is_flag=True, help="Write both schemas into tokenrec/report/schemas/ (for developers).")
+@click.option("--suite", is_flag=True, help="The schema of a suite (kind: suite) instead of a recipe's.")
+@click.option("--write", is_flag=True, help="Write all three into tokenrec/report/schemas/ (for developers).")
 @common_options
-def schema(out: Out, project: bool, write: bool) -> None:
+def schema(out: Out, project: bool, suite: bool, write: bool) -> None:
     """Print the JSON Schema of a recipe, for editors and other tools.
 
     An editor with a YAML language server uses it when a recipe begins with the line
-    `# yaml-language-server: $schema=PATH`.
+    `# yaml-language-server: $schema=PATH`. With --suite or --project it is that of a suite or of tokenrec.yaml.
     """
+    from tokenrec.evidence.suite import suite_schema
     from tokenrec.recipe.schema import project_schema, recipe_schema, schema_text, write_schemas
 
     if write:
-        written = [str(path) for path in write_schemas()]
+        schemas = {"recipe": recipe_schema(), "project": project_schema(), "suite_file": suite_schema()}
+        written = [str(path) for path in write_schemas(schemas)]
         out.emit({"kind": "recipe_schema", "schema_version": 1, "written": written})
         out.print("\n".join(f"wrote {path}" for path in written))
         return
-    click.echo(schema_text(project_schema() if project else recipe_schema()), nl=False)
+    if project and suite:
+        raise InputError("--project and --suite are two files. Name one")
+    found = project_schema() if project else suite_schema() if suite else recipe_schema()
+    click.echo(schema_text(found), nl=False)

@@ -97,7 +97,8 @@ def _search_id(session: Session, written: Mapping[str, Prepared], name: str) -> 
     should its lock go away, the task is searched again."""
     task, recipe = written[name], session.recipe
     return content_id([
-        SEARCH_VERSION, DECODE_VERSION, name, task.program_id, task.judge.gate_id, session.writer.lm_id,
+        SEARCH_VERSION, DECODE_VERSION, name, task.program_id, task.judge.gate_id + task.judge.settle_id,
+        session.writer.lm_id,
         task.spec.decode(), task.spec.task.samples, [p.hash for p in task.prompts], recipe.ranker.model_dump(),
         session.dataset.data_hash, session.encoder.encoder_id, recipe.compile.model_dump(),
         recipe.objective.model_dump(), [o.source_id for n, o in sorted(written.items()) if n != name],

@@ -63,7 +63,7 @@ def prepare_task(session: Session, name: str, unwritten: Tokens | None = None) -
         load_program_state(program, lock.state)
         if lock.document.get("promotion") and lock.document["compiled_for"]["data_hash"] != session.dataset.data_hash:
             stale = f"{lock.path.name} was promoted on other data than this: compile again to see whether it still wins"
-    judge = make_judge(session.recipe, spec, session.dataset)
+    judge = make_judge(session.recipe, spec, session.dataset, session.loaded.project.root)
     told = {t: store.tokens(session.db, session.recipe.name, t) for t in needs(spec.task)}
     for task, outputs in told.items():
         outputs.update((unwritten or {}).get(task, {}))
@@ -94,7 +94,7 @@ def program_vectors(
     for row in store.completions_of(session.db, session.recipe.name, spec.name, report.program_id, report.lm_id):
         usable = row.output is not None and (row.state == "accepted" or not accepted_only)
         if usable and row.subject not in best:
-            best[row.subject] = (row.subject, row.output, row.probabilities)
+            best[row.subject] = (row.subject, row.token if accepted_only else row.output, row.probabilities)
     return task_vectors(
         session.db, session.dataset, spec, list(best.values()), session.encoder, _weights(spec, program)
     )

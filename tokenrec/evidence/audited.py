@@ -1,6 +1,7 @@
 """The audited sample of a task: what was drawn, which of it has a label, and the rates that follow."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -8,19 +9,24 @@ from tokenrec.evidence.ppi import Group, combined
 from tokenrec.evidence.rates import Rate
 from tokenrec.evidence.sampling import sample_id, strata_of
 from tokenrec.evidence.texts import TaskTexts, Text
-from tokenrec.store.audits import last_sample, promoted_after, sample_rows
+from tokenrec.store.audits import audit_id, last_sample, promoted_after, sample_rows, skipped_of
 
 ENOUGH = 0.9  # of the drawn texts must have a label before the sample speaks where a labels file does too
 
 
 @dataclass
 class Sample:
-    """strata: all texts by stratum; labels: those of drawn texts, by the text's key. `stale`: why there is none."""
+    """strata: all texts by stratum; labels: those of drawn texts, by the text's key. `stale`: why there is none.
+
+    `rows`: all that is stored of each label; `skipped`: drawn texts that somebody was shown and that have no label.
+    """
 
     strata: dict[str, list[Text]] = field(default_factory=dict)
     drawn: int = 0
     labels: dict[tuple[str, str], str] = field(default_factory=dict)
     stale: str | None = None
+    rows: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
+    skipped: set[tuple[str, str]] = field(default_factory=set)
 
     @property
     def finished(self) -> bool:
@@ -44,13 +50,13 @@ def load_sample(db, recipe: str, texts: TaskTexts, labels: dict[tuple[str, str, 
     if not rows:
         last = last_sample(db, recipe, texts.task)
         return Sample(stale=_why(db, recipe, texts.task, last[1]) if last else None)
-    strata = strata_of(texts)
-    known = {
-        t.key: labels[key]["label"]
-        for found in strata.values() for t in found
-        if (t.subject, t.completion_id) in rows and (key := (t.task, *t.key)) in labels
-    }  # fmt: skip
-    return Sample(strata, len(rows), known)
+    strata = strata_of(texts, settled=True)
+    drawn = [t for found in strata.values() for t in found if (t.subject, t.completion_id) in rows]
+    known = {t.key: labels[key] for t in drawn if (key := (t.task, *t.key)) in labels}
+    gone = skipped_of(db, recipe, texts.task)
+    skipped = {t.key for t in drawn if t.key not in known and audit_id(recipe, t.task, t.subject, t.output) in gone}
+    said = {key: row["label"] for key, row in known.items()}
+    return Sample(strata, len(rows), said, rows=known, skipped=skipped)
 
 
 def _why(db, recipe: str, task: str, drawn_at: str) -> str:
@@ -64,13 +70,17 @@ def _why(db, recipe: str, task: str, drawn_at: str) -> str:
 
 
 def score(text: Text, kind: str) -> float:
-    """What the gates think of a text, 0 to 1: 1 when they called it `kind`, else their soft score."""
-    return 1.0 if text.flag == kind else text.scores.get(kind, 0.0)
+    """What the gates think of a text, 0 to 1: 1 when they called it `kind`, else their soft score, or what labels of
+    other texts have made of it."""
+    if text.flag == kind:
+        return 1.0
+    fitted = text.fitted if kind == "hallucination" else None
+    return text.scores.get(kind, 0.0) if fitted is None else fitted
 
 
 def sample_rate(texts: TaskTexts, stage: str, kind: str, sample: Sample) -> Rate:
     """The rate of texts that people call `kind` at a stage, from the sample."""
-    of_stage = texts.of(stage)
+    of_stage = list(texts.of(stage))
     keys = {t.key for t in of_stage}
     flagged = sum(t.flag == kind for t in of_stage) / len(of_stage) if of_stage else None
     groups: dict[str, list[list[Text]]] = {}

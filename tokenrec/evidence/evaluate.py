@@ -1,26 +1,32 @@
 """`tokenrec eval`: judge what is stored with the present gates, match human labels, estimate rates. No LM is asked."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from typing import Any
 
 from tokenrec.dataset.load import load_dataset
 from tokenrec.errors import InputError
-from tokenrec.evidence.audited import Sample, load_sample, sample_rate
-from tokenrec.evidence.labels import Labels, label_rate, matched_labels, read_labels
+from tokenrec.evidence.agreement import agreement
+from tokenrec.evidence.audited import Sample, load_sample
+from tokenrec.evidence.breakdown import LEAST, Basis, basis_of, by_output, by_slice, by_type, rates_of, slicer
+from tokenrec.evidence.calibrating import calibrate_task, promises
+from tokenrec.evidence.earlier import earlier_programs
+from tokenrec.evidence.labels import Labels, matched_labels, read_labels
 from tokenrec.evidence.quality import quality, reasons, strata, worst
-from tokenrec.evidence.rates import verdict
+from tokenrec.evidence.rates import Rate, verdict
 from tokenrec.evidence.texts import AFTER, BEFORE, FLAGS, TaskTexts, doubt_of, task_texts
 from tokenrec.gates.build import make_judge
 from tokenrec.generate.judging import judge_all
 from tokenrec.ids import canonical_json
 from tokenrec.recipe.load import LoadedRecipe, task_order
+from tokenrec.recipe.models import Task
 from tokenrec.store import completions as store
-from tokenrec.store.audits import foreign_labels, labels_of, save_audits
+from tokenrec.store.audits import doubled_of, foreign_labels, labels_of, save_audits
 from tokenrec.store.store import open_store
 from tokenrec.tasks.program import saved_weights
 from tokenrec.tasks.spec import TaskSpec, task_spec
 
+MANY_SKIPPED = 0.05  # of the texts that were shown: above it, the report says that rates may be off
 NOT_YET = "{}: nothing is written yet. run: tokenrec compile {}"
 
 
@@ -34,6 +40,11 @@ class Evaluation:
     samples: dict[str, Sample] = field(default_factory=dict)  # by task; what `tokenrec audit` drew
     programs: dict[str, dict[str, str] | None] = field(default_factory=dict)  # by task; the row of `current`
     worst: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by task; accepted texts that look bad
+    slices: dict[str, Callable[[str], str]] = field(default_factory=dict)  # by task; subject → its slice
+    earlier: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by task; rates of earlier programs
+    agreement: dict[str, Any] | None = None  # of two people's labels
+    promises: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by task; of accepted texts
+    quotes: dict[tuple[str, str, str], list[str] | None] = field(default_factory=dict)  # of unsupported sentences
     used: int = 0
     gone: int = 0
 
@@ -77,11 +88,23 @@ def gather(loaded: LoadedRecipe) -> Evaluation:
             found.notes.append(said)
         save_audits(db, recipe.name, rows)
         stored = labels_of(db, recipe.name)
+        found.quotes = {key: row["unsupported"] for key, row in stored.items()}
         for name, texts in found.texts.items():
             found.samples[name] = load_sample(db, recipe.name, texts, stored)
             found.programs[name] = store.current(db, recipe.name, name)
             found.worst[name] = worst(db, texts, stored)
+            task = recipe.tasks[name]
+            found.slices[name] = slicer(dataset, task.for_)
+            if row := current[name]:
+                key = (row["program_id"], row["lm_id"])
+                found.earlier[name] = earlier_programs(db, task_spec(recipe, name), *key, stored, judged_kinds(task))
             found.notes += _stale(db, loaded, name, current[name], found.samples[name])
+            found.notes += _skipped(name, found.samples[name])
+            found.promises[name] = promises(loaded, name, current[name])
+            again = f"Label some and run: tokenrec eval {loaded.path} --recalibrate"
+            found.notes += [f"{name}.{p['output']}: its threshold is stale, {p['stale']}. {again}"
+                            for p in found.promises[name] if p["stale"]]  # fmt: skip
+        found.agreement = agreement(doubled_of(db, recipe.name))
     finally:
         db.conn.close()
     if found.gone:
@@ -105,6 +128,21 @@ def _stale(db, loaded: LoadedRecipe, task: str, row: dict[str, str] | None, samp
     return said
 
 
+def _skipped(task: str, sample: Sample) -> list[str]:
+    """That people left out so many texts that it may matter which."""
+    shown = len(sample.labels) + len(sample.skipped)
+    if not shown or len(sample.skipped) <= MANY_SKIPPED * shown:
+        return []
+    where = [f"{n} of {name}" for s in strata(sample) for name, n in [(s["stratum"], s["skipped"])] if n]
+    return [f"{task}: {len(sample.skipped)} of the {shown} texts that were shown have been skipped "
+            f"({'; '.join(where)}). Its rates hold if these are like the others; the hard ones seldom are"]  # fmt: skip
+
+
+def judged_kinds(task: Task) -> list[str]:
+    """What a text of the task may be called: no hallucination where none of its outputs is grounded."""
+    return [k for k in FLAGS if k == "noise" or any(o.ground != "none" for o in task.outputs.values())]
+
+
 def _judge(db, loaded: LoadedRecipe, spec: TaskSpec, row: dict[str, str], dataset) -> bool:
     """Bring the verdicts of the task's current program up to date; whether they were stale."""
     pid, lm_id = row["program_id"], row["lm_id"]
@@ -120,7 +158,8 @@ def _judge(db, loaded: LoadedRecipe, spec: TaskSpec, row: dict[str, str], datase
     if saved is None:  # another LM wrote with this program since: its calibration is not this one's
         return False
     weights = saved_weights(saved, spec)
-    gate_id = judge_all(db, spec.recipe, spec, weights, make_judge(loaded.recipe, spec, dataset), pid, lm_id)
+    judge = make_judge(loaded.recipe, spec, dataset, loaded.project.root)
+    gate_id = judge_all(db, spec.recipe, spec, weights, judge, pid, lm_id)
     if gate_id == row["gate_id"]:
         return False
     store.set_current(db, spec.recipe, spec.name, pid, lm_id, gate_id)
@@ -130,12 +169,19 @@ def _judge(db, loaded: LoadedRecipe, spec: TaskSpec, row: dict[str, str], datase
 def document(loaded: LoadedRecipe, found: Evaluation) -> dict[str, Any]:
     """The JSON document of `tokenrec eval --json`."""
     recipe = loaded.recipe
-    tasks = [_task(recipe, found, name) for name in found.texts]
+    rated = {
+        name: basis_of(texts, found.labels, _sample(found, name), found.slices.get(name))
+        for name, texts in found.texts.items()
+    }
+    tasks = [_task(recipe, found, name, basis) for name, basis in rated.items()]
     return {
         "kind": "eval",
         "schema_version": 1,
         "recipe": recipe.name,
         "tasks": tasks,
+        "by_type": _plain(by_type([(name, basis, recipe.tasks[name]) for name, basis in rated.items()])),
+        "least": LEAST,
+        "agreement": found.agreement,
         "failed_limits": [limit for t in tasks for limit in _limits(recipe.eval.fail_if, t)],
         "labels": {
             "file": recipe.eval.labels, "read": len(found.labels), "used": found.used, "gone": found.gone,
@@ -146,33 +192,69 @@ def document(loaded: LoadedRecipe, found: Evaluation) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _task(recipe, found: Evaluation, name: str) -> dict[str, Any]:
-    texts, labels, sample = found.texts[name], found.labels, found.samples.get(name) or Sample()
-    basis = _basis(texts, labels, sample)
-    sampled = basis["source"] == "sample"
-    rate = partial(sample_rate, sample=sample) if sampled else partial(label_rate, labels)
-    known = _known(texts, labels, sample if sampled else None)
-    grounded = any(o.ground != "none" for o in recipe.tasks[name].outputs.values())
-    judged = {kind: kind == "noise" or grounded for kind in FLAGS}
-    rates = {
-        f"{kind}_rate": {stage: asdict(rate(texts, stage, kind)) for stage in (BEFORE, AFTER)} if judged[kind] else None
-        for kind in FLAGS
-    }
+def _sample(found: Evaluation, name: str) -> Sample | None:
+    """The sample that a task's rates rest on; None where they rest on a file."""
+    sample = found.samples.get(name) or Sample()
+    return sample if _basis(found.texts[name], found.labels, sample)["source"] == "sample" else None
+
+
+def _task(recipe, found: Evaluation, name: str, basis: Basis) -> dict[str, Any]:
+    task, texts, labels = recipe.tasks[name], found.texts[name], found.labels
+    kinds, sample = judged_kinds(task), _sample(found, name)
+    known = _known(texts, labels, sample)
     row = found.programs.get(name)
+    slice_of = found.slices.get(name)
     return {
         "task": name,
         "n": texts.n,
         "malformed_rate": texts.malformed / texts.n if texts.n else None,
         "malformed_rate_before": texts.malformed_before / texts.n if texts.n else None,
-        **rates,
+        **_plain(rates_of(basis, kinds, 0)),
         "texts": {BEFORE: len(texts.before), AFTER: len(texts.after)},
-        "basis": basis,
+        "basis": _basis(texts, labels, found.samples.get(name) or Sample()),
         "program": row and {key: row[key] for key in ("program_id", "lm_id", "gate_id")},
-        "gates": {kind: quality(texts, kind, known) if judged[kind] else None for kind in FLAGS},
+        "gates": {kind: quality(texts, kind, known) if kind in kinds else None for kind in FLAGS},
         "reasons": reasons(texts, known),
-        "strata": strata(sample) if sampled else [],
+        "strata": strata(sample) if sample else [],
         "worst": found.worst.get(name, []),
+        "by_slice": _plain(by_slice(basis, slice_of, task.for_, kinds)) if slice_of else [],
+        "by_output": _plain(by_output(basis, task)),
+        "earlier_programs": _plain(found.earlier.get(name, [])),
+        "promises": found.promises.get(name, []),
     }
+
+
+def _plain(value: Any) -> Any:
+    """Rates as JSON has them."""
+    if isinstance(value, Rate):
+        return asdict(value)
+    if isinstance(value, dict):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, list) else value
+
+
+def recalibrate(loaded: LoadedRecipe) -> list[dict[str, Any]]:
+    """Fit the judges of all tasks to the labels that there are, and set the thresholds of what is promised.
+
+    Writes programs/calibrated/<recipe>/<task>.json; returns a row an output: what was fitted, gained and promised.
+    Raises InputError when no output of the recipe has a judge, or none of its tasks' texts has a label.
+    """
+    if not any(o.judge != "rules" for t in loaded.recipe.tasks.values() for o in t.outputs.values()):
+        raise InputError(f"{loaded.path}: no output has a judge to calibrate. write judge: detector at a text output")
+    found = gather(loaded)
+    db = open_store(loaded.project.store)
+    try:
+        rows = []
+        for name, texts in found.texts.items():
+            known = _known(texts, found.labels, _sample(found, name))
+            said = {key: (*label, found.quotes.get((name, *key))) for key, label in known.items()}
+            if found.programs.get(name) and said:
+                rows += calibrate_task(db, loaded, texts, said, found.programs[name])
+    finally:
+        db.conn.close()
+    if not rows:
+        raise InputError(f"no text with a judge has a label. run: tokenrec audit {loaded.path}")
+    return rows
 
 
 def _known(texts: TaskTexts, labels: Labels, sample: Sample | None) -> dict[tuple[str, str], tuple[str, float]]:
@@ -188,9 +270,14 @@ def _basis(texts: TaskTexts, labels: Labels, sample: Sample) -> dict[str, Any]:
     """Which labels the task's rates rest on. A sample that is not finished gives way to a labels file."""
     from_file = [label for t in texts.distinct() if (label := labels.find(t))] if len(labels) else []
     if sample.labels and (sample.finished or not from_file):
-        return {"source": "sample", "labelled": len(sample.labels), "drawn": sample.drawn, "stale": None}
-    source = None if not from_file else "file" if from_file[0].p is None else "file_with_p"
-    return {"source": source, "labelled": len(from_file), "drawn": sample.drawn, "stale": sample.stale}
+        source, blind = "sample", [row["blind"] for row in sample.rows.values()]
+    else:
+        source = None if not from_file else "file" if from_file[0].p is None else "file_with_p"
+        blind = [label.blind for label in from_file]
+    return {
+        "source": source, "labelled": len(blind), "drawn": sample.drawn, "stale": sample.stale,
+        "blind": blind.count(True), "in_sight": blind.count(False), "skipped": len(sample.skipped),
+    }  # fmt: skip
 
 
 def _limits(fail_if: dict[str, str], task: dict[str, Any]) -> list[dict[str, Any]]:

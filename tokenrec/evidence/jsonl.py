@@ -5,7 +5,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
+
 from tokenrec.errors import InputError
+from tokenrec.recipe.explain import nearest
 
 T = TypeVar("T")
 SHOWN = 10  # faults of a file that are listed
@@ -40,8 +43,26 @@ def read_lines(path: Path, name: str, parse: Callable[[dict[str, Any]], T]) -> I
                     yield number, parsed
     except OSError as error:
         raise InputError(f"{name}: can't be read: {error.strerror or error}. Check the path") from error
+    raise_faults(faults, more)
+
+
+def raise_faults(faults: list[str], count: int) -> None:
+    """Raises InputError with the first ten of `faults` where there are any; `count`: how many there are in all."""
     if faults:
-        raise InputError("\n".join(faults + ([f"and {more - SHOWN:,} more faults"] if more > SHOWN else [])))
+        more = [f"and {count - SHOWN:,} more faults"] if count > SHOWN else []
+        raise InputError("\n".join(faults[:SHOWN] + more))
+
+
+def in_words(error: ValidationError, known: list[str]) -> str:
+    """The first of pydantic's faults on a line, and what to do. `known`: the keys that a line may have."""
+    first = error.errors(include_url=False)[0]
+    key = ".".join(map(str, first["loc"]))
+    if first["type"] == "extra_forbidden":
+        return f"{key}: unknown key. {nearest(key, known)}"
+    if first["type"] == "missing":
+        return f"lacks {key}. add it"
+    said = first["msg"].removeprefix("Value error, ")
+    return f"{key}: {said[:1].lower()}{said[1:]}. mend it"
 
 
 def _object(line: bytes, first: bool) -> dict[str, Any] | None:

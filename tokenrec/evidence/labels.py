@@ -1,12 +1,12 @@
 """Human labels of outputs (`eval.labels`): reading, matching with the texts in the store, drawing texts to label.
 
-JSONL, one text a line: task, subject, output, label (sound, noise, hallucination), reason, who; where the texts were
-drawn with unequal chances also p, the chance that this one had; stage (before, after) where it was drawn from one of
-them only. name and record are for the reader's eyes.
+JSONL, one text a line: task, subject, output, label (sound, noise, hallucination), reason, who; of a hallucination
+also unsupported, quotes of the sentences that are; where the texts were drawn with unequal chances p, the chance that
+this one had; stage (before, after) where it was drawn from one of them only; blind, whether the reader did not see what
+the gates found. name and record are for the reader's eyes.
 """
 
-import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,13 +15,12 @@ import numpy as np
 from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from tokenrec.errors import InputError
+from tokenrec.evidence.jsonl import in_words, raise_faults, read_lines
 from tokenrec.evidence.rates import Rate, estimate_rate
 from tokenrec.evidence.texts import TaskTexts, Text
 from tokenrec.ids import canonical_json, unit_hash
 from tokenrec.recipe.explain import nearest
-from tokenrec.recipe.models import Model
-
-SHOWN = 10  # faults of a file that are listed
+from tokenrec.recipe.models import Model, Task
 
 
 class Label(Model):
@@ -33,7 +32,9 @@ class Label(Model):
     output: dict[str, Any]
     label: Literal["sound", "noise", "hallucination", ""] = ""  # "": drawn, not read yet
     reason: str = ""
+    unsupported: list[str] | None = None  # verbatim; None: not said; []: no sentence, but another output of the task
     who: str = ""
+    blind: bool | None = None
     p: float | None = Field(default=None, gt=0, le=1)
     stage: Literal["before", "after"] | None = None
     name: str = ""
@@ -61,39 +62,26 @@ class Labels:
         return next((f for s in stages if (f := self.by.get((text.task, text.key, s)))), None)
 
 
-def read_labels(path: Path, tasks: Iterable[str], name: str | None = None) -> Labels:
+def read_labels(path: Path, tasks: Mapping[str, Task], name: str | None = None) -> Labels:
     """Read a labels file strictly; `tasks` are those of the recipe, `name` is what messages call the file.
 
     Raises InputError with file:line of every fault (the first ten), among them two different labels of one text.
     """
-    name, tasks = name or str(path), list(tasks)
+    name = name or str(path)
     by: dict[tuple, tuple[int, Label]] = {}
     faults, empty = [], 0
-    try:
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, 1):
-                if not line.strip():
-                    continue
-                try:
-                    label = _read(line, tasks, number == 1)
-                except ValueError as error:
-                    faults.append(f"{name}:{number}: {error}")
-                    continue
-                empty += not label.label
-                if label.label:
-                    key = (label.task, (label.subject, canonical_json(label.output)), label.stage)
-                    same = [by[k] for stage in (None, "before", "after") if (k := (*key[:2], stage)) in by]
-                    for other, seen in same:
-                        if seen.label != label.label:
-                            words = f"{label.label}, and line {other} calls the same text {seen.label}. settle on one"
-                            faults.append(f"{name}:{number}: label: {words}")
-                            break
-                    by.setdefault(key, (number, label))
-    except OSError as error:
-        raise InputError(f"{name}: can't be read: {error.strerror or error}. Mend eval.labels of the recipe") from error
-    if faults:
-        more = [f"and {len(faults) - SHOWN} more faults"] if len(faults) > SHOWN else []
-        raise InputError("\n".join(faults[:SHOWN] + more))
+    for number, label in read_lines(path, name, lambda found: _read(found, tasks)):
+        if not label.label:
+            empty += 1
+            continue
+        key = (label.task, (label.subject, canonical_json(label.output)), label.stage)
+        same = [by[k] for stage in (None, "before", "after") if (k := (*key[:2], stage)) in by]
+        if clash := next((s for s in same if s[1].label != label.label), None):
+            other, seen = clash
+            words = f"{label.label}, and line {other} calls the same text {seen.label}. settle on one"
+            faults.append(f"{name}:{number}: label: {words}")
+        by.setdefault(key, (number, label))
+    raise_faults(faults, len(faults))
     for task in tasks:
         lines = [(n, v.p) for n, v in by.values() if v.task == task]
         if lines and any(p is None for _, p in lines) and any(p is not None for _, p in lines):
@@ -103,48 +91,91 @@ def read_labels(path: Path, tasks: Iterable[str], name: str | None = None) -> La
     return Labels({k: v for k, (_, v) in by.items()}, empty)
 
 
-def _read(line: bytes, tasks: list[str], first: bool) -> Label:
+def _read(found: dict[str, Any], tasks: Mapping[str, Task]) -> Label:
     """One line. Raises ValueError with what is wrong and what to do."""
-    try:
-        found = json.loads(line.decode("utf-8-sig" if first else "utf-8"), parse_constant=_no_constant)
-    except UnicodeDecodeError as error:
-        raise ValueError("not UTF-8. save the file as UTF-8") from error
-    except RecursionError as error:
-        raise ValueError("nested too deeply to be an output") from error
-    except json.JSONDecodeError as error:
-        raise ValueError(f"no JSON: {error.msg} at column {error.colno}. a line is one JSON object") from error
-    if not isinstance(found, dict):
-        raise ValueError('no JSON object. a line is {"task": ..., "subject": ..., "output": {...}, "label": ...}')
     try:
         label = Label.model_validate(found)
     except ValidationError as error:
-        first_fault = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first_fault["loc"]))
-        if first_fault["type"] == "extra_forbidden":
-            raise ValueError(f"{key}: unknown key. {nearest(key, list(Label.model_fields))}") from error
-        raise ValueError(f"{key}: {first_fault['msg'][:1].lower()}{first_fault['msg'][1:]}. mend it") from error
-    canonical_json(label.output)  # 1e999 is JSON and no number: a ValueError
+        raise ValueError(in_words(error, list(Label.model_fields))) from error
+    try:
+        canonical_json(label.output)
+    except ValueError as error:  # Python reads NaN, and 1e999 as infinity
+        raise ValueError("output: holds NaN or a number that is too large, and JSON has neither. mend it") from error
     if label.task not in tasks:
-        raise ValueError(f"task: {label.task} is no task of this recipe. {nearest(label.task, tasks)}")
+        raise ValueError(f"task: {label.task} is no task of this recipe. {nearest(label.task, list(tasks))}")
+    if label.unsupported is not None:
+        if label.label != "hallucination":
+            raise ValueError("unsupported: goes with the label hallucination. remove it, or change the label")
+        texts = [t for name, o in tasks[label.task].outputs.items() if o.type == "text"
+                 and isinstance(t := label.output.get(name), str)]  # fmt: skip
+        if not label.unsupported and len(tasks[label.task].outputs) == 1:
+            raise ValueError("unsupported: quotes no sentence. quote one, or remove the key")
+        for quote in label.unsupported:
+            if not quote.strip() or not any(quote in t for t in texts):
+                raise ValueError(f"unsupported: {quote[:60]!r} stands in no text of the output. quote it verbatim")
     return label
 
 
-def _no_constant(name: str) -> float:
-    raise ValueError(f"{name} is no JSON number. mend it")
+def sentence_labels(
+    text_value: str, label: str, unsupported: Sequence[str] | None, places: Sequence[tuple[int, int]]
+) -> list[bool | None]:
+    """Whether each sentence of one text is unsupported, by what people said of the answer that it is part of.
+
+    `unsupported`: quotes; a sentence is, when one overlaps it, wherever in the text it stands. None: nobody said which,
+    so the only sentence of a text is, and of several none is known. `places`: start and end of each sentence.
+    """
+    if label != "hallucination":
+        return [False] * len(places)
+    if unsupported is None:
+        return [True] if len(places) == 1 else [None] * len(places)
+    spans = [(at, at + len(q)) for q in map(str.strip, unsupported) if q for at in _all(text_value, q)]
+    return [any(start < until and at < end for at, until in spans) for start, end in places]
+
+
+def _all(text: str, quote: str) -> list[int]:
+    """Where a quote begins, overlaps included."""
+    found, at = [], text.find(quote)
+    while at >= 0:
+        found.append(at)
+        at = text.find(quote, at + 1)
+    return found
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Texts that count alike: one with its label, or `n` without any, of which `text` is the first."""
+
+    text: Text
+    n: int = 1
+    label: Label | None = None
+
+
+def cells_of(
+    labels: Labels, texts: TaskTexts, stage: str, slice_of: Callable[[str], str] = lambda subject: ""
+) -> list[Cell]:
+    """All texts of a stage in one reading (they may lie on disk), those without a label by slice and by what the gates
+    said of them."""
+    found, alike = [], {}
+    for text in texts.of(stage):
+        if len(labels) and (label := labels.find(text, stage)):
+            found.append(Cell(text, 1, label))
+        else:
+            first = alike.setdefault((slice_of(text.subject), text.flag, text.where), [text, 0])
+            first[1] += 1
+    return found + [Cell(text, n) for text, n in alike.values()]
+
+
+def cell_rate(cells: Sequence[Cell], kind: str) -> Rate:
+    """The rate of texts that people call `kind` (noise, hallucination)."""
+    n, flagged = sum(c.n for c in cells), sum(c.n for c in cells if c.text.flag == kind)
+    known = [(c.label.label == kind, c.text.flag == kind, c.label.p or 1.0) for c in cells if c.label]
+    bad, flag, p = zip(*known, strict=True) if known else ((), (), ())
+    return estimate_rate(np.array(bad, bool), np.array(flag, bool), np.array(p, float), n - flagged, flagged)
 
 
 def label_rate(labels: Labels, texts: TaskTexts, stage: str, kind: str) -> Rate:
-    """The rate of texts that people call `kind` (noise, hallucination) at a stage, before or after."""
-    found = texts.of(stage)
-    matched = [(t, label) for t in found if (label := labels.find(t, stage))]
-    flagged = sum(t.flag == kind for t in found)
-    return estimate_rate(
-        np.array([label.label == kind for _, label in matched], bool),
-        np.array([t.flag == kind for t, _ in matched], bool),
-        np.array([label.p or 1.0 for _, label in matched], float),
-        len(found) - flagged,
-        flagged,
-    )
+    """The rate of texts that people call `kind` at a stage, before or after."""
+    return cell_rate(cells_of(labels, texts, stage), kind)
 
 
 def matched_labels(labels: Labels, texts: Iterable[TaskTexts]) -> tuple[list[dict[str, Any]], int]:
@@ -162,6 +193,8 @@ def matched_labels(labels: Labels, texts: Iterable[TaskTexts]) -> tuple[list[dic
                     "label": label.label,
                     "reason": label.reason,
                     "who": label.who,
+                    "unsupported": label.unsupported,
+                    "blind": label.blind,
                 }
     return list(rows.values()), len({(task, key) for task, key, _ in labels.by} - used)
 
@@ -196,6 +229,8 @@ def _line(text: Text, p: float, labels: Labels | None) -> dict[str, Any]:
         "label": known.label if known else "",
         "reason": known.reason if known else "",
         "who": known.who if known else "",
+        **({} if not known or known.unsupported is None else {"unsupported": known.unsupported}),
+        **({} if not known or known.blind is None else {"blind": known.blind}),
         "p": p,
     }
 

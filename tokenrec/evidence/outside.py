@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from tokenrec.dataset.load import load_dataset
+from tokenrec.dataset.types import Dataset
 from tokenrec.errors import InputError
+from tokenrec.evidence.breakdown import slicer
 from tokenrec.evidence.evaluate import Evaluation
 from tokenrec.evidence.jsonl import read_lines
 from tokenrec.evidence.labels import Labels, read_labels
-from tokenrec.evidence.texts import FLAGS, TaskTexts, Text, flag_of
+from tokenrec.evidence.texts import FLAGS, TaskTexts, Text, cut, flag_of
 from tokenrec.files import whole
-from tokenrec.gates.base import Candidate, Verdict
+from tokenrec.gates.base import RECALIBRATED, RISK, Candidate, Verdict
 from tokenrec.gates.build import make_judge
 from tokenrec.gates.checks import SUSPICION
 from tokenrec.gates.judge import Batch, Judge
@@ -75,7 +77,8 @@ def gate_file(loaded: LoadedRecipe, path: Path, verdicts: Path) -> Evaluation:
             subjects = dataset.item_ids if spec.subject == "item" else dataset.user_ids
             told = prompt_maker(recipe, dataset, spec, {})
             texts = TaskTexts(name, before=_spooled(), after=_spooled())
-            tasks[name] = _Task(make_judge(recipe, spec, dataset), subjects, told, Batch(spec.task), texts)
+            judge = make_judge(recipe, spec, dataset, loaded.project.root)
+            tasks[name] = _Task(judge, subjects, told, Batch(spec.task), texts)
         return tasks[name]
 
     def parse(line: dict[str, Any]) -> list:
@@ -110,7 +113,7 @@ def gate_file(loaded: LoadedRecipe, path: Path, verdicts: Path) -> Evaluation:
             _count(tasks[row[0]], row[1], verdict, text)
             if len(labels) and text.output is not None and labels.find(text):
                 used.add((text.task, text.key))
-    return _evaluation(loaded, path, labels, used, tasks)
+    return _evaluation(loaded, dataset, path, labels, used, tasks)
 
 
 def raw_answer(task: Task, output: Any) -> str:
@@ -134,25 +137,34 @@ def _verdicts(rows: Spool, tasks: Mapping[str, _Task]) -> Iterator[tuple[int, li
         task = tasks[row[0]]
         candidate, name = _candidate(task, *row)
         output, findings = task.judge.read(candidate), task.judge.check(candidate)
+        kept = None
         if output is not None:
             if all(f.passed for f in findings):
-                findings = findings + found[row[0]](task.place)
+                kept, findings = task.judge.settle(candidate, output, findings + found[row[0]](task.place))
             task.place += 1
-        verdict = task.judge.verdict("", findings)
-        gates = tuple(sorted({f.gate for f in verdict.reasons}))
+        verdict = task.judge.verdict("", findings, kept)
+        where = tuple(sorted({(f.gate, f.field) for f in verdict.reasons}))
+        gates = tuple(sorted({gate for gate, _ in where}))
         what = (row[0], candidate.subject, name, str(number), candidate.record, output)
-        yield number, row, verdict, Text(*what, flag_of(gates), soft_scores(verdict), gates)
+        text = Text(*what, flag_of(gates), soft_scores(verdict), gates, where, fitted_score(verdict))
+        yield number, row, verdict, text
 
 
 def soft_scores(verdict: Verdict) -> dict[str, float]:
     """The worst soft score of each kind, as the store's texts have them."""
     scores = [(kind, f.score) for f in verdict.findings for kind, prefix in FLAGS.items()
-              if f.score is not None and f.gate.startswith(prefix)]  # fmt: skip
+              if f.score is not None and f.gate.startswith(prefix) and f.gate not in (RISK, RECALIBRATED)]  # fmt: skip
     return {kind: max(s for k, s in scores if k == kind) for kind in {k for k, _ in scores}}
+
+
+def fitted_score(verdict: Verdict) -> float | None:
+    """What a calibration makes of the judge's score; None without one."""
+    return max((f.score for f in verdict.findings if f.gate == RISK and f.score is not None), default=None)
 
 
 def _line(number: int, verdict: Verdict, text: Text) -> bytes:
     suspected = [f.score for f in verdict.findings if f.gate == SUSPICION]
+    fitted = fitted_score(verdict)
     said = {
         "line": number,
         "subject": text.subject,
@@ -160,7 +172,7 @@ def _line(number: int, verdict: Verdict, text: Text) -> bytes:
         "accepted": verdict.state == "accepted",
         "malformed": verdict.state == "malformed",
         "noise": any(f.gate.startswith(FLAGS["noise"]) for f in verdict.reasons),
-        "hallucination_probability": max(suspected, default=None),
+        "hallucination_probability": max(suspected, default=None) if fitted is None else fitted,
         "reasons": [{"gate": f.gate, "reason": f.reason, "quote": f.quote} for f in verdict.reasons],
     }
     # half a surrogate pair, which is no UTF-8, is written as JSON's own escape
@@ -171,7 +183,9 @@ def _count(task: _Task, code: int, verdict: Verdict, text: Text) -> None:
     """As for the texts of a store: a subject's first line is its first answer, its first accepted one its token."""
     first = code not in task.seen
     task.seen.add(code)
+    left = text
     if text.output is not None:
+        text, left = cut(text, verdict.kept)
         task.formed.add(code)
         if first:
             task.texts.before.append(text)
@@ -179,10 +193,12 @@ def _count(task: _Task, code: int, verdict: Verdict, text: Text) -> None:
         task.texts.malformed_before += 1
     if verdict.state == "accepted" and code not in task.accepted:
         task.accepted.add(code)
-        task.texts.after.append(text)
+        task.texts.after.append(left)
 
 
-def _evaluation(loaded: LoadedRecipe, path: Path, labels: Labels, used: set, tasks: dict[str, _Task]) -> Evaluation:
+def _evaluation(
+    loaded: LoadedRecipe, dataset: Dataset, path: Path, labels: Labels, used: set, tasks: dict[str, _Task]
+) -> Evaluation:
     recipe = loaded.recipe
     order = [name for name in task_order(recipe) if name in tasks]
     found = Evaluation({name: tasks[name].texts for name in order}, labels)
@@ -192,6 +208,7 @@ def _evaluation(loaded: LoadedRecipe, path: Path, labels: Labels, used: set, tas
         shown = [*task.judge.task.inputs, *(task.judge.task.history.show if task.judge.task.history else [])]
         if refs := [text for text in shown if text.startswith("$")]:
             found.notes.append(f"{name}: gated without {', '.join(refs)}, which is in no file")
+        found.slices[name] = slicer(dataset, task.judge.task.for_)
     found.used = len(used)
     found.gone = len({(task, key) for task, key, _ in labels.by} - used)
     if found.gone:
@@ -204,10 +221,10 @@ def _evaluation(loaded: LoadedRecipe, path: Path, labels: Labels, used: set, tas
 def _spooled() -> Spool[Text]:
     def write(t: Text) -> bytes:
         what = [t.task, t.subject, t.name, t.completion_id, t.record, t.output, t.flag]
-        return dump([*what, t.scores, t.gates])
+        return dump([*what, t.scores, t.gates, t.where])
 
     def read(data: bytes) -> Text:
-        *what, scores, gates = load(data)
-        return Text(*what, scores, tuple(gates))
+        *what, scores, gates, where = load(data)
+        return Text(*what, scores, tuple(gates), tuple(map(tuple, where)))
 
     return Spool((), write, read)

@@ -61,12 +61,12 @@ def combined(groups: list[Group]) -> tuple[float, float, float]:
             place = np.cumsum(has) - 1
             known = Group(g.y, g.f, place[g.stratum], g.sizes[has], g.mean)
             parts.append((known.sizes.sum() / total, *group_interval(known)))
-    value = sum(p * v for p, v, _, _ in parts) / sum(p for p, *_ in parts)
+    value = min(1.0, sum(p * v for p, v, _, _ in parts) / sum(p for p, *_ in parts))  # rounding
     if unread:
         parts.append((unread / total, value, 0.0, 1.0))
     below = sum((p * (v - low)) ** 2 for p, v, low, _ in parts) ** 0.5
     above = sum((p * (high - v)) ** 2 for p, v, _, high in parts) ** 0.5
-    return float(value), float(max(0.0, value - below)), float(min(1.0, value + above))
+    return float(value), float(min(value, max(0.0, value - below))), float(min(1.0, value + above))
 
 
 def group_interval(g: Group) -> tuple[float, float, float]:

@@ -68,6 +68,7 @@ def strata(sample: Sample) -> list[dict[str, Any]]:
     for name, texts in sample.strata.items():
         labels = [sample.labels[t.key] for t in texts if t.key in sample.labels]
         told.append({"stratum": name, "texts": len(texts), "labelled": len(labels),
+                     "skipped": sum(t.key in sample.skipped for t in texts),
                      **{kind: labels.count(kind) for kind in FLAGS}})  # fmt: skip
     return told
 

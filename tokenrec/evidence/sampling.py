@@ -12,6 +12,7 @@ import numpy as np
 
 from tokenrec.evidence.labels import share_out
 from tokenrec.evidence.texts import FLAGS, TaskTexts, Text
+from tokenrec.gates.base import RISK
 from tokenrec.ids import content_id, unit_hash
 from tokenrec.store.audits import sample_rows, save_sample
 
@@ -29,11 +30,18 @@ class Drawn:
     pi: float
 
 
-def strata_of(texts: TaskTexts) -> dict[str, list[Text]]:
-    """The task's texts by stratum. Each is wholly inside or outside of the first answers, and of the accepted ones."""
-    accepted = {t.key for t in texts.after}
+def strata_of(texts: TaskTexts, settled: bool = False) -> dict[str, list[Text]]:
+    """The task's texts by stratum, each wholly inside or outside of the first answers.
+
+    A threshold that labels have set leaves the strata as they were when the sample was drawn. `settled`: they are cut
+    by it, so that each is wholly inside or outside of the accepted texts too; of each part, those drawn are still an
+    even draw, since no text's own label has a part in its threshold (gates/calibration.py).
+    """
+    passed = [*texts.after, *(t for t in texts.distinct() if t.gates == (RISK,))]
+    accepted = {t.key for t in passed}
+    kept = {t.key for t in texts.after} if settled else accepted
     first = {t.key for t in texts.before}
-    above = suspicion(texts.after)
+    above = suspicion(passed)
     cut = np.quantile(list(above.values()), HIGH) if above else 0.0
     found: dict[str, list[Text]] = {}
     for text in texts.distinct():
@@ -42,6 +50,7 @@ def strata_of(texts: TaskTexts) -> dict[str, list[Text]]:
         else:
             name = "accepted" if text.key in first else "accepted, not the first answer"
             name += ", suspicious" if above[text.key] > cut else ""
+            name = name if text.key in kept else f"over the threshold, else {name}"
         found.setdefault(name, []).append(text)
     return dict(sorted(found.items()))
 

@@ -9,11 +9,12 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator, model_
 
 from tokenrec.config import LoadedProject, load_project
 from tokenrec.errors import InputError
-from tokenrec.evidence.jsonl import read_lines
+from tokenrec.evidence.jsonl import in_words, read_lines
 from tokenrec.ids import canonical_json
 from tokenrec.recipe.check import check_outputs, file_fault
 from tokenrec.recipe.explain import explain, nearest
 from tokenrec.recipe.models import Comparison, Model, Name, Recipe, Task
+from tokenrec.recipe.schema import schema_of
 from tokenrec.recipe.yamlfile import Document, Problem, raise_problems, read_yaml
 
 LIMITS = {"caught": "<", "false_alarms": ">"}  # fail_if: the sign that each is written with
@@ -182,13 +183,7 @@ def read_case(found: dict[str, Any], suite: Suite) -> Case:
     try:
         case = Case.model_validate(found)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = ".".join(map(str, first["loc"]))
-        if first["type"] == "extra_forbidden":
-            raise ValueError(f"{key}: unknown key. {nearest(key, known_keys())}") from error
-        if first["type"] == "missing":
-            raise ValueError(f"lacks {key}. add it") from error
-        raise ValueError(f"{key}: {first['msg'][:1].lower()}{first['msg'][1:]}. mend it") from error
+        raise ValueError(in_words(error, known_keys())) from error
     if case.place:
         raise ValueError(f"place: unknown key. {nearest('place', known_keys())}")
     if case.task not in suite.tasks:
@@ -198,6 +193,11 @@ def read_case(found: dict[str, Any], suite: Suite) -> Case:
     if case.batch and not together(suite, case.task):
         raise ValueError(f"batch: {case.task} is judged a case at a time. write batch: true there, or remove it here")
     return case
+
+
+def suite_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of a suite."""
+    return schema_of(Suite, "A tokenrec suite")
 
 
 def known_keys() -> list[str]:

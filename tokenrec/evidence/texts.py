@@ -1,13 +1,14 @@
 """The texts that rates are about: first answers and accepted ones of a task's program, as the gates see them."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from tokenrec.gates.sentences import DROPPED
 from tokenrec.ids import canonical_json
 from tokenrec.store import completions as store
-from tokenrec.store.audits import soft_scores
+from tokenrec.store.audits import fitted_scores, soft_scores
 from tokenrec.store.completions import Stored
 from tokenrec.store.verdicts import failed_gates
 from tokenrec.tasks.program import decode
@@ -31,6 +32,8 @@ class Text:
     flag: str
     scores: dict[str, float] = field(default_factory=dict)  # by human label, 0 to 1, higher is worse; no probability
     gates: tuple[str, ...] = ()  # those that rejected it
+    where: tuple[tuple[str, str], ...] = ()  # (gate, output) of each rejection; "" where a task has one output
+    fitted: float | None = None  # probability of an unsupported claim, fitted by labels of other texts
 
     @cached_property
     def key(self) -> tuple[str, str]:
@@ -65,6 +68,7 @@ def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str, doubt: D
     found = TaskTexts(task)
     failed = failed_gates(db, program_id, lm_id)
     soft = soft_scores(db, program_id, lm_id, FLAGS)
+    fitted = fitted_scores(db, program_id, lm_id)
     first: set[str] = set()
     formed: set[str] = set()
     accepted: set[str] = set()
@@ -74,11 +78,13 @@ def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str, doubt: D
         text = None
         if row.output is not None:
             formed.add(row.subject)
-            gates = tuple(sorted(failed.get(row.key.id, [])))
+            where = tuple(sorted(failed.get(row.key.id, [])))
+            gates = tuple(sorted({gate for gate, _ in where}))
             scores = soft.get(row.key.id, {})
             if doubt and (unsure := doubt(row)) is not None:
                 scores = {**scores, "hallucination": unsure}
-            text = Text(task, row.subject, row.name, row.key.id, row.inputs, row.output, flag_of(gates), scores, gates)
+            what = (task, row.subject, row.name, row.key.id, row.inputs, row.output)
+            text, left = cut(Text(*what, flag_of(gates), scores, gates, where, fitted.get(row.key.id)), row.kept)
         if is_first:
             if text and not row.repaired:
                 found.before.append(text)
@@ -86,12 +92,22 @@ def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str, doubt: D
                 found.malformed_before += 1
         if text and row.state == "accepted" and row.subject not in accepted:
             accepted.add(row.subject)
-            found.after.append(text)
+            found.after.append(left)
     found.n, found.malformed = len(first), len(first) - len(formed)
     return found
 
 
-def flag_of(gates: Iterable[str]) -> str:
+def cut(text: Text, kept: dict[str, Any] | None) -> tuple[Text, Text]:
+    """(the answer, what is left of it) where the gates took unsupported sentences out: they flagged the answer."""
+    if not kept:
+        return text, text
+    gone = tuple((DROPPED, name) for name, value in kept.items() if value != text.output.get(name))
+    gates = tuple(sorted({*text.gates, DROPPED}))
+    flagged = replace(text, flag=text.flag or "hallucination", gates=gates, where=text.where + gone)
+    return flagged, replace(text, output=kept)
+
+
+def flag_of(gates: Collection[str]) -> str:
     """Noise first, as people label."""
     return next((kind for kind, prefix in FLAGS.items() if any(g.startswith(prefix) for g in gates)), "")
 

@@ -4,8 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..recipe.models import Lexicon
-from .base import Finding
+from ..recipe.models import Factuality, Lexicon
+from .base import RECALIBRATED, Finding
+from .calibration import Calibration
 from .factuality.catalogue import Terms
 from .factuality.extract import extracted
 from .factuality.names import contradicted, entities, names
@@ -38,6 +39,9 @@ class Rules:
     lexicon: Lexicon | None = None
     not_in: tuple[str, ...] = ()  # fields whose entries are known already
     judge: str = "rules"  # rules | detector
+    drop: bool = False  # an unsupported sentence is taken out and the rest kept
+    factuality: Factuality | None = None  # what is promised of accepted texts
+    calibration: Calibration | None = None  # of the judge, from labels of this task
     fields: tuple[str, ...] = ()  # the names of the task's outputs, which the prompt shows
 
     @property
@@ -87,13 +91,33 @@ def suspicion(text: str, rules: Rules, source: Source) -> Finding:
     Its quote is the worst sentence. About 8 ms a text; figures and limits stand in factuality/MODEL_CARD.md."""
     from .factuality.detector import load_detector
 
-    found = load_detector().score(text, dict(source.record) | ({"name": source.name} if source.name else {}))
+    found = load_detector().score(text, told(source))
     worst = max(found.sentences, key=lambda s: s.probability, default=None)
     reason = f"{len(found.suspects())} of {len(found.sentences)} sentences look unsupported"
-    return Finding(SUSPICION, True, round(found.probability, 4), reason, clip(worst.quote) if worst else "")
+    parts = tuple((s.start, s.end, round(min(s.probability, 0.9999), 4)) for s in found.sentences)
+    quote = clip(worst.quote) if worst else ""
+    return Finding(SUSPICION, True, round(found.probability, 4), reason, quote, parts=parts)
 
 
-DETECTOR: dict[str, Check] = {SUSPICION: suspicion}
+def told(source: Source) -> dict[str, Any]:
+    """The record as a judge reads it, the subject's name among it."""
+    return dict(source.record) | ({"name": source.name} if source.name else {})
+
+
+def recalibrated(text: str, rules: Rules, source: Source) -> Finding:
+    """The detector's probabilities fitted to this task by its labels (`tokenrec eval --recalibrate`), as a soft score.
+    Nothing where no labels have fitted any."""
+    if rules.calibration is None or not rules.calibration.fits:
+        return Finding(RECALIBRATED, True)
+    from .factuality.detector import load_detector
+
+    third = rules.calibration.of(source.record)
+    scored = load_detector().with_features(text, told(source))
+    parts = tuple((start, end, round(third.sentence(p, features), 4)) for start, end, p, features in scored)
+    return Finding(RECALIBRATED, True, round(third.text(parts), 4), "fitted to this task's labels", parts=parts)
+
+
+DETECTOR: dict[str, Check] = {SUSPICION: suspicion, RECALIBRATED: recalibrated}
 
 
 def unverifiable(text: str, rules: Rules, source: Source) -> Finding:
@@ -106,9 +130,9 @@ def unverifiable(text: str, rules: Rules, source: Source) -> Finding:
     return Finding("factuality/unverifiable", True, 0.0, "open: not checked against the world", clip(text))
 
 
-def checks_for(rules: Rules) -> dict[str, Check]:
-    """The checks that apply to a text under `rules`, in order."""
+def checks_for(rules: Rules, hard: bool = False) -> dict[str, Check]:
+    """The checks that apply to a text under `rules`, in order; only those that can reject, where `hard`."""
     noise = NOISE | EXTRACT if rules.extract else NOISE
     if rules.ground == "closed":
-        return noise | CLOSED | (DETECTOR if rules.judge == "detector" else {})
+        return noise | CLOSED | (DETECTOR if rules.judge == "detector" and not hard else {})
     return noise | {"factuality/unverifiable": unverifiable} if rules.ground == "open" else noise

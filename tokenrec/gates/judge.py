@@ -10,13 +10,16 @@ from ..recipe.models import Output, Task
 from ..spool import Spool, texts
 from .base import Candidate, Finding, Verdict
 from .batch import boilerplate, collapse, near_duplicates
-from .checks import Rules, Source, checks_for
+from .calibration import Calibration
+from .checks import CLOSED, Rules, Source, checks_for
 from .factuality.catalogue import Terms
 from .noise.vocabulary import vocabulary as check_vocabulary
 from .not_telling import not_telling
 from .schema import parse, shape_model, tag_limits, vocabulary
+from .sentences import trimmed
+from .settle import settle
 
-GATES_VERSION = "7"  # raise it with any change that could change a verdict: stored ones are then stale
+GATES_VERSION = "8"  # raise it with any change that could change a verdict: stored ones are then stale
 
 
 class Batch:
@@ -40,6 +43,7 @@ class Judge:
 
     `choices`: resolved vocabulary by output field. `terms`: from `catalogue_terms`. `examples`: whatever worked
     examples and demos the prompt shows, by field; the recipe's unless said. `instruction`: what the LM was told.
+    `calibrations`: of the outputs' judges, by field.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class Judge:
         terms: Terms | None = None,
         examples: Sequence[Mapping[str, Any]] | None = None,
         instruction: str | None = None,
+        calibrations: Mapping[str, Calibration] | None = None,
     ):
         self.task_name, self.task = task_name, task
         self.terms = terms or Terms()
@@ -60,12 +65,13 @@ class Judge:
         }
         self.examples = tuple(task.examples if examples is None else examples)
         self.instruction = (task.write or "") if instruction is None else instruction
+        self.calibrations = dict(calibrations or {})
         self.shape = shape_model(task)
-        self.rules = {name: self._rules(output) for name, output in task.outputs.items() if output.type == "text"}
+        self.rules = {name: self._rules(name, o) for name, o in task.outputs.items() if o.type == "text"}
         self._checks = {name: checks_for(rules) for name, rules in self.rules.items()}
         self._sets = {name: frozenset(found) for name, found in self.choices.items()}
 
-    def _rules(self, output: Output) -> Rules:
+    def _rules(self, name: str, output: Output) -> Rules:
         shown = (self.instruction, self.examples, self.terms)
         return Rules(
             output.min_words,
@@ -77,24 +83,36 @@ class Judge:
             output.lexicon,
             tuple(output.not_in),
             output.judge,
+            output.unsupported == "drop",
+            output.factuality,
+            self.calibrations.get(name),
             tuple(self.task.outputs),
         )
 
     @cached_property
     def gate_id(self) -> str:
-        """Hash of the gates' version and all settings: a verdict stored under another id is stale."""
+        """Hash of the gates' version and all settings that a check looks at: what was found under another is stale."""
+        shown = self.task.outputs.items()
         return content_id(
             {
                 "version": GATES_VERSION,
                 "task": self.task_name,
-                "outputs": {name: output.model_dump(mode="json") for name, output in self.task.outputs.items()},
+                "outputs": {name: output.model_dump(mode="json", exclude={"factuality"}) for name, output in shown},
                 "choices": self.choices,
                 "language": self.task.language,
                 "instruction": self.instruction,
                 "examples": [dict(e) for e in self.examples],
                 "terms": self.terms.digest,
+                "fitted": {name: c.fitted_id() for name, c in self.calibrations.items() if c.fits},
             }
         )
+
+    @cached_property
+    def settle_id(self) -> str:
+        """Short hash of what is decided with the scores of checks, promises and thresholds; "" without any."""
+        promised = {name: o.factuality.model_dump() for name, o in self.task.outputs.items() if o.factuality}
+        decided = {name: c.decided_id() for name, c in self.calibrations.items()}
+        return content_id([promised, decided])[:8] if promised or decided else ""
 
     def read(self, candidate: Candidate) -> dict[str, Any] | None:
         """The typed answer, or None when malformed. The raw text decides, whatever `candidate.output` says."""
@@ -112,13 +130,36 @@ class Judge:
                 return [found]
         source = Source(candidate.record, candidate.name, candidate.finish_reason)
         for field, rules in self.rules.items():
-            for check in self._checks[field].values():
-                found = self._label(field, check(parsed.output[field], rules, source))
-                if not found.passed or found.score is not None:
+            spared = False  # closed-world checks of the whole text are done with, once sentences were taken out
+            for gate, check in self._checks[field].items():
+                if spared and gate in CLOSED:
+                    continue
+                found = check(parsed.output[field], rules, source)
+                saved = not found.passed and rules.drop and gate in CLOSED
+                if saved and (rest := trimmed(parsed.output[field], rules, source)):
+                    found, spared = rest[1], True
+                found = self._label(field, found)
+                if not found.passed or found.score is not None or found.parts:
                     findings.append(found)
                 if not found.passed:
                     return findings
         return findings
+
+    def settle(self, candidate: Candidate, output: dict[str, Any], findings: list[Finding]):
+        """(what is kept of `output`, None where that is all of it; the findings with what was decided): takes sentences
+        out, and holds texts to the threshold of their calibration. Only where all findings have passed."""
+        if not all(f.passed for f in findings):
+            return None, findings
+        source = Source(candidate.record, candidate.name, candidate.finish_reason)
+        kept, decided = {}, list(findings)
+        for field, rules in self.rules.items():
+            if rules.drop or rules.factuality or rules.calibration:
+                own = [f for f in decided if f.field == field]
+                text, found = settle(output[field], rules, source, own)
+                decided = [f for f in decided if f.field != field] + [self._label(field, f) for f in found]
+                if text != output[field]:
+                    kept[field] = text
+        return ({**output, **kept} if kept else None), decided
 
     def look_at(self, batch: "Batch") -> Callable[[int], list[Finding]]:
         """Look at all readable completions of the task together (all subjects, all samples): what is found at a place.
@@ -158,19 +199,25 @@ class Judge:
                 extra.setdefault(key, []).extend(more)
         return extra
 
-    def verdict(self, key: str, findings: Iterable[Finding]) -> Verdict:
+    def verdict(self, key: str, findings: Iterable[Finding], kept: dict[str, Any] | None = None) -> Verdict:
         """malformed, rejected or accepted (CONTRACT), with every finding."""
         findings = list(findings)
         failed = [f for f in findings if not f.passed]
         state = "accepted" if not failed else "malformed" if any(f.gate == "schema" for f in failed) else "rejected"
-        return Verdict(key, state, findings)
+        return Verdict(key, state, findings, kept if state == "accepted" else None)
 
     def judge(self, candidates: Sequence[Candidate]) -> dict[str, Verdict]:
-        """Per-record and batch checks of a whole task at once: verdict by key."""
+        """Per-record and batch checks of a whole task at once, and what follows from them: verdict by key."""
         findings = {c.key: self.check(c) for c in candidates}
         for key, more in self.check_batch(candidates, findings).items():
             findings[key] = findings[key] + more
-        return {key: self.verdict(key, found) for key, found in findings.items()}
+        verdicts = {}
+        for c in candidates:
+            output, kept, found = self.read(c), None, findings[c.key]
+            if output is not None:
+                kept, found = self.settle(c, output, found)
+            verdicts[c.key] = self.verdict(c.key, found, kept)
+        return verdicts
 
     def _closed(self, output: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
         return [(name, value if isinstance(value := output[name], list) else [value]) for name in self.choices]
@@ -181,7 +228,8 @@ class Judge:
         return check_vocabulary(tags, self._sets[field], least, most)
 
     def _label(self, field: str, finding: Finding) -> Finding:
-        """Where a task has several outputs, a reason says which one it speaks of."""
-        if len(self.task.outputs) == 1 or not finding.reason:
+        """Says which output it speaks of; a reason too, where a task has several."""
+        if finding.field:
             return finding
-        return dataclasses.replace(finding, reason=f"{field}: {finding.reason}")
+        several = len(self.task.outputs) > 1 and finding.reason
+        return dataclasses.replace(finding, field=field, reason=f"{field}: " * bool(several) + finding.reason)

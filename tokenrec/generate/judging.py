@@ -9,11 +9,22 @@ from collections.abc import Iterator
 
 from tokenrec.gates.base import Candidate
 from tokenrec.gates.judge import Batch, Judge
+from tokenrec.gates.settle import SETTLED, unsettled
 from tokenrec.ids import canonical_json, content_id
 from tokenrec.spool import Spool
 from tokenrec.store import completions as store
 from tokenrec.store.completions import Stored
-from tokenrec.store.verdicts import Judged, all_judged, batch_of, dump_judged, load_judged, save_verdicts
+from tokenrec.store.verdicts import (
+    Judged,
+    all_judged,
+    batch_of,
+    dump_judged,
+    load_judged,
+    only_settled_otherwise,
+    save_settled,
+    save_verdicts,
+    stored_findings,
+)
 from tokenrec.tasks.inputs import Prompt
 from tokenrec.tasks.program import DECODE_VERSION, decode
 from tokenrec.tasks.spec import TaskSpec
@@ -31,6 +42,9 @@ def judge_all(db, recipe: str, spec: TaskSpec, weights: Weights, judge: Judge, p
     gate_id = gate_of(batch_of(db, *key), weights, judge)
     if all_judged(db, *key, gate_id):
         return gate_id
+    if only_settled_otherwise(db, *key, gate_id):
+        resettle(db, spec, judge, key, gate_id)
+        return gate_id
     batch, place = Batch(judge.task), {}  # by id: another process may add answers meanwhile, which are not judged yet
     for short, row, candidate in _candidates(db, spec, weights, key):
         output = judge.read(candidate)
@@ -47,13 +61,30 @@ def judge_all(db, recipe: str, spec: TaskSpec, weights: Weights, judge: Judge, p
         findings = row.findings if known else judge.check(candidate)
         # what was chosen from probabilities is another text under other weights: its check is not kept
         alone = None if known or row.probabilities else findings
-        output = judge.read(candidate)
+        output, kept = judge.read(candidate), None
         if output is not None and all(f.passed for f in findings):
-            findings = findings + found(place[short])
-        state = judge.verdict(candidate.key, findings).state
-        judged.append(Judged(row.key.id, state, output, findings, check, alone))
+            kept, findings = judge.settle(candidate, output, findings + found(place[short]))
+        verdict = judge.verdict(candidate.key, findings, kept)
+        judged.append(Judged(row.key.id, verdict.state, output, findings, check, alone, verdict.kept))
     save_verdicts(db, gate_id, judged)
     return gate_id
+
+
+def resettle(db, spec: TaskSpec, judge: Judge, key: tuple, gate_id: str) -> None:
+    """Decide anew from the stored scores, since nothing but thresholds has changed. No check runs but for texts that
+    lose sentences."""
+    judged, changed = Spool((), dump_judged, load_judged), []
+    for _, row, candidate in _candidates(db, spec, {}, key, decoded=False):
+        stored = stored_findings(db, row.key.id)
+        before = [f for f in stored if f.gate in SETTLED]
+        findings, kept = unsettled(stored), None
+        if row.output is not None:
+            kept, findings = judge.settle(candidate, row.output, findings)
+        verdict = judge.verdict(candidate.key, findings, kept)
+        found = [f for f in findings if f.gate in SETTLED]
+        judged.append(Judged(row.key.id, verdict.state, None, found, "", None, verdict.kept))
+        changed.append(found != before or verdict.state != row.state or verdict.kept != row.kept)
+    save_settled(db, gate_id, SETTLED, zip(judged, changed))
 
 
 def check_id(judge: Judge, name: str) -> str:
@@ -61,21 +92,25 @@ def check_id(judge: Judge, name: str) -> str:
     return content_id([judge.gate_id, name])
 
 
-def _candidates(db, spec: TaskSpec, weights: Weights, key: tuple) -> Iterator[tuple[int, Stored, Candidate]]:
-    """Each completion once, under a short id: subjects of equal inputs share it, and a verdict."""
+def _candidates(
+    db, spec: TaskSpec, weights: Weights, key: tuple, decoded: bool = True
+) -> Iterator[tuple[int, Stored, Candidate]]:
+    """Each completion once, under a short id: subjects of equal inputs share it, and a verdict. Scored outputs are
+    not `decoded` where only the texts beside them are looked at."""
     seen: set[int] = set()
     for row in store.completions_of(db, *key):
         short = int(row.key.id[:15], 16)
         if short not in seen:
             seen.add(short)
-            raw = typed_raw(spec, row.raw, row.probabilities, weights)
+            raw = typed_raw(spec, row.raw, row.probabilities, weights) if decoded else row.raw
             end = row.finish_reason or ""
             yield short, row, Candidate(row.key.id, spec.name, row.subject, raw, None, row.inputs, row.name, end)
 
 
 def gate_of(batch: str, weights: Weights, judge: Judge) -> str:
-    """The id of the verdicts on a batch (see batch_of): the gates' settings, the decision weights, the batch."""
-    return content_id([judge.gate_id, DECODE_VERSION, weights, batch])[:32]
+    """The id of the verdicts on a batch (see batch_of): 32 digits of the gates' settings, the decision weights and
+    the batch, then what was decided with the scores, which may change alone."""
+    return content_id([judge.gate_id, DECODE_VERSION, weights, batch])[:32] + judge.settle_id
 
 
 def typed_raw(spec: TaskSpec, raw: str, probabilities: dict | None, weights: Weights) -> str:

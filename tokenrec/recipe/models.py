@@ -124,6 +124,21 @@ class Lexicon(Model):
     most: int = Field(default=3, ge=1, description="Most entries in one text, the beginning not counted.")
 
 
+class Factuality(Model):
+    """What an output's accepted text is promised: a share of unsupported sentences that stays under `risk`.
+
+    The threshold on the judge's probabilities is set by `tokenrec eval --recalibrate` from human labels
+    (Learn-then-Test; Angelopoulos et al. 2021).
+    """
+
+    risk: float = Field(default=0.1, gt=0, lt=1, description="Largest share of unsupported sentences among accepted.")
+    confidence: float = Field(default=0.9, gt=0.5, lt=1, description="With which the promise holds.")
+    on_unmet: Literal["reject", "flag"] = Field(
+        default="flag",
+        description="While no threshold can promise it: reject all of the output's texts, or pass them with a flag.",
+    )
+
+
 class Output(Model):
     """One field that a task writes."""
 
@@ -151,7 +166,14 @@ class Output(Model):
     judge: Literal["rules", "detector"] = Field(
         default="rules",
         description="text with closed grounding: detector adds a trained detector's probability of an unsupported "
-        "claim to every verdict. It rejects nothing; 8 ms a text.",
+        "claim to every verdict. By itself it rejects nothing (see factuality); 8 ms a text.",
+    )
+    factuality: Factuality | None = Field(
+        default=None, description="text with a judge: accept by a threshold that keeps a promise, set from labels."
+    )
+    unsupported: Literal["reject", "drop"] = Field(
+        default="reject",
+        description="text with closed grounding: drop takes an unsupported sentence out and keeps the rest.",
     )
     describe: str = Field(default="", description="What the field means; the prompt shows it.")
 
@@ -165,6 +187,10 @@ class Output(Model):
             raise ValueError(f"not_in only goes with text, not {self.type}")
         if self.judge == "detector" and (self.type != "text" or self.ground != "closed"):
             raise ValueError("judge: detector goes with text whose grounding is closed")
+        if self.factuality and self.judge == "rules":
+            raise ValueError("factuality needs a judge that gives probabilities: judge: detector")
+        if self.unsupported == "drop" and (self.type != "text" or self.ground != "closed" or self.extract):
+            raise ValueError("unsupported: drop goes with text whose grounding is closed, not with extract")
         closed = self.type in ("tags", "choice")
         if closed and not self.choices:
             raise ValueError(f"a {self.type} output needs choices: [...]")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from tokenrec.gates.base import Finding
+from tokenrec.gates.base import Finding, findings_of, rows_of
 from tokenrec.ids import canonical_json, content_id
 from tokenrec.store.store import now, transaction
 
@@ -47,6 +47,12 @@ class Stored:
     finish_reason: str | None = None
     findings: list[Finding] = field(default_factory=list)  # on this completion alone
     checked: str | None = None  # by which check (judging.check_id)
+    kept: dict[str, Any] | None = None  # `output` without the sentences that were taken out, where any were
+
+    @property
+    def token(self) -> dict[str, Any] | None:
+        """What features are made of."""
+        return self.kept or self.output
 
 
 Checked = tuple[str, str, list[Finding]]  # completion id, whose check it is (judging.check_id), findings
@@ -124,11 +130,6 @@ def insert_answers(
         save_checks(sql, checked)
 
 
-def rows_of(findings: Iterable[Finding]) -> list[list]:
-    """Findings as JSON has them."""
-    return [[f.gate, f.passed, f.score, f.reason, f.quote] for f in findings]
-
-
 def save_checks(sql, checked: Iterable[Checked]) -> None:
     sql.executemany(
         "update completions set checked = ?, findings = ? where completion_id = ?",
@@ -159,18 +160,18 @@ def completions_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> I
             return
         rows = db.execute(
             "select s.subject, s.name, c.input_hash, c.sample, c.inputs, c.raw, c.probabilities, c.state, c.output,"
-            " c.gate_id, c.first_raw is not null, c.finish_reason, c.findings, c.checked"
+            " c.gate_id, c.first_raw is not null, c.finish_reason, c.findings, c.checked, c.kept"
             f"{OF_SUBJECTS} and s.subject > ? and s.subject <= ? order by s.subject, c.sample",
             [*key, last, page],
         ).fetchall()
         last = page
         for subject, name, input_hash, sample, inputs, raw, chances, state, output, gate_id, repaired, *more in rows:
-            finish_reason, findings, checked = more
+            finish_reason, findings, checked, kept = more
             yield Stored(
                 Key(program_id, lm_id, input_hash, sample), subject, name or "", json.loads(inputs), raw,
                 json.loads(chances) if chances else None, state, json.loads(output) if output else None,
                 gate_id, bool(repaired), finish_reason,
-                [Finding(g, bool(p), *rest) for g, p, *rest in json.loads(findings)] if checked else [], checked,
+                findings_of(json.loads(findings)) if checked else [], checked, json.loads(kept) if kept else None,
             )  # fmt: skip
 
 

@@ -10,7 +10,9 @@ TABLES = {
     "completions": "every LM answer with usage, cost, state and typed output; keyed by program, LM, input, sample",
     "verdicts": "one row a gate's finding on a completion, under one gate_id",
     "vectors": "encoder vectors of texts, float32 bytes, keyed by encoder and text hash",
-    "audits": "human labels of outputs (CONTRACT: sound, noise, hallucination)",
+    "audits": "human labels of outputs (CONTRACT: sound, noise, hallucination); unsupported: quotes of sentences, JSON",
+    "skips": "texts that were shown to somebody and not labelled, by the audit_id that a label would have",
+    "doubled": "the last two labels of a text that two people labelled; audits has the newer one",
     "evals": "the rates of each evaluation that differed from the one before",
     "samples": "texts drawn to be labelled: stratum and inclusion probability, written before any label was seen",
     "spend": "LM calls by run, task and purpose (generate, search, finalist)",
@@ -34,7 +36,7 @@ def migration(function):
 
 @migration
 def m001_first(db: sqlite3.Connection) -> None:
-    for statement in _FIRST.split(";"):
+    for statement in (_FIRST + _TOKENS).split(";"):
         if statement.strip():
             db.execute(statement)
 
@@ -58,6 +60,46 @@ def m003_audit(db: sqlite3.Connection) -> None:
     db.execute("create table evals (id integer primary key, recipe text not null, at text not null,"
                " rates text not null)")  # fmt: skip
 
+
+@migration
+def m004_sentences(db: sqlite3.Connection) -> None:
+    """Verdicts on each output of a task and on sentences; tokens without the sentences that were taken out."""
+    db.execute("alter table completions add column kept text")  # the output without them; null where it is whole
+    db.execute("alter table verdicts rename to verdicts_before")
+    db.execute(
+        "create table verdicts (completion_id text not null references completions, gate_id text not null,"
+        " gate text not null, passed integer not null, score real, reason text, quote text,"
+        " field text not null default '', parts text, primary key (completion_id, gate, field))"
+    )
+    db.execute("insert into verdicts select *, '', null from verdicts_before")
+    db.execute("drop table verdicts_before")
+    db.execute("drop view tokens")
+    db.execute(_TOKENS.replace("c.output,", "coalesce(c.kept, c.output) as output,"))
+
+
+@migration
+def m005_audits_by_sentence(db: sqlite3.Connection) -> None:
+    """Which sentences a label speaks of, whether it was given blind; what was skipped, and what two people read."""
+    db.execute("alter table audits add column unsupported text")  # JSON list of quotes; null: not said
+    db.execute("alter table audits add column blind integer")  # 1: the gates' marks were hidden; null: not known
+    db.execute("create table skips (audit_id text primary key, recipe text not null, task text not null,"
+               " completion_id text, subject text, who text, at text)")  # fmt: skip
+    db.execute("create table doubled (audit_id text primary key, recipe text not null, task text not null,"
+               " completion_id text, subject text, first_label text not null, first_who text not null,"
+               " label text not null, who text not null, at text)")  # fmt: skip
+
+
+_TOKENS = """
+create view tokens as
+    select s.recipe, s.task, s.subject, s.kind, c.completion_id, c.program_id, c.lm_id, c.sample, c.output,
+        c.probabilities, s.newest_event_time, c.created
+    from current r
+    join subjects s on s.recipe = r.recipe and s.task = r.task and s.program_id = r.program_id and s.lm_id = r.lm_id
+    join completions c on c.program_id = s.program_id and c.lm_id = s.lm_id and c.input_hash = s.input_hash
+    where c.state = 'accepted' and c.gate_id = r.gate_id and c.sample = (
+        select min(d.sample) from completions d where d.program_id = c.program_id and d.lm_id = c.lm_id
+            and d.input_hash = c.input_hash and d.state = 'accepted' and d.gate_id = r.gate_id)
+"""
 
 _FIRST = """
 create table runs (run text primary key, recipe text not null, recipe_hash text, data_hash text, command text,
@@ -103,13 +145,4 @@ create index metrics_by_run on metrics (run, arm);
 create table evidence (run text not null, kind text not null, name text not null, document text not null);
 create table files (run text not null, kind text not null, path text not null, sha256 text not null,
     primary key (run, kind));
-create view tokens as
-    select s.recipe, s.task, s.subject, s.kind, c.completion_id, c.program_id, c.lm_id, c.sample, c.output,
-        c.probabilities, s.newest_event_time, c.created
-    from current r
-    join subjects s on s.recipe = r.recipe and s.task = r.task and s.program_id = r.program_id and s.lm_id = r.lm_id
-    join completions c on c.program_id = s.program_id and c.lm_id = s.lm_id and c.input_hash = s.input_hash
-    where c.state = 'accepted' and c.gate_id = r.gate_id and c.sample = (
-        select min(d.sample) from completions d where d.program_id = c.program_id and d.lm_id = c.lm_id
-            and d.input_hash = c.input_hash and d.state = 'accepted' and d.gate_id = r.gate_id)
 """

@@ -8,6 +8,7 @@ Data, figures and limits stand in MODEL_CARD.md beside this file; `evals/train_d
 JSON: `detector.json` (names, words, linear weights, calibration) and XGBoost's own for trees. Nothing is unpickled.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ from .facts import Facts
 
 WEIGHTS = Path(__file__).with_name("weights")
 MOST_TEXT = 40_000  # characters of a text that are read
+SMALL = 0.3  # what a deviation of a feature counts beside a word
 _EDGE = 1e-4
 
 
@@ -121,7 +123,7 @@ class Half:
 
 def scaled(matrix: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Standardised, cut at three deviations and made small beside the words; 0 where there is nothing."""
-    return np.clip(np.nan_to_num((matrix - mean) / scale), -3, 3) * 0.3
+    return np.clip(np.nan_to_num((matrix - mean) / scale), -3, 3) * SMALL
 
 
 def present(tags: Sequence[Sequence[str]], seen: Mapping[str, int]) -> np.ndarray:
@@ -180,6 +182,17 @@ class Detector:
         """Judge one text against its record: any nesting of mappings, lists and scalars, or a list of facts."""
         return self.score_all([(text, record)])[0]
 
+    def with_features(self, text: str, record: Any) -> list[tuple[int, int, float, dict[str, float]]]:
+        """Start, end, probability and features of each sentence; features in deviations from training's mean, cut
+        at 3, 0 where there is nothing to measure."""
+        reading = read(text, record)
+        chances, _ = self.calibrated([reading])
+        table = self.sentence.scaled(reading.matrix) / SMALL if reading.places else []
+        return [
+            (start, end, float(p), dict(zip(self.names, map(float, row))))
+            for (start, end), p, row in zip(reading.places, chances[0], table)
+        ]
+
     def score_all(self, pairs: Sequence[tuple[str, Any]]) -> list[Scored]:
         """Judge many texts at once (the trees are walked in one go)."""
         readings = [read(text, record) for text, record in pairs]
@@ -207,6 +220,15 @@ def from_weights(spec: Mapping[str, Any], sentence: Any, text: Any) -> Detector:
     """A detector of `detector.json`'s content and two boosters."""
     halves = Half(spec["sentence"], sentence), Half(spec["text"], text)
     return Detector(tuple(spec["names"]), *halves, spec["calibration"], spec["thresholds"], spec["familiar"])
+
+
+@lru_cache(maxsize=2)
+def weights_id(folder: Path = WEIGHTS) -> str:
+    """Short hash of the weights."""
+    digest = hashlib.sha256()
+    for name in ("detector", "sentence", "text"):
+        digest.update((folder / f"{name}.json").read_bytes())
+    return digest.hexdigest()[:16]
 
 
 @lru_cache(maxsize=2)
