@@ -7,7 +7,7 @@ with a share of them wrong), gives each the score that compile gives it (*lite*:
 tune-A; and the completion score from 100 subjects), and holds the scores to the truth: what the retrained ranker gains
 by the program's columns on test, mean of `--seeds` seeds. Four kinds:
 
-    lastfm  item texts: CoLaKG's of the 400 most played artists; no times, a fifth of them loses its history
+    lastfm  item texts: CoLaKG's of the 250 most played artists; no times, a fifth of them loses its history
     text    item texts of the kitchen: names, ingredients, methods, labels in words
     tags    item tags of the kitchen: its labels with a share of them wrong
     users   user tags of the kitchen: the tastes of the dishes that a diner liked, with a share of them wrong
@@ -36,7 +36,7 @@ sys.path.insert(0, str(ROOT))
 
 KINDS = ("lastfm", "text", "tags", "users")
 SAMPLE = 100  # subjects of the completion score: what a search affords
-ARTISTS = 400  # of last.fm, the most played: all 2,813 take seven times as long
+ARTISTS = 250  # of last.fm, the most played: all 2,813 take eleven times as long
 
 LASTFM = """\
 name: lastfm
@@ -164,7 +164,9 @@ def encoded(session, texts: dict[str, list[str]], best: str, also: str) -> list[
 
 
 def lastfm(data: Path, folder: Path):
-    """(session, programs) of last.fm."""
+    """(session, programs) of last.fm. Its settings are given: to choose them takes as long as ten programs."""
+    from tokenrec.ranking.ranker import Settings
+
     pack, project = data / "colakg_lastfm", folder / "lastfm"
     project.mkdir(parents=True, exist_ok=True)
     with gzip.open(pack / "llm_items.jsonl.gz", "rt", encoding="utf-8") as file:
@@ -183,7 +185,7 @@ def lastfm(data: Path, folder: Path):
         csv.writer(file).writerows([["user", "item", "listen_count"], *[row for row in plays if row[1] in kept]])
     (project / "lastfm.yaml").write_text(LASTFM, encoding="utf-8")
     (project / "tokenrec.yaml").write_text(f"store: {folder / 'store.db'}\nallow_outside: true\n", encoding="utf-8")
-    session = opened(project / "lastfm.yaml", without_history)
+    session = opened(project / "lastfm.yaml", without_history, Settings(rounds=40, negatives=40))
     return session, encoded(session, lastfm_texts(list(session.dataset.items)), "full", "tags")
 
 
@@ -199,16 +201,21 @@ def without_history(dataset):
     return replace(dataset, events=kept, held=held)
 
 
-def opened(recipe: Path, change=lambda dataset: dataset):
-    """A session with lists, behaviour columns and the ranker's settings, as compile has it before any search."""
+def opened(recipe: Path, change=lambda dataset: dataset, settings=None):
+    """A session with lists and columns as compile has it before a search; it chooses the settings that aren't given."""
     from tokenrec.compiler.baseline import prepare_baseline
-    from tokenrec.compiler.session import open_session
+    from tokenrec.compiler.session import embed_items, open_session
     from tokenrec.recipe.load import load_recipe
     from tokenrec.report.progress import Stages
 
     session = open_session(load_recipe(recipe, check_files=False), "reward")
     session.dataset = change(session.dataset)
-    prepare_baseline(session, Stages(None))
+    if settings is None:
+        prepare_baseline(session, Stages(None))
+        return session
+    session.settings = settings
+    embed_items(session, lambda done, total: None)
+    session.make_lists()
     return session
 
 

