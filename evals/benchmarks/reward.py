@@ -7,7 +7,7 @@ with a share of them wrong), gives each the score that compile gives it (*lite*:
 tune-A; and the completion score from 100 subjects), and holds the scores to the truth: what the retrained ranker gains
 by the program's columns on test, mean of `--seeds` seeds. Four kinds:
 
-    lastfm  item texts: CoLaKG's of the 250 most played artists; no times, a fifth of them loses its history
+    lastfm  item texts: CoLaKG's of the --artists most played artists; no times, a fifth of them loses its history
     text    item texts of the kitchen: names, ingredients, methods, labels in words
     tags    item tags of the kitchen: its labels with a share of them wrong
     users   user tags of the kitchen: the tastes of the dishes that a diner liked, with a share of them wrong
@@ -36,7 +36,7 @@ sys.path.insert(0, str(ROOT))
 
 KINDS = ("lastfm", "text", "tags", "users")
 SAMPLE = 100  # subjects of the completion score: what a search affords
-ARTISTS = 250  # of last.fm, the most played: all 2,813 take eleven times as long
+ARTISTS = 1000  # of last.fm, the most played: time goes with their number
 
 LASTFM = """\
 name: lastfm
@@ -163,7 +163,7 @@ def encoded(session, texts: dict[str, list[str]], best: str, also: str) -> list[
     return found + [program(f"{also}, {how}", m) for how, m in weak if how in some]
 
 
-def lastfm(data: Path, folder: Path):
+def lastfm(data: Path, folder: Path, artists_kept: int = ARTISTS):
     """(session, programs) of last.fm. Its settings are given: to choose them takes as long as ten programs."""
     from tokenrec.ranking.ranker import Settings
 
@@ -175,7 +175,7 @@ def lastfm(data: Path, folder: Path):
     for part in ("train", "test"):
         with gzip.open(pack / f"{part}.csv.gz", "rt", encoding="utf-8") as file:
             plays += list(csv.reader(file))[1:]
-    kept = {item for item, _ in Counter(row[1] for row in plays).most_common(ARTISTS)}
+    kept = {item for item, _ in Counter(row[1] for row in plays).most_common(artists_kept)}
     with open(project / "items.csv", "w", encoding="utf-8", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["item", "name", "tags", "llm_text"])
@@ -420,6 +420,7 @@ def main() -> int:
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of colakg_lastfm")
     parser.add_argument("--store", type=Path, help="keep encoded texts there")
     parser.add_argument("--seeds", type=int, default=3, help="ranker seeds of the truth (3)")
+    parser.add_argument("--artists", type=int, default=ARTISTS, help=f"artists of last.fm ({ARTISTS})")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     kinds = options.only.split(",")
@@ -439,7 +440,7 @@ def main() -> int:
         for kind in kinds:
             say(f"== {kind}")
             if kind == "lastfm":
-                session, programs = lastfm(options.data, folder)
+                session, programs = lastfm(options.data, folder, options.artists)
             else:
                 session, labels = kitchen(folder)
                 programs = {"text": text_programs, "tags": tag_programs, "users": user_programs}[kind](session, labels)

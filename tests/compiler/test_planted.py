@@ -15,7 +15,7 @@ def planted():
     module = importlib.util.module_from_spec(spec)
     sys.modules["planted"] = module
     spec.loader.exec_module(module)
-    module.USERS, module.CHALLENGERS = 700, 3
+    module.USERS, module.CHALLENGERS = 600, 3
     return module
 
 
@@ -38,9 +38,9 @@ def test_a_much_better_prompt_is_found_among_the_others_and_promoted(planted):
 
 
 def test_equal_prompts_are_not_promoted(planted):
-    """Three seeded worlds; how often it happens at all is for the full run to say."""
-    made = planted.run_worlds("kitchen", None, range(20, 23), None, 1, 1, lambda line: None)
-    assert [o.promoted for o in made] == [[], [], []]
+    """Two seeded worlds; how often it happens at all is for the full run to say."""
+    made = planted.run_worlds("kitchen", None, range(20, 22), None, 1, 1, lambda line: None)
+    assert [o.promoted for o in made] == [[], []]
 
 
 def test_prompts_that_play_the_gate_never_win_and_the_honest_one_does(planted, tmp_path):
