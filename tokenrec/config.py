@@ -96,7 +96,21 @@ class Encoder(Model):
         return self
 
 
-ModelConfig = Embedded | Api | Replay | Encoder
+class Nli(Model):
+    """A sentence-pair model trained on entailment (sentence-transformers' CrossEncoder): a judge of texts."""
+
+    kind: Literal["nli"]
+    path: str | None = Field(default=None, description="Its folder.")
+    hub: str | None = Field(default=None, description="Its name on the Hugging Face hub, instead of a folder.")
+
+    @model_validator(mode="after")
+    def _one_place(self):
+        if bool(self.path) == bool(self.hub):
+            raise ValueError("an nli model has either path: or hub:")
+        return self
+
+
+ModelConfig = Embedded | Api | Replay | Encoder | Nli
 BUILT_IN: dict[str, ModelConfig] = {"embedded": Embedded(kind="embedded"), "minilm": Encoder(kind="encoder")}
 
 
@@ -206,8 +220,8 @@ def resolve_model(loaded: LoadedProject, name: str) -> ModelConfig:
     if path is None:
         return model
     full = loaded.path(path)
-    if not full.exists() or full.is_file() == isinstance(model, Encoder):
-        what = "folder" if isinstance(model, Encoder) else "file"
+    if not full.exists() or full.is_file() == isinstance(model, (Encoder, Nli)):
+        what = "folder" if isinstance(model, (Encoder, Nli)) else "file"
         raise InputError(f'"{name}" is the {what} {path}, which is not there (looked in {loaded.root}). '
                          f"mend the path: it is relative to the folder of {FILE}")
     return model.model_copy(update={"path": str(full)})

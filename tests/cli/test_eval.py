@@ -201,6 +201,38 @@ def test_sample_to_label_and_back(project, capsys):
     assert "exists already" in document["message"]
 
 
+def test_open_outputs_have_rates_of_their_own(project, capsys):
+    task = "outputs: {feel: {type: tags, choices: [calm, wild, proud, shy], max: 2}}\n    samples: 2"
+    output = "{feel: {type: text, grounding: open, or_unknown: true}, fame: {type: text, grounding: open, or_unknown: true}}"
+    (project / "r.yaml").write_text(RECIPE.replace(task, f"outputs: {output}\n    agreement: {{samples: 2}}"))
+    notes = ["dusk", "fern", "moss", "tide", "gale", "loam", "reed", "vale", "crag", "dune"]
+
+    def about(i):
+        feel = f"It grew by the {notes[i % 10]} and {notes[i // 10 + 3]} of plot {i + 50}, in {1800 + i} or so."
+        fame = {0: "unknown", 1: "I don't know"}.get(i, f"Painters of {notes[i % 10]} {notes[i // 10]} {i + 500} loved it.")
+        said = [json.dumps({"feel": feel, "fame": fame})] * 3
+        if i == 2:  # every answer has another year
+            said = [json.dumps({"feel": f"First found by monks in {1700 + 9 * k}.", "fame": fame}) for k in range(3)]
+        if i == 3:  # the first is on its own
+            said[0] = json.dumps({"feel": "Sailors hid maps beneath glowing petals.", "fame": fame})
+        return [(raw, None) for raw in said]
+
+    fill(project, answers=about)
+    document, err = evaluate(project, capsys)
+    shares = document["tasks"][0]["open"]
+    assert shares["before"] == {"n": N, "unverifiable": 1 / N, "claims": pytest.approx(1 / N), "unknown": 3 / N}
+    assert shares["after"]["n"] == N and document["tasks"][1]["open"] is None
+    hallucination = document["tasks"][0]["hallucination_rate"]  # a contradicted output, which went alone
+    assert (hallucination["before"]["flagged"], hallucination["after"]["flagged"]) == (1 / N, 0)
+    db = open_store(project / "s.db")
+    kept = store.tokens(db, "plants", "mood")
+    assert kept["p0"]["fame"] is None and kept["p0"]["feel"].startswith("It grew") and kept["p2"]["feel"] is None
+    db.conn.close()
+    assert run(["eval", str(project / "r.yaml"), "--quiet"]) == 0
+    got = " ".join(capsys.readouterr().out.split())
+    assert "unverifiable │ flagged 2.5% │ flagged 2.5% " in got and "unknown │ flagged 7.5% │" in got
+
+
 def test_without_a_compile(project, capsys):
     document, _ = evaluate(project, capsys, code=2)
     assert "run: tokenrec compile" in document["message"] and not (project / "s.db").exists()

@@ -105,6 +105,23 @@ def test_a_fresh_store_is_told_all_of_it(done):
         assert task["cost_usd"] == pytest.approx((task["prompt_tokens"] * 2 + task["completion_tokens"] * 8) / 1e6)
 
 
+def test_further_answers_for_agreement_are_calls_too(recipe):
+    closed = "outputs: {line: {type: text, max_words: 25, grounding: closed}}"
+    edit(recipe, closed, closed.replace("closed", "open") + "\n    agreement: {samples: 2}")
+    planned = plan(recipe)
+    assert calls(planned) == [0, 72, 0] and planned["tasks"][1]["records"] == 24
+    agree(planned, compiled(recipe))
+    planned = plan(recipe)
+    assert planned["nothing_to_do"] and planned["total"]["cost_usd"] == 0
+    edit(recipe, "agreement: {samples: 2}", "agreement: {samples: 3}")  # those that there are stay
+    assert calls(planned := plan(recipe)) == [0, 24, 0]
+    agree(planned, compiled(recipe))
+    code, cost, _ = tokenrec("cost", recipe)
+    rows = {r["outcome"]: r["answers"] for r in cost["rows"] if r["task"] == "menu_line" and r["outcome"] == "agreement"}
+    assert code == 0 and rows == {"agreement": 72}
+    jsonschema.validate(cost, json.loads((ROOT / "tokenrec/report/schemas/cost.schema.json").read_text("utf-8")))
+
+
 def test_without_a_store_none_is_made(tmp_path):
     recipe = project(tmp_path)
     assert calls(plan(recipe)) == [24, 24, 10]

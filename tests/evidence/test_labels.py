@@ -67,12 +67,13 @@ def test_quotes_and_blindness_go_from_file_to_store_and_back(tmp_path):
 
 def test_an_answer_that_lost_a_sentence_was_flagged_and_what_is_left_was_not():
     whole = Text("t", "s", "", "c", {}, {"line": "One. Two.", "n": 1}, "", {"hallucination": 0.4})
-    first, left = cut(whole, {"line": "One.", "n": 1})
-    assert (first.flag, first.gates, first.where) == ("hallucination", ("factuality/dropped",), (("factuality/dropped", "line"),))
+    where = (("factuality/dropped", "line"),)
+    first, left = cut(whole, {"line": "One.", "n": 1}, where)
+    assert (first.flag, first.gates, first.where) == ("hallucination", ("factuality/dropped",), where)
     assert (left.flag, left.gates, left.output) == ("", (), {"line": "One.", "n": 1}) and left.key != first.key
     assert reasons(TaskTexts("t", 1, before=[first]), {}) == [
         {"gate": "factuality/dropped", "texts": 1, "labelled": 0, "bad": 0}]  # fmt: skip
-    assert cut(whole, None) == (whole, whole)
+    assert cut(whole, None, ()) == (whole, whole)
     assert list(strata_of(TaskTexts("t", 1, before=[first], after=[left]))) == [
         "accepted, not the first answer", "rejected, hallucination"]  # fmt: skip
 

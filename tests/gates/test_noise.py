@@ -138,6 +138,67 @@ def test_language_by_script_and_by_common_words():
     assert language("whatever it is", "tlh").passed
 
 
+IN = {
+    "en": "Braised pork belly with soy, star anise and rock sugar.",
+    "es": "Un guiso de lentejas con chorizo y pimentón ahumado.",
+    "de": "Geschmortes Rindfleisch in dunkler Soße mit Klößen.",
+    "fr": "Un gratin doré au four, avec du fromage fondu dessus.",
+    "it": "Gnocchi di patate conditi con burro fuso e salvia.",
+    "pt": "O bacalhau não leva sal, são as azeitonas que dão o sabor.",
+    "tr": "Közlenmiş patlıcan üzerine yoğurt ve tereyağlı kuzu eti.",
+    "vi": "Bún bò cay nồng với sả, mắm ruốc và rau thơm.",
+    "ru": "Тушёная говядина с картофелем и свежей зеленью.",
+    "uk": "Гарячий борщ із пампушками та свіжою сметаною.",
+    "ar": "حساء العدس مع الكمون والليمون والخبز المحمص.",
+    "ja": "豚の角煮を醤油とみりんで柔らかく煮込みました。",
+    "zh": "红烧五花肉，加酱油、八角和冰糖慢炖。",
+    "ko": "된장과 두부를 넣고 끓인 따뜻한 찌개입니다.",
+}
+
+
+@pytest.mark.parametrize("code", IN)
+def test_every_language_passes_as_itself_and_as_no_other(code):
+    assert language(IN[code], code).passed
+    assert [other for other in IN if other != code and language(IN[code], other).passed] == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Pad Thai with nam pla",
+        "Boeuf bourguignon with pommes dauphinoise and haricots verts",
+        "Spaghetti aglio e olio with peperoncino",
+        "Huevos rancheros with pico de gallo and queso fresco",
+        "Khao soi, som tam, larb moo and sticky rice",
+        "Coq au vin",
+        "Bún chả with nước chấm, herbs and rice noodles",
+        "Schnitzel with spätzle and sauerkraut",
+        "Salade niçoise: tuna, egg, olives and green beans",
+    ],
+)
+def test_foreign_names_of_dishes_are_no_foreign_text(text):
+    assert language(text, "en").passed
+
+
+def test_a_foreign_title_is_the_subjects_name():
+    title = "La bibliotecaria de Auschwitz"
+    text = f"{title} is a novel that follows a young girl."
+    assert language(f"{title}, novela de Iturbe", "en", [title]).passed and language(text, "en", [title]).passed
+    own = "La bibliotecaria de Auschwitz es una historia basada en hechos reales."
+    assert language(own, "en", [title]).reason == "reads as es, not en"
+
+
+def test_a_sentence_in_another_language_among_others():
+    text = "A dark stew of beef and wine. Il mijote pendant des heures avec des carottes et du thym. Serve it with bread."
+    found = language(text, "en")
+    assert not found.passed and found.quote.startswith("Il mijote") and found.quote.endswith("thym.")
+
+
+def test_a_foreign_title_makes_no_chinese_text_foreign():
+    assert language("推荐《Harry Potter》给孩子。", "zh").passed
+    assert language("例如 Moulin Rouge 很好看", "zh").passed
+
+
 def test_telling_wants_content_beside_the_name():
     assert not telling("Switched is a novel.", "Switched").passed
     assert not telling("Mapo Tofu is a truly delicious dish.", "Mapo Tofu").passed

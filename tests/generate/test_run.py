@@ -220,7 +220,7 @@ def test_a_larger_batch_starts_from_what_was_found_on_single_texts():
     pid, lm_id, gate_id = [world.db.execute(f"select {c} from current").fetchone()[0] for c in
                            ("program_id", "lm_id", "gate_id")]  # fmt: skip
     world.db.execute("delete from subjects where subject = 'p5'")
-    judge.check = None  # not asked again
+    judge.check_rules = None  # not asked again
     assert judge_all(world.db, "plants", spec, {}, judge, pid, lm_id) != gate_id
     world.db.execute("update completions set checked = 'another judge'")
     world.db.execute("delete from subjects where subject = 'p4'")

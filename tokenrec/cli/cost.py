@@ -9,7 +9,7 @@ from tokenrec.cli.output import Out, common_options
 from tokenrec.cli.stored import PAID, find_store, money, store_option
 from tokenrec.errors import InputError
 
-STATES = ("accepted", "rejected", "malformed", "unjudged", "failed", "unstored")
+STATES = ("accepted", "rejected", "malformed", "agreement", "unjudged", "failed", "unstored")
 SEARCH = "search"  # the purpose whose calls leave no completions
 USAGE = ("calls", "prompt_tokens", "completion_tokens")
 ROUNDING = 1e-9  # dollars that sums of the same floats may differ by
@@ -99,7 +99,8 @@ _SPEND = (
 )
 _WHOSE = " left join runs r on r.run = x.run left join programs p on p.program_id = x.program_id group by 1, 2, 3, 4, 5"
 _ANSWERS = (
-    "select coalesce(r.recipe, p.recipe), x.run, x.task, x.lm_id, x.program_id, coalesce(x.state, 'unjudged'),"
+    "select coalesce(r.recipe, p.recipe), x.run, x.task, x.lm_id, x.program_id, "
+    " coalesce(x.state, case when x.gate_id is null then 'unjudged' else 'agreement' end),"
     f" count(*), {PAID} from completions x{_WHOSE}, 6"
 )
 _FAILURES = (

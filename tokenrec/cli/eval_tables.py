@@ -19,6 +19,8 @@ def print_eval(console, doc: dict[str, Any], by: str | None = None) -> None:
         first, final = t["malformed_rate_before"], t["malformed_rate"]
         table.add_row(t["task"], f"{t['n']:,}", "malformed", _share(first), _share(final))
         _add_rates(table, t, "", "")
+        for name, shares in _open(t["open"]):
+            table.add_row("", "", name, *shares, "", end_section=name == "unknown")
     console.print(table)
     if by:
         print_parts(console, doc, by)
@@ -53,6 +55,16 @@ def _programs(task: dict[str, Any]) -> list[dict[str, Any]]:
     now = {"name": f"{task['program']['program_id'][:8]} now", **task}
     then = [p | {"name": f"{p['program_id'][:8]} {p['created'][:10]}"} for p in task["earlier_programs"]]
     return [now, *then]
+
+
+def _open(found: dict[str, Any] | None) -> list[tuple[str, list[str]]]:
+    """Rows of open outputs: what the gates flag, which no label has measured."""
+    if not found:
+        return []
+    stages = [found["before"], found["after"]]
+    rows = {"unverifiable": "unverifiable", "of its claims": "claims", "unknown": "unknown"}
+    flagged = lambda share: "–" if share is None else f"flagged {_share(share)}"  # noqa: E731
+    return [(row, [flagged(s[key]) for s in stages]) for row, key in rows.items()]
 
 
 def _table(title: str, *columns: str):

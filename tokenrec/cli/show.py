@@ -184,7 +184,8 @@ def _parameters(row: dict[str, Any], recipe=None) -> dict[str, Any]:
 
 def lines(doc: dict[str, Any]) -> list[str]:
     """The same for people. Plain text: nothing in it is markup."""
-    told = [f"{doc['task']}: {doc['state'] or 'not judged yet'}, {'a token' if doc['token'] else 'no token'}",
+    state = doc["state"] or "not judged (new, or asked for agreement)"
+    told = [f"{doc['task']}: {state}, {'a token' if doc['token'] else 'no token'}",
             f"completion  {doc['completion']} (sample {doc['sample']})",
             f"written     {doc['created']} by run {doc['run'] or 'unknown'}"]  # fmt: skip
     told += _about(doc)
@@ -221,7 +222,7 @@ def _about(doc: dict[str, Any]) -> list[str]:
         said.append(f"            and {len(doc['subjects']) - SHOWN:,} more with the same input")
     said.append(f"feeds       {', '.join(doc['feeds']) or 'no column'}")
     for o in doc["other_samples"]:
-        said.append(f"            also sample {o['sample']}: {o['completion'][:12]}, {o['state']}")
+        said.append(f"            also sample {o['sample']}: {o['completion'][:12]}, {o['state'] or 'not judged'}")
     return said
 
 

@@ -85,6 +85,12 @@ def _write(session: Session, name: str, stages) -> Written:
         f"  {name}: {r.accepted} accepted, {r.rejected} rejected, {r.malformed} malformed, "
         f"{r.failed} without an answer ({asked})"
     )
+    for j in r.judged:
+        asked = f"{j.asked} asked" if j.asked else "nothing to ask, all stored"
+        stages.say(
+            f"  {j.task}: {j.accepted} of {j.subjects} texts judged, {j.malformed} malformed, {j.failed} without an "
+            f"answer ({asked})"
+        )
     if made.stale:
         stages.say(f"  note: {made.stale}")
     return made
@@ -147,6 +153,11 @@ def _document(
                 "lm_calls": w.report.usage.calls,
             }
             for n, w in written.items()
+        ],
+        "judges": [
+            {"task": j.task, "texts": j.subjects, "judged": j.accepted, "malformed": j.malformed, "failed": j.failed,
+             "asked": j.asked, "lm_calls": j.usage.calls}
+            for w in written.values() for j in w.report.judged
         ],
         "arms": [a for a in evidence.arms if "~" not in a["arm"]],
         "leaderboard": [

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tokenrec.generate.run import most_samples
 from tokenrec.lm import plain
 from tokenrec.lm.prices import cached_share, has_cache
 from tokenrec.lm.writer import Writer
@@ -34,20 +35,22 @@ def estimate(db, spec: TaskSpec, program, program_id: str, writer: Writer, promp
     if writer.replay:
         return Estimate(1, 0, 0, 0.0, "recorded answers, played back: no LM")
     lm = writer.lm_id + "#"
+    times = most_samples(spec, writer) if spec.task.agreement else 1  # answers a record, whatever the gates say
     for pid, whose in ((program_id, "this program's"), (None, "the task's earlier programs'")):
-        if means := store.used_a_record(db, spec.recipe, spec.name, lm, pid):
-            calls, *tokens, seconds = means
+        if means := store.used_a_record(db, spec.recipe, spec.name, lm, pid, answers=bool(spec.task.agreement)):
+            calls, *tokens, seconds = (times * mean for mean in means)
             cached, said = _cached(writer, store.paid_for(db, spec.recipe, spec.name, lm, pid))
-            return Estimate(max(calls, 1.0), *tokens, seconds, f"mean of {whose} stored answers{said}", cached)
+            return Estimate(max(calls, times), *tokens, seconds, f"mean of {whose} stored answers{said}", cached)
     shown = prompts[:: max(len(prompts) // RENDERED, 1)][:RENDERED]
     characters = sum(_characters(spec, program, writer, p) for p in shown) / max(len(shown), 1)
     answers, scored = _answers(spec, program, writer)
+    answers, scored, characters = times * answers, times * scored, times * characters
     generated = answers * min(ANSWER, spec.task.max_tokens or ANSWER)
     said = f"a guess: prompt characters / {CHARACTERS}, {ANSWER} LM tokens an answer"
     if spec.task.use:
         said += f"; one call a record, since only {spec.task.use} knows how often it asks"
     said += _cached(writer, [])[1]
-    return Estimate(answers + (scored > 0), characters / CHARACTERS, generated + scored, None, said)
+    return Estimate(answers + times * (scored > 0), characters / CHARACTERS, generated + scored, None, said)
 
 
 def _cached(writer: Writer, paid: list[tuple]) -> tuple[float, str]:
@@ -61,7 +64,7 @@ def _cached(writer: Writer, paid: list[tuple]) -> tuple[float, str]:
 
 
 def _answers(spec: TaskSpec, program, writer: Writer) -> tuple[int, int]:
-    """(texts generated, fields scored by likelihood) for one record."""
+    """(texts generated, fields scored by likelihood) for one answer."""
     if spec.task.use:
         return 1, 0
     names = [name for name, _ in program.named_predictors()]
@@ -76,7 +79,8 @@ def _characters(spec: TaskSpec, program, writer: Writer, prompt: Prompt) -> int:
     for name, predictor in program.named_predictors():
         if name == "choose":
             head = plain.head(predictor.signature.instructions, [dict(d) for d in predictor.demos])
-            total += len(spec.choices) * len(head + plain.block(prompt.inputs))
+            questions = len(spec.choices) or 1 + str(prompt.inputs.get("sentences", "")).count("\n")  # of a judge: each
+            total += questions * len(head + plain.block(prompt.inputs))
         else:
             messages = writer.adapter.format(predictor.signature, predictor.demos, dict(prompt.inputs))
             total += sum(len(str(m["content"])) for m in messages)

@@ -28,8 +28,12 @@ class Compiled:
 
 
 def lock_path(session: Session, spec: TaskSpec) -> Path:
-    lm = session.open_writer().lm_id.replace("/", "-").split("@")[0]
-    return session.loaded.project.root / "programs" / "compiled" / spec.recipe / f"{spec.name}@{lm}.json"
+    return compiled_path(session.loaded.project.root, spec.recipe, spec.name, session.open_writer().lm_id)
+
+
+def compiled_path(root: Path, recipe: str, task: str, lm_id: str) -> Path:
+    lm = lm_id.replace("/", "-").split("@")[0]
+    return root / "programs" / "compiled" / recipe / f"{task}@{lm}.json"
 
 
 def read_lock(path: Path) -> Compiled | None:

@@ -11,14 +11,18 @@ from tokenrec.compiler.search import BOOTSTRAP, FEWEST_EXAMPLES, TOO_FEW, exampl
 from tokenrec.compiler.session import Session, open_session
 from tokenrec.compiler.stale import stored_verdicts, why_judged, why_stale
 from tokenrec.compiler.writing import Prepared, generate_with, prepare_task
+from tokenrec.generate.fact_judge import asked_inputs, judged_outputs, texts_to_judge, unanswered
 from tokenrec.generate.run import completion_lm, missing, most_samples
+from tokenrec.generate.scorers import fact_judge
 from tokenrec.ids import canonical_json, finite
+from tokenrec.lm.writer import Writer
 from tokenrec.recipe.load import LoadedRecipe, task_order
 from tokenrec.recipe.refs import needs
 from tokenrec.store import completions as store
-from tokenrec.tasks.inputs import Tokens
+from tokenrec.tasks.inputs import Prompt, Tokens
 from tokenrec.tasks.program import saved_weights, weights_of
 
+UNWRITTEN = "A sentence of a dozen words that is yet to be written. And another."  # how long a text is, at a guess
 YET = "(yet to be written: "
 
 
@@ -35,8 +39,9 @@ def plan_recipe(
         made, used, tasks, unwritten = {}, {}, [], {}
         with stages.stage("plan tasks", len(loaded.recipe.tasks)) as bar:
             for name in task_order(loaded.recipe):
-                made[name], used[name], planned = _plan_task(session, name, unwritten)
-                tasks.append(planned)
+                made[name], used[name], planned, waiting = _plan_task(session, name, unwritten)
+                judged = judged_outputs(made[name].spec.task)
+                tasks += [planned, *(_plan_judge(session, made[name], output, waiting) for output in judged)]
                 bar.step()
         searched = (optimizer or loaded.recipe.compile.optimizer) != "none"
         names = searched_tasks(loaded.recipe) if searched else []
@@ -46,8 +51,11 @@ def plan_recipe(
         session.db.conn.close()
 
 
-def _plan_task(session: Session, name: str, unwritten: Tokens) -> tuple[Prepared, Estimate, dict[str, Any]]:
-    """What one task would ask. What it has yet to write is noted in `unwritten`, for the tasks that show it.
+def _plan_task(
+    session: Session, name: str, unwritten: Tokens
+) -> tuple[Prepared, Estimate, dict[str, Any], dict[str, Prompt]]:
+    """What one task would ask, and about which prompts (by hash). What it has yet to write is noted in `unwritten`, for
+    the tasks that show it.
 
     Each such output is stood in for by a text that no stored prompt holds: the records that show it are then missing,
     and the others are not.
@@ -67,7 +75,8 @@ def _plan_task(session: Session, name: str, unwritten: Tokens) -> tuple[Prepared
     calibrated = _calibrated(db, made, lm_id)
     used = estimate(db, spec, made.program, made.program_id, writer, [p for p, _ in jobs])
     shown = any(name in needs(other) for other in session.recipe.tasks.values())
-    if shown or not jobs:  # as compile would: what is there is judged, and is what other tasks are told
+    # as compile would: what is there is judged, and is what other tasks and language models that judge are told
+    if shown or not jobs or judged_outputs(spec.task):
         stored = [p for p in made.prompts if p.hash not in waiting]
         report = generate_with(session, spec, made.program, made.judge, stored, lambda report: None)
         if not jobs and not reasons and known and (why := why_judged(known, report.gate_id)):
@@ -77,23 +86,48 @@ def _plan_task(session: Session, name: str, unwritten: Tokens) -> tuple[Prepared
             p.subject: dict.fromkeys(spec.outputs, f"{YET}{name} {p.hash})")
             for p in made.prompts if p.hash in waiting or not calibrated
         }  # fmt: skip
-    records = len(jobs)
-    prompt, completion = round(records * used.prompt_tokens), round(records * used.completion_tokens)
+    whole = sum((most - sample) / most for _, sample in jobs) if spec.task.agreement else len(jobs)
+    row = _row(session, name, writer, used, len(jobs), len(made.prompts), reasons, whole)
+    return made, used, row, {p.hash: p for p, _ in jobs}
+
+
+def _plan_judge(session: Session, made: Prepared, output: str, waiting: Mapping[str, Prompt]) -> dict[str, Any]:
+    """What the language model that judges an output would be asked: about the texts that are there and it has not
+    answered about, and at most one a record that is yet to be written."""
+    db, spec, writer = session.db, made.spec, session.open_judge()
+    judge = fact_judge(session.loaded.project, session.recipe, spec.name, output, writer)
+    lm_id = completion_lm(spec, session.open_writer())
+    there = list(texts_to_judge(db, spec.recipe, spec, output, made.program_id, lm_id))
+    left = unanswered(db, judge, there)
+    yet = [Prompt(p.subject, p.name, asked_inputs(UNWRITTEN, p.inputs), p.hash) for p in waiting.values()]
+    used = estimate(db, judge.spec, judge.program, judge.program_id, writer, [*left, *yet])
+    reasons = [f"{len(left):,} texts without an answer"] if left else []
+    reasons += [f"at most {len(yet):,} texts yet to be written"] if yet else []
+    return _row(session, judge.spec.name, writer, used, len(left) + len(yet), len(there) + len(yet), reasons)
+
+
+def _row(
+    session: Session, name: str, writer: Writer, used: Estimate, records: int, subjects: int, reasons: list[str],
+    whole: float | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """A task's row. `whole`: records, those that lack only further answers counted in part."""
+    whole = records if whole is None else whole
+    prompt, completion = round(whole * used.prompt_tokens), round(whole * used.completion_tokens)
     cached = {"cached_tokens": round(prompt * used.cached)}
     usage = writer.usage({"prompt_tokens": prompt, "completion_tokens": completion, "prompt_tokens_details": cached})
     most = session.loaded.project.project.concurrency
     at_once = min(writer.at_once or most, most)
-    return made, used, {
+    return {
         "task": name,
-        "calls": max(round(records * used.calls), records),
+        "calls": max(round(whole * used.calls), records),
         "prompt_tokens": prompt,
         "completion_tokens": completion,
-        "cost_usd": usage.usd if jobs else 0.0,
-        "minutes": _minutes(records, used.seconds, at_once),
+        "cost_usd": usage.usd if records else 0.0,
+        "minutes": _minutes(whole, used.seconds, at_once),
         "stale_because": reasons,
-        "subjects": len(made.prompts),
+        "subjects": subjects,
         "records": records,
-        "rests_on": used.basis if jobs else None,
+        "rests_on": used.basis if records else None,
     }
 
 

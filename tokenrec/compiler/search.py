@@ -16,6 +16,7 @@ from tokenrec.compiler.session import Session
 from tokenrec.errors import BudgetStop
 from tokenrec.features.types import Vectors
 from tokenrec.gates.base import Candidate
+from tokenrec.gates.factuality.open import is_unknown
 from tokenrec.gates.judge import Judge
 from tokenrec.generate.judging import typed_raw
 from tokenrec.ids import unit_hash
@@ -200,7 +201,7 @@ def _parts(session: Session, spec: TaskSpec, judge: Judge, prompt: Prompt, predi
     raw, probabilities = typed_answer(spec, prediction, [])
     raw = typed_raw(spec, raw, probabilities, weights)
     candidate = Candidate("", spec.name, prompt.subject, raw, None, prompt.inputs, prompt.name)
-    if not all(f.passed for f in judge.check(candidate)):
+    if not all(f.passed for f in judge.check_rules(candidate)):
         return None
     answer, parts = json.loads(raw), []
     for name, output in spec.outputs.items():
@@ -215,6 +216,8 @@ def _parts(session: Session, spec: TaskSpec, judge: Judge, prompt: Prompt, predi
         elif output.type == "number":
             parts.append((np.array([float(answer[name])]), None))
         else:
+            if output.or_unknown and is_unknown(answer[name]):  # no value: scored as having none
+                return None
             parts.append((session.encoder.encode(session.db, [answer[name]])[0], None))
     return parts
 

@@ -13,6 +13,7 @@ from tokenrec.encoders.encoder import Encoder, open_encoder
 from tokenrec.features.columns import join_columns, token_columns
 from tokenrec.features.types import Columns, Vectors
 from tokenrec.features.vectors import raw_text
+from tokenrec.generate.scorers import judge_model
 from tokenrec.lm.meter import Meter
 from tokenrec.lm.writer import Writer, open_writer
 from tokenrec.ranking.behaviour import behaviour_columns
@@ -34,6 +35,7 @@ class Session:
     encoder: Encoder
     meter: Meter
     writer: Writer | None = None
+    judging: Writer | None = None
     raw: Vectors | None = None
     settings: Settings = field(default_factory=Settings)
     lists: dict[int, Lists] = field(default_factory=dict)
@@ -49,6 +51,15 @@ class Session:
         if self.writer is None:
             self.writer = open_writer(self.loaded.project, self.recipe.lm.writer, self.meter, self.asking)
         return self.writer
+
+    def open_judge(self) -> Writer:
+        """The LM of `judge: lm`; the writing one where that is the same."""
+        name = judge_model(self.recipe)
+        if name == self.recipe.lm.writer:
+            return self.open_writer()
+        if self.judging is None:
+            self.judging = open_writer(self.loaded.project, name, self.meter, self.asking)
+        return self.judging
 
     def make_lists(self, windows: tuple[int, ...] = (FIT, TUNE_A, TUNE_B, TEST)) -> None:
         """Ranking lists of the windows; candidates are computed here, once, and shared by every arm."""

@@ -10,7 +10,10 @@ from tokenrec.features.types import Vectors
 from tokenrec.features.vectors import task_vectors
 from tokenrec.gates.build import make_judge
 from tokenrec.gates.judge import Judge
-from tokenrec.generate.run import Report, generate
+from tokenrec.generate.fact_judge import judged_outputs
+from tokenrec.generate.judge_run import hear
+from tokenrec.generate.run import Report, generate, judge_again
+from tokenrec.generate.scorers import fact_judge, open_scorers
 from tokenrec.recipe.refs import needs
 from tokenrec.store import completions as store
 from tokenrec.tasks.inputs import Prompt, Tokens, prompts, spooled
@@ -63,7 +66,8 @@ def prepare_task(session: Session, name: str, unwritten: Tokens | None = None) -
         load_program_state(program, lock.state)
         if lock.document.get("promotion") and lock.document["compiled_for"]["data_hash"] != session.dataset.data_hash:
             stale = f"{lock.path.name} was promoted on other data than this: compile again to see whether it still wins"
-    judge = make_judge(session.recipe, spec, session.dataset, session.loaded.project.root)
+    scorers = open_scorers(session.loaded.project, session.recipe, spec, session.db)
+    judge = make_judge(session.recipe, spec, session.dataset, session.loaded.project.root, scorers)
     told = {t: store.tokens(session.db, session.recipe.name, t) for t in needs(spec.task)}
     for task, outputs in told.items():
         outputs.update((unwritten or {}).get(task, {}))
@@ -74,10 +78,21 @@ def prepare_task(session: Session, name: str, unwritten: Tokens | None = None) -
 def generate_with(
     session: Session, spec: TaskSpec, program, judge: Judge, asked: Sequence[Prompt], progress, current=True
 ) -> Report:
-    return generate(
+    """Write what is missing, then let language models judge it where outputs say so (not in a plan)."""
+    concurrency = session.loaded.project.project.concurrency
+    report = generate(
         session.db, session.recipe.name, spec, program, session.open_writer(), judge, asked, run=session.run,
-        concurrency=session.loaded.project.project.concurrency, progress=progress, make_current=current,
+        concurrency=concurrency, progress=progress, make_current=current,
     )  # fmt: skip
+    for output in judged_outputs(spec.task) if session.asking else ():
+        facts = fact_judge(session.loaded.project, session.recipe, spec.name, output, session.open_judge())
+        made = hear(
+            session.db, session.recipe.name, spec, facts, report,
+            lambda: judge_again(session.db, session.recipe.name, spec, program, judge, report, current),
+            run=session.run, concurrency=concurrency, progress=progress,
+        )  # fmt: skip
+        report.judged.append(made)
+    return report
 
 
 def vectors_of(session: Session, spec: TaskSpec, program) -> list[Vectors]:

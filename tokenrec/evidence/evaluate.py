@@ -14,9 +14,11 @@ from tokenrec.evidence.earlier import earlier_programs
 from tokenrec.evidence.labels import Labels, matched_labels, read_labels
 from tokenrec.evidence.quality import quality, reasons, strata, worst
 from tokenrec.evidence.rates import Rate, verdict
-from tokenrec.evidence.texts import AFTER, BEFORE, FLAGS, TaskTexts, doubt_of, task_texts
+from tokenrec.evidence.texts import AFTER, BEFORE, FLAGS, TaskTexts, doubt_of, open_rates, task_texts
 from tokenrec.gates.build import make_judge
+from tokenrec.generate.fact_judge import measures, texts_to_judge, unheard
 from tokenrec.generate.judging import judge_all
+from tokenrec.generate.scorers import fact_judge, open_scorers
 from tokenrec.ids import canonical_json
 from tokenrec.recipe.load import LoadedRecipe, task_order
 from tokenrec.recipe.models import Task
@@ -45,6 +47,7 @@ class Evaluation:
     agreement: dict[str, Any] | None = None  # of two people's labels
     promises: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by task; of accepted texts
     quotes: dict[tuple[str, str, str], list[str] | None] = field(default_factory=dict)  # of unsupported sentences
+    compiled: set[str] = field(default_factory=set)  # tasks whose LM judge was compiled on half of their labels
     used: int = 0
     gone: int = 0
 
@@ -77,6 +80,7 @@ def gather(loaded: LoadedRecipe) -> Evaluation:
                 found.notes.append(f"{name}: judged again, since gates or texts changed after the last compile")
             saved = store.load_program(db, row["program_id"], row["lm_id"])
             doubt = doubt_of(spec, saved_weights(saved, spec)) if saved is not None else None
+            found.notes += _unheard(db, loaded, spec, row, found.compiled)
             found.texts[name] = task_texts(db, recipe.name, name, row["program_id"], row["lm_id"], doubt)
         rows, found.gone = matched_labels(labels, found.texts.values())
         found.used = len(rows)
@@ -128,6 +132,23 @@ def _stale(db, loaded: LoadedRecipe, task: str, row: dict[str, str] | None, samp
     return said
 
 
+def _unheard(db, loaded: LoadedRecipe, spec: TaskSpec, row: dict[str, str], compiled: set[str]) -> list[str]:
+    """How many texts a language model was to judge and has not answered about; notes in `compiled` that it learnt."""
+    said = []
+    for output in (name for name, o in spec.outputs.items() if o.judge == "lm"):
+        asked = fact_judge(loaded.project, loaded.recipe, spec.name, output)
+        prompts = list(texts_to_judge(db, spec.recipe, spec, output, row["program_id"], row["lm_id"]))
+        if asked.compiled and spec.name not in compiled:
+            compiled.add(spec.name)
+            said.append(f"{spec.name}: its judge was compiled on half of the labels; gates are held beside the others")
+        left, bad = unheard(db, asked, prompts)
+        if left or bad:
+            broken = f", {bad} of them with an answer that can't be read" if bad else ""
+            said.append(f"{spec.name}.{output}: the judge {asked.writer.name} has nothing to say of {left + bad} of "
+                        f"{len(prompts)} texts{broken}. run: tokenrec compile {loaded.path}")  # fmt: skip
+    return said
+
+
 def _skipped(task: str, sample: Sample) -> list[str]:
     """That people left out so many texts that it may matter which."""
     shown = len(sample.labels) + len(sample.skipped)
@@ -158,7 +179,8 @@ def _judge(db, loaded: LoadedRecipe, spec: TaskSpec, row: dict[str, str], datase
     if saved is None:  # another LM wrote with this program since: its calibration is not this one's
         return False
     weights = saved_weights(saved, spec)
-    judge = make_judge(loaded.recipe, spec, dataset, loaded.project.root)
+    scorers = open_scorers(loaded.project, loaded.recipe, spec, db)
+    judge = make_judge(loaded.recipe, spec, dataset, loaded.project.root, scorers)
     gate_id = judge_all(db, spec.recipe, spec, weights, judge, pid, lm_id)
     if gate_id == row["gate_id"]:
         return False
@@ -202,6 +224,8 @@ def _task(recipe, found: Evaluation, name: str, basis: Basis) -> dict[str, Any]:
     task, texts, labels = recipe.tasks[name], found.texts[name], found.labels
     kinds, sample = judged_kinds(task), _sample(found, name)
     known = _known(texts, labels, sample)
+    # what a judge was compiled on says nothing of how good it is
+    unlearnt = {k: v for k, v in known.items() if name not in found.compiled or measures(name, k[0])}
     row = found.programs.get(name)
     slice_of = found.slices.get(name)
     return {
@@ -210,10 +234,11 @@ def _task(recipe, found: Evaluation, name: str, basis: Basis) -> dict[str, Any]:
         "malformed_rate": texts.malformed / texts.n if texts.n else None,
         "malformed_rate_before": texts.malformed_before / texts.n if texts.n else None,
         **_plain(rates_of(basis, kinds, 0)),
+        "open": open_rates(texts),
         "texts": {BEFORE: len(texts.before), AFTER: len(texts.after)},
         "basis": _basis(texts, labels, found.samples.get(name) or Sample()),
         "program": row and {key: row[key] for key in ("program_id", "lm_id", "gate_id")},
-        "gates": {kind: quality(texts, kind, known) if kind in kinds else None for kind in FLAGS},
+        "gates": {kind: quality(texts, kind, unlearnt) if kind in kinds else None for kind in FLAGS},
         "reasons": reasons(texts, known),
         "strata": strata(sample) if sample else [],
         "worst": found.worst.get(name, []),

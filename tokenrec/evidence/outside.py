@@ -9,6 +9,7 @@ import json
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,13 @@ from tokenrec.evidence.breakdown import slicer
 from tokenrec.evidence.evaluate import Evaluation
 from tokenrec.evidence.jsonl import read_lines
 from tokenrec.evidence.labels import Labels, read_labels
-from tokenrec.evidence.texts import FLAGS, TaskTexts, Text, cut, flag_of
+from tokenrec.evidence.texts import FLAGS, OPEN, TAKEN_OUT, TaskTexts, Text, cut, flag_of
 from tokenrec.files import whole
-from tokenrec.gates.base import RECALIBRATED, RISK, Candidate, Verdict
+from tokenrec.gates.base import RECALIBRATED, RISK, Candidate, Finding, Verdict
 from tokenrec.gates.build import make_judge
-from tokenrec.gates.checks import SUSPICION
 from tokenrec.gates.judge import Batch, Judge
+from tokenrec.gates.scoring import AT_ONCE, SOFT_GATES
+from tokenrec.generate.scorers import open_scorers
 from tokenrec.recipe.explain import nearest
 from tokenrec.recipe.load import LoadedRecipe, task_order
 from tokenrec.recipe.models import Task
@@ -77,7 +79,8 @@ def gate_file(loaded: LoadedRecipe, path: Path, verdicts: Path) -> Evaluation:
             subjects = dataset.item_ids if spec.subject == "item" else dataset.user_ids
             told = prompt_maker(recipe, dataset, spec, {})
             texts = TaskTexts(name, before=_spooled(), after=_spooled())
-            judge = make_judge(recipe, spec, dataset, loaded.project.root)
+            scorers = open_scorers(loaded.project, recipe, spec)
+            judge = make_judge(recipe, spec, dataset, loaded.project.root, scorers)
             tasks[name] = _Task(judge, subjects, told, Batch(spec.task), texts)
         return tasks[name]
 
@@ -133,11 +136,9 @@ def _candidate(task: _Task, name: str, code: int, raw: str, end: str) -> tuple[C
 
 def _verdicts(rows: Spool, tasks: Mapping[str, _Task]) -> Iterator[tuple[int, list, Verdict, Text]]:
     found = {name: task.judge.look_at(task.batch) for name, task in tasks.items()}
-    for number, *row in rows:
-        task = tasks[row[0]]
-        candidate, name = _candidate(task, *row)
-        output, findings = task.judge.read(candidate), task.judge.check(candidate)
-        kept = None
+    for number, row, candidate, findings in _checked(rows, tasks):
+        task, name = tasks[row[0]], candidate.name
+        output, kept = task.judge.read(candidate), None
         if output is not None:
             if all(f.passed for f in findings):
                 kept, findings = task.judge.settle(candidate, output, findings + found[row[0]](task.place))
@@ -146,13 +147,26 @@ def _verdicts(rows: Spool, tasks: Mapping[str, _Task]) -> Iterator[tuple[int, li
         where = tuple(sorted({(f.gate, f.field) for f in verdict.reasons}))
         gates = tuple(sorted({gate for gate, _ in where}))
         what = (row[0], candidate.subject, name, str(number), candidate.record, output)
-        text = Text(*what, flag_of(gates), soft_scores(verdict), gates, where, fitted_score(verdict))
+        scores, said = soft_scores(verdict), soft_scores(verdict, OPEN)
+        text = Text(*what, flag_of(gates), scores, gates, where, fitted_score(verdict), said)
         yield number, row, verdict, text
 
 
-def soft_scores(verdict: Verdict) -> dict[str, float]:
+def _checked(rows: Spool, tasks: Mapping[str, _Task]) -> Iterator[tuple[int, list, Candidate, list[Finding]]]:
+    """Each line with what its task's gates find, a page at once."""
+    lines = iter(rows)
+    while page := [(n, row, _candidate(tasks[row[0]], *row)[0]) for n, *row in islice(lines, AT_ONCE)]:
+        found = {}
+        for task in {row[0] for _, row, _ in page}:
+            own = [i for i, (_, row, _) in enumerate(page) if row[0] == task]
+            found |= zip(own, tasks[task].judge.check_all([page[i][2] for i in own]))
+        for i, one in enumerate(page):
+            yield *one, found[i]
+
+
+def soft_scores(verdict: Verdict, kinds: Mapping[str, str] = FLAGS) -> dict[str, float]:
     """The worst soft score of each kind, as the store's texts have them."""
-    scores = [(kind, f.score) for f in verdict.findings for kind, prefix in FLAGS.items()
+    scores = [(kind, f.score) for f in verdict.findings for kind, prefix in kinds.items()
               if f.score is not None and f.gate.startswith(prefix) and f.gate not in (RISK, RECALIBRATED)]  # fmt: skip
     return {kind: max(s for k, s in scores if k == kind) for kind in {k for k, _ in scores}}
 
@@ -163,7 +177,7 @@ def fitted_score(verdict: Verdict) -> float | None:
 
 
 def _line(number: int, verdict: Verdict, text: Text) -> bytes:
-    suspected = [f.score for f in verdict.findings if f.gate == SUSPICION]
+    suspected = [f.score for f in verdict.findings if f.gate in SOFT_GATES]
     fitted = fitted_score(verdict)
     said = {
         "line": number,
@@ -185,7 +199,7 @@ def _count(task: _Task, code: int, verdict: Verdict, text: Text) -> None:
     task.seen.add(code)
     left = text
     if text.output is not None:
-        text, left = cut(text, verdict.kept)
+        text, left = cut(text, verdict.kept, ((f.gate, f.field) for f in verdict.findings if f.gate in TAKEN_OUT))
         task.formed.add(code)
         if first:
             task.texts.before.append(text)
@@ -206,8 +220,13 @@ def _evaluation(
         task = tasks[name]
         task.texts.n, task.texts.malformed = len(task.seen), len(task.seen) - len(task.formed)
         shown = [*task.judge.task.inputs, *(task.judge.task.history.show if task.judge.task.history else [])]
+        if unheard := [o for o, out in task.judge.task.outputs.items() if out.judge == "lm"]:
+            said = "a language model judges it in tokenrec compile only; no probability is given here"
+            found.notes.append(f"{name}.{', '.join(unheard)}: {said}")
         if refs := [text for text in shown if text.startswith("$")]:
             found.notes.append(f"{name}: gated without {', '.join(refs)}, which is in no file")
+        if task.judge.task.agreement:
+            found.notes.append(f"{name}: gated by the record alone: a file has no further answers")
         found.slices[name] = slicer(dataset, task.judge.task.for_)
     found.used = len(used)
     found.gone = len({(task, key) for task, key, _ in labels.by} - used)
@@ -221,10 +240,10 @@ def _evaluation(
 def _spooled() -> Spool[Text]:
     def write(t: Text) -> bytes:
         what = [t.task, t.subject, t.name, t.completion_id, t.record, t.output, t.flag]
-        return dump([*what, t.scores, t.gates, t.where])
+        return dump([*what, t.scores, t.gates, t.where, t.fitted, t.open])
 
     def read(data: bytes) -> Text:
-        *what, scores, gates, where = load(data)
-        return Text(*what, scores, tuple(gates), tuple(map(tuple, where)))
+        *what, scores, gates, where, fitted, said = load(data)
+        return Text(*what, scores, tuple(gates), tuple(map(tuple, where)), fitted, said)
 
     return Spool((), write, read)

@@ -1,10 +1,11 @@
 """The texts that rates are about: first answers and accepted ones of a task's program, as the gates see them."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from tokenrec.gates.factuality.open import CONTRADICTED_GONE, UNKNOWN, UNSURE
 from tokenrec.gates.sentences import DROPPED
 from tokenrec.ids import canonical_json
 from tokenrec.store import completions as store
@@ -16,7 +17,9 @@ from tokenrec.tasks.spec import TaskSpec
 
 Doubt = Callable[[Stored], float | None]  # how unsure the LM was of a scored answer
 BEFORE, AFTER = "before", "after"
+TAKEN_OUT = (DROPPED, CONTRADICTED_GONE)  # gates that passed a text without a part that they refused
 FLAGS = {"noise": "noise/", "hallucination": "factuality/"}  # human label: the gates that look for it
+OPEN = {"unverifiable": UNSURE, "unknown": UNKNOWN, "contradicted": CONTRADICTED_GONE}  # the gates of open grounding
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Text:
     gates: tuple[str, ...] = ()  # those that rejected it
     where: tuple[tuple[str, str], ...] = ()  # (gate, output) of each rejection; "" where a task has one output
     fitted: float | None = None  # probability of an unsupported claim, fitted by labels of other texts
+    open: dict[str, float] = field(default_factory=dict)  # by key of OPEN: share of claims; 1 where an output is gone
 
     @cached_property
     def key(self) -> tuple[str, str]:
@@ -67,7 +71,9 @@ def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str, doubt: D
     """
     found = TaskTexts(task)
     failed = failed_gates(db, program_id, lm_id)
+    dropped = failed_gates(db, program_id, lm_id, TAKEN_OUT)
     soft = soft_scores(db, program_id, lm_id, FLAGS)
+    said = soft_scores(db, program_id, lm_id, OPEN)
     fitted = fitted_scores(db, program_id, lm_id)
     first: set[str] = set()
     formed: set[str] = set()
@@ -84,7 +90,8 @@ def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str, doubt: D
             if doubt and (unsure := doubt(row)) is not None:
                 scores = {**scores, "hallucination": unsure}
             what = (task, row.subject, row.name, row.key.id, row.inputs, row.output)
-            text, left = cut(Text(*what, flag_of(gates), scores, gates, where, fitted.get(row.key.id)), row.kept)
+            text = Text(*what, flag_of(gates), scores, gates, where, fitted.get(row.key.id), said.get(row.key.id, {}))
+            text, left = cut(text, row.kept, dropped.get(row.key.id, ()))
         if is_first:
             if text and not row.repaired:
                 found.before.append(text)
@@ -97,19 +104,39 @@ def task_texts(db, recipe: str, task: str, program_id: str, lm_id: str, doubt: D
     return found
 
 
-def cut(text: Text, kept: dict[str, Any] | None) -> tuple[Text, Text]:
-    """(the answer, what is left of it) where the gates took unsupported sentences out: they flagged the answer."""
+def cut(text: Text, kept: dict[str, Any] | None, gone: Iterable[tuple[str, str]]) -> tuple[Text, Text]:
+    """(the answer, what is left of it) where the gates took unsupported sentences out, or a contradicted output: they
+    flagged the answer. `gone`: (gate, output) of these; what is only unknown or unverifiable goes without a flag."""
     if not kept:
         return text, text
-    gone = tuple((DROPPED, name) for name, value in kept.items() if value != text.output.get(name))
-    gates = tuple(sorted({*text.gates, DROPPED}))
+    if not (gone := tuple(gone)):
+        return text, replace(text, output=kept)
+    gates = tuple(sorted({*text.gates, *(gate for gate, _ in gone)}))
     flagged = replace(text, flag=text.flag or "hallucination", gates=gates, where=text.where + gone)
     return flagged, replace(text, output=kept)
 
 
-def flag_of(gates: Collection[str]) -> str:
-    """Noise first, as people label."""
+def flag_of(gates: Iterable[str]) -> str:
+    """Noise first, as people label. What is only unverifiable is neither; what was contradicted and went is one."""
+    gates = [FLAGS["hallucination"] if g == CONTRADICTED_GONE else g for g in gates if g != UNSURE]
     return next((kind for kind, prefix in FLAGS.items() if any(g.startswith(prefix) for g in gates)), "")
+
+
+def open_rates(texts: TaskTexts) -> dict[str, Any] | None:
+    """Shares of a task's open outputs, by stage, as the gates see them: texts with an unverifiable claim, unverifiable
+    claims, texts with an output that is unknown. None where no text was judged so. `n`: texts that were."""
+    shares = {}
+    for stage in (BEFORE, AFTER):
+        judged = [t.open for t in texts.of(stage) if t.open]
+        n = len(judged)
+        unsure = [o["unverifiable"] for o in judged if "unverifiable" in o]
+        shares[stage] = {
+            "n": n,
+            "unverifiable": sum(u > 0 for u in unsure) / len(unsure) if unsure else None,
+            "claims": sum(unsure) / len(unsure) if unsure else None,
+            "unknown": sum("unknown" in o for o in judged) / n if n else None,
+        }
+    return shares if any(s["n"] for s in shares.values()) else None
 
 
 def doubt_of(spec: TaskSpec, weights: dict[str, dict[str, float] | None]) -> Doubt:

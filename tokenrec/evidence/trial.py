@@ -9,7 +9,7 @@ from typing import Any
 from tokenrec.evidence.outside import raw_answer
 from tokenrec.evidence.suite import Case, LoadedSuite, together
 from tokenrec.gates.base import Candidate, Verdict
-from tokenrec.gates.factuality.catalogue import catalogue_terms
+from tokenrec.gates.build import terms_for
 from tokenrec.gates.judge import Judge
 from tokenrec.recipe.models import Recipe
 from tokenrec.recipe.refs import choices_of
@@ -32,31 +32,29 @@ def try_cases(loaded: LoadedSuite) -> list[Tried]:
     verdicts: dict[str, Verdict] = {}
     for task in loaded.suite.tasks:
         cases = [c for c in loaded.cases if c.task == task]
-        judge = _judge(loaded, task, cases)
+        judge = judge_of(loaded, task, cases)
         if not together(loaded.suite, task):
-            verdicts |= {c.id: judge.verdict(c.id, judge.check(_candidate(judge, c))) for c in cases}
+            verdicts |= {c.id: judge.verdict(c.id, judge.check(candidate(judge, c))) for c in cases}
             continue
         batches = defaultdict(list)
         for case in cases:
-            batches[case.batch].append(_candidate(judge, case))
+            batches[case.batch].append(candidate(judge, case))
         for batch in batches.values():
             verdicts |= judge.judge(batch)
     return [Tried(c, verdicts[c.id]) for c in loaded.cases if c.expect]
 
 
-def _judge(loaded: LoadedSuite, name: str, cases: list[Case]) -> Judge:
+def judge_of(loaded: LoadedSuite, name: str, cases: list[Case]) -> Judge:
     """The gates of a task, as of a recipe whose catalogue is the cases' own records and those of its file."""
     task = loaded.suite.tasks[name]
     recipe = Recipe.model_construct(tasks=loaded.suite.tasks)
     choices = {o: choices_of(recipe, name, o) for o, out in task.outputs.items() if out.choices}
-    terms = None
-    if task.for_ == "item" and any(o.type == "text" and o.ground == "closed" for o in task.outputs.values()):
-        own = {c.about: c.record for c in cases}
-        terms = catalogue_terms([*own.values(), *loaded.records.get(name, [])])
-    return Judge(name, task, choices, terms)
+    own, more = {c.about: c.record for c in cases}, loaded.records.get(name, [])
+    names = [c.name for c in cases if c.name] + [r[k] for r in more for k in ("name", "title") if r.get(k)]
+    return Judge(name, task, choices, terms_for(task.for_, task.outputs, [*own.values(), *more], names))
 
 
-def _candidate(judge: Judge, case: Case) -> Candidate:
+def candidate(judge: Judge, case: Case) -> Candidate:
     raw = raw_answer(judge.task, case.output)
     return Candidate(case.id, case.task, case.about, raw, None, case.record, case.name, case.finish_reason)
 

@@ -37,9 +37,10 @@ def task_vectors(
                 matrix[code[subject], 0] = out[name]
             space, columns = f"number:{spec.name}.{name}", [name]
         else:
-            vectors = encoder.encode(db, [out[name] for _, out, _ in rows])
+            said = [(subject, out[name]) for subject, out, _ in rows if out[name] is not None]
+            vectors = encoder.encode(db, [text for _, text in said])
             matrix = np.full((len(ids), vectors.shape[1]), np.nan, np.float32)
-            for (subject, _, _), vector in zip(rows, vectors, strict=True):
+            for (subject, _), vector in zip(said, vectors, strict=True):
                 matrix[code[subject]] = vector
             space, columns = encoder.encoder_id, [f"e{i}" for i in range(vectors.shape[1])]
         named = name in spec.choices or output.type == "number"

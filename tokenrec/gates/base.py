@@ -20,6 +20,7 @@ class Candidate:
     record: dict[str, Any]  # the inputs of the prompt, by name
     name: str = ""  # how a reader calls the subject (dish name)
     finish_reason: str = ""  # why the LM stopped: "stop", "length", ...; "" when unknown
+    others: tuple[dict[str, Any], ...] = ()  # further answers to the same question, typed, asked for agreement
 
 
 @dataclass(frozen=True, slots=True)

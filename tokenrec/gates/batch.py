@@ -5,26 +5,27 @@ position, only for texts with something to say.
 """
 
 import itertools
-import zlib
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
 from rapidfuzz.distance import Indel
+from rapidfuzz.process import cpdist
 
-from ..spool import Spool
 from .base import Finding
 from .found import Found, hashed
-from .text import clip, covered, is_cjk, longest_run, nameless, tokens, words
+from .text import STOP, clip, is_cjk, longest_run, nameless, tokens, words
+from .told import Told, runs
 
 NEAR, COLLAPSE, BOILERPLATE = "noise/near_duplicate", "noise/collapse", "noise/boilerplate"
 FEW = 20  # below this many subjects, "over-used" and "among its neighbours" mean nothing
 _PERMUTATIONS, _BAND = 32, 2  # MinHash: 16 bands of 2 find pairs at Jaccard .6 with probability .999, at .2 .48
 _BUCKET = 12  # neighbours compared per bucket: bounds the cost when thousands of texts share one
 _PRIME = np.uint64((1 << 61) - 1)
-_AT_ONCE = 256  # texts hashed together
+_AT_ONCE = 256  # texts hashed, or compared with their neighbours, together
 _SKETCH = 1 << 20
+_ENOUGH = 5  # content words beside what is over-used
 
 
 def collapse(texts: Sequence[str], subjects: Sequence[str], soft: bool = False) -> Mapping[int, Finding]:
@@ -66,21 +67,21 @@ def near_duplicates(
     serve are no duplicates. Candidates come from MinHash over word pairs, at most 12 a bucket. Texts with fewer than 4
     words left are compared whole. Score: the similarity.
     """
-    who = hashed(subjects)
-    flat = lru_cache(4096)(lambda i: _without_name(texts[i], names[i]))
+    who, told = hashed(subjects), Told.of(texts, names)
+    flat = lru_cache(8192)(told.as_string)
     best: dict[int, tuple[float, int]] = {}
-    for bucket in _buckets(texts, names):
-        for place, i in enumerate(bucket):
-            # the next ones in the bucket, so that everyone has neighbours however full it is
-            for j in bucket[place + 1 : place + 1 + _BUCKET]:
-                if who[i] == who[j]:
-                    continue
-                if min(best.get(i, (0, 0))[0], best.get(j, (0, 0))[0]) == 1:
-                    continue
-                ratio = Indel.normalized_similarity(flat(i), flat(j), score_cutoff=limit)
-                if ratio:
-                    best[i] = max(best.get(i, (0, 0)), (ratio, j))
-                    best[j] = max(best.get(j, (0, 0)), (ratio, i))
+    for left, right in _pairs(told):
+        shorter, both = np.minimum(told.lengths[left], told.lengths[right]), told.lengths[left] + told.lengths[right]
+        keep = (who[left] != who[right]) & (2 * shorter >= limit * both)  # else too unlike in length alone
+        left, right = left[keep].tolist(), right[keep].tolist()
+        ratios = cpdist(
+            list(map(flat, left)), list(map(flat, right)), scorer=Indel.normalized_similarity, score_cutoff=limit,
+            dtype=np.float64,
+        )  # fmt: skip
+        for at in np.flatnonzero(ratios):
+            i, j, ratio = left[at], right[at], float(ratios[at])
+            best[i] = max(best.get(i, (0, 0)), (ratio, j))
+            best[j] = max(best.get(j, (0, 0)), (ratio, i))
 
     def make(i: int) -> Finding:
         ratio, j = best[i]
@@ -89,39 +90,40 @@ def near_duplicates(
     return Found(np.fromiter(best, np.int64, len(best)), make)
 
 
-def _without_name(text: str, name: str) -> list[str]:
-    seq = words(text)
-    rest = list(itertools.compress(seq, nameless(seq, name)))
-    return rest if len(rest) >= 4 else list(seq)
+def _pairs(told: Told) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Places of two texts that share a MinHash band over word pairs: each with the next 12 of its bucket, however full
+    that is, so that everyone has neighbours. A pair comes once, whatever the number of bands that it shares."""
+    bands, some = _sketch(told)
+    n = len(some)
+    order = np.argsort(bands, axis=1, kind="stable").astype(np.int32)
+    rank = np.empty_like(order)
+    np.put_along_axis(rank, order, np.arange(n, dtype=np.int32)[None], axis=1)
+    steps = np.arange(1, _BUCKET + 1)
+    for start in range(0, n, _AT_ONCE):
+        mine = np.arange(start, min(start + _AT_ONCE, n))
+        found = []
+        for band, by, at in zip(bands, order, rank, strict=True):
+            next_ones = at[mine, None] + steps
+            others = by[np.minimum(next_ones, n - 1)]
+            same = (next_ones < n) & (band[others] == band[mine, None])
+            found.append((mine[:, None] * n + others)[same])
+        codes = np.unique(np.concatenate(found))
+        yield some[codes // n], some[codes % n]
 
 
-def _buckets(texts: Sequence[str], names: Sequence[str]) -> Iterator[list[int]]:
-    """Positions that share a MinHash band over word pairs; buckets of two and more."""
-    bands = np.zeros((_PERMUTATIONS // _BAND, len(texts)), np.uint64)
-    told = np.zeros(len(texts), bool)
-    both = zip(texts, names, strict=True)
-    for start in range(0, len(texts), _AT_ONCE):
-        hashes, begins = [], []
-        for i, (text, name) in enumerate(itertools.islice(both, _AT_ONCE), start):
-            seq = _without_name(text, name)
-            pairs = {f"{x} {y}" for x, y in itertools.pairwise(seq)} or set(seq)
-            if pairs:
-                told[i] = True
-                begins.append(len(hashes))
-                hashes += [zlib.crc32(p.encode("utf-8", "surrogatepass")) for p in pairs]
-        if begins:
-            at = np.flatnonzero(told[start : start + _AT_ONCE]) + start
-            bands[:, at] = _bands(np.array(hashes, np.uint64), begins)
-    some = np.flatnonzero(told)
-    for band in bands[:, some]:
-        order = np.argsort(band, kind="stable")
-        cuts = np.flatnonzero(np.diff(band[order])) + 1
-        starts, ends = np.r_[0, cuts], np.r_[cuts, len(order)]
-        for k in np.flatnonzero(ends - starts > 1):
-            yield some[order[starts[k] : ends[k]]].tolist()
+def _sketch(told: Told) -> tuple[np.ndarray, np.ndarray]:
+    """(uint64[bands, texts with words], their places)."""
+    some = np.flatnonzero(told.lengths)
+    bands = np.zeros((_PERMUTATIONS // _BAND, len(some)), np.uint64)
+    rows = (told.kept[i] for i in some) if len(some) < len(told) else iter(told.kept)
+    for start in range(0, len(some), _AT_ONCE):
+        hashes = [runs(ids, told.hashes, min(2, len(ids))) >> np.uint64(32) for ids in itertools.islice(rows, _AT_ONCE)]
+        begins = np.cumsum([0, *map(len, hashes[:-1])])
+        bands[:, start : start + _AT_ONCE] = _bands(np.concatenate(hashes), begins)
+    return bands, some
 
 
-def _bands(hashes: np.ndarray, begins: list[int]) -> np.ndarray:
+def _bands(hashes: np.ndarray, begins: np.ndarray) -> np.ndarray:
     """uint64[bands, texts] of the word pairs' hashes; text t's begin at begins[t]."""
     rng = np.random.default_rng(0)
     a = rng.integers(1, 2**31, _PERMUTATIONS, dtype=np.uint64)
@@ -136,53 +138,63 @@ def boilerplate(
 ) -> Mapping[int, Finding]:
     """Texts mostly made of runs of 4 words (Han: 6) that the batch over-uses: in over 3% of the subjects, at least 5.
 
-    The subject's name does not count. Fails above `limit`; otherwise the share is a soft score.
+    The subject's name does not count. Fails above `limit`, unless at least 5 content words are left besides: a form
+    that is filled in tells what it is filled with. Otherwise the share is a soft score.
     """
-    who = hashed(subjects)
+    who, told = hashed(subjects), Told.of(texts, names)
     n = len(np.unique(who))
     if n < FEW:
         return {}
     least = max(5, 0.03 * n)
     # a count-min sketch says which runs may be over-used; only those are counted
     sketch = np.zeros(_SKETCH, np.int32)
-    runs: Spool[np.ndarray] = Spool((), lambda r: r.tobytes(), lambda b: np.frombuffer(b, np.int64))
-    for text, name in zip(texts, names, strict=True):
-        own = np.array([hash(g) for g in set(_runs([t[0] for t in _without(text, name)]))], np.int64)
-        np.add.at(sketch, own % _SKETCH, 1)
-        runs.append(own)
-    seen, by = array("q"), array("q")
-    for own, subject in zip(runs, who.tolist(), strict=True):
-        often = own[sketch[own % _SKETCH] >= least].tolist()
+    for ids in told.rest:
+        np.add.at(sketch, _distinct(_runs(told, ids)) % _SKETCH, 1)
+    seen, by = array("Q"), array("q")
+    for ids, subject in zip(told.rest, who.tolist(), strict=True):
+        own = _runs(told, ids)
+        often = _distinct(own[sketch[own % _SKETCH] >= least]).tolist()
         seen.extend(often)
         by.extend([subject] * len(often))
-    seen, by = np.array(seen, np.int64), np.array(by, np.int64)
-    worn = np.unique(seen[_holders(seen, by) >= least]) if len(seen) else seen
-    known = set(worn.tolist())
-    at = np.array([i for i, own in enumerate(runs) if not known.isdisjoint(own.tolist())] if known else [], np.int64)
+    seen, by = np.array(seen, np.uint64).view(np.int64), np.array(by, np.int64)
+    worn = np.unique(seen[_holders(seen, by) >= least].view(np.uint64)) if len(seen) else seen
+    at = [i for i, ids in enumerate(told.rest) if _among(_runs(told, ids), worn).any()] if len(worn) else []
 
     def make(i: int) -> Finding:
+        ids = told.rest[i]
+        hit = _among(_runs(told, ids), worn)
+        mask = np.convolve(hit, np.ones(len(ids) - len(hit) + 1, int)) > 0  # all the words of such a run
+        share = round(float(mask.mean()), 4)
+        start, end = longest_run(mask.tolist())
         seq = _without(texts[i], names[i])
-        plain = [t[0] for t in seq]
-        over_used = {g for g in _runs(plain) if hash(g) in known}
-        mask = covered(plain, over_used, _width(plain))
-        share = round(sum(mask) / len(mask), 4)
-        start, end = longest_run(mask)
         quote = clip(texts[i][seq[start][1] : seq[end - 1][2]])
         reason = f"{share:.0%} made of phrases that the batch over-uses"
-        return Finding(BOILERPLATE, share <= limit, share, reason, quote)
+        says = share <= limit or _content(told, ids[~mask]) >= _ENOUGH
+        return Finding(BOILERPLATE, says, share, reason, quote)
 
-    return Found(at, make)
+    return Found(np.array(at, np.int64), make)
+
+
+def _runs(told: Told, ids: np.ndarray) -> np.ndarray:
+    return runs(ids, told.hashes, 6 if told.cjk[ids].sum() > len(ids) / 2 else 4)
+
+
+def _distinct(values: np.ndarray) -> np.ndarray:
+    values = np.sort(values)
+    return values[np.r_[True, values[1:] != values[:-1]]] if len(values) else values
+
+
+def _among(values: np.ndarray, ordered: np.ndarray) -> np.ndarray:
+    return ordered[np.minimum(np.searchsorted(ordered, values), len(ordered) - 1)] == values
+
+
+def _content(told: Told, ids: np.ndarray) -> float:
+    """Distinct content words; a Han character is half of one."""
+    said = {told.vocabulary[i] for i in set(ids.tolist())} - STOP
+    return sum(0.5 if is_cjk(word) else 1 for word in said if not word.isdigit())
 
 
 def _without(text: str, name: str) -> list:
     """The tokens of `text` that are not its subject's name."""
     seq = tokens(text)
     return [t for t, rest in zip(seq, nameless([t[0] for t in seq], name)) if rest]
-
-
-def _width(seq: Sequence[str]) -> int:
-    return 6 if sum(map(is_cjk, seq)) > len(seq) / 2 else 4
-
-
-def _runs(plain: list[str]) -> list[tuple[str, ...]]:
-    return list(zip(*(plain[i:] for i in range(_width(plain))), strict=False))

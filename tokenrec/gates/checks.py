@@ -11,6 +11,8 @@ from .factuality.catalogue import Terms
 from .factuality.extract import extracted
 from .factuality.names import contradicted, entities, names
 from .factuality.numbers import numbers
+from .factuality.open import AGREEMENT, RECORD, UNSURE, by_agreement, by_record, unverifiable
+from .noise.catalogue import Titles, in_catalogue
 from .noise.copy import copied, shortened
 from .noise.echo import echo
 from .noise.known import known
@@ -21,7 +23,7 @@ from .noise.loops import cut_off, loops
 from .noise.markup import markup
 from .noise.refusal import refusal
 from .noise.telling import telling
-from .text import clip, strings
+from .text import strings
 
 
 @dataclass(frozen=True)
@@ -38,15 +40,24 @@ class Rules:
     extract: bool = False  # sentences taken over from the source are wanted
     lexicon: Lexicon | None = None
     not_in: tuple[str, ...] = ()  # fields whose entries are known already
-    judge: str = "rules"  # rules | detector
+    judge: str = "rules"  # rules | detector | nli | lm
     drop: bool = False  # an unsupported sentence is taken out and the rest kept
     factuality: Factuality | None = None  # what is promised of accepted texts
     calibration: Calibration | None = None  # of the judge, from labels of this task
+    in_catalogue: bool = False  # must be a title that `terms` has
     fields: tuple[str, ...] = ()  # the names of the task's outputs, which the prompt shows
+    unverifiable: str = "keep"  # keep | drop | reject: open claims that nothing bears out
+    or_unknown: bool = False  # "unknown" is a proper answer, and no value
+
+    @property
+    def wanted_language(self) -> str:
+        return "und" if self.in_catalogue else self.language  # a title is in any
 
     @property
     def least_content(self) -> int:
-        """Content words that a text must have; where a word or two is the whole answer, one will do."""
+        """Content words that a text must have: one where a word or two is the whole answer, none in a title."""
+        if self.in_catalogue:
+            return 0
         return 1 if self.max_words is not None and self.max_words <= 5 else 2
 
 
@@ -57,6 +68,8 @@ class Source:
     record: Mapping[str, Any] = field(default_factory=dict)
     name: str = ""
     finish_reason: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)  # of the catalogue, shown to the LM or not
+    others: tuple[str, ...] = ()  # further answers to the same question
 
 
 SUSPICION = "factuality/detector"
@@ -69,9 +82,10 @@ NOISE: dict[str, Check] = {
     "noise/cut_off": lambda text, r, s: cut_off(text, s.finish_reason),
     "noise/lexicon": lambda text, r, s: within(text, r.lexicon, s.record),
     "noise/loops": lambda text, r, s: loops(text),
-    "noise/language": lambda text, r, s: language(text, r.language, [s.name, *strings(dict(s.record))]),
+    "noise/language": lambda text, r, s: language(text, r.wanted_language, [s.name, *strings(dict(s.record))]),
     "noise/tells_nothing": lambda text, r, s: telling(text, s.name, r.least_content),
     "noise/known": lambda text, r, s: known(text, r.not_in, s.record),
+    "noise/catalogue": lambda text, r, s: in_catalogue(text, r.terms.titles if r.in_catalogue else Titles()),
     "noise/echo": lambda text, r, s: echo(text, s.record, r.instruction, r.examples, r.fields),
     "noise/copy": lambda text, r, s: (shortened if r.extract else copied)(text, s.record),
 }
@@ -89,14 +103,9 @@ EXTRACT: dict[str, Check] = {"factuality/extract": lambda text, r, s: extracted(
 def suspicion(text: str, rules: Rules, source: Source) -> Finding:
     """The trained detector's probability that the text holds an unsupported claim, as a soft score: it rejects nothing.
     Its quote is the worst sentence. About 8 ms a text; figures and limits stand in factuality/MODEL_CARD.md."""
-    from .factuality.detector import load_detector
+    from .scoring import DetectorScorer, finding
 
-    found = load_detector().score(text, told(source))
-    worst = max(found.sentences, key=lambda s: s.probability, default=None)
-    reason = f"{len(found.suspects())} of {len(found.sentences)} sentences look unsupported"
-    parts = tuple((s.start, s.end, round(min(s.probability, 0.9999), 4)) for s in found.sentences)
-    quote = clip(worst.quote) if worst else ""
-    return Finding(SUSPICION, True, round(found.probability, 4), reason, quote, parts=parts)
+    return finding("detector", text, DetectorScorer().score_all([(text, told(source))])[0])
 
 
 def told(source: Source) -> dict[str, Any]:
@@ -104,30 +113,34 @@ def told(source: Source) -> dict[str, Any]:
     return dict(source.record) | ({"name": source.name} if source.name else {})
 
 
-def recalibrated(text: str, rules: Rules, source: Source) -> Finding:
-    """The detector's probabilities fitted to this task by its labels (`tokenrec eval --recalibrate`), as a soft score.
-    Nothing where no labels have fitted any."""
+def recalibrated(text: str, rules: Rules, source: Source, said: Finding) -> Finding | None:
+    """What the judge `said`, fitted to this task by its labels (`tokenrec eval --recalibrate`), as a soft score.
+    None where no labels have fitted any."""
     if rules.calibration is None or not rules.calibration.fits:
-        return Finding(RECALIBRATED, True)
-    from .factuality.detector import load_detector
-
+        return None
     third = rules.calibration.of(source.record)
-    scored = load_detector().with_features(text, told(source))
+    scored = [(start, end, p, {}) for start, end, p in said.parts]
+    if said.gate == SUSPICION:
+        from .factuality.detector import load_detector
+
+        scored = load_detector().with_features(text, told(source))
     parts = tuple((start, end, round(third.sentence(p, features), 4)) for start, end, p, features in scored)
     return Finding(RECALIBRATED, True, round(third.text(parts), 4), "fitted to this task's labels", parts=parts)
 
 
-DETECTOR: dict[str, Check] = {SUSPICION: suspicion, RECALIBRATED: recalibrated}
+DETECTOR: dict[str, Check] = {SUSPICION: suspicion}  # for whoever checks one text; `Judge` asks for many at once
 
 
-def unverifiable(text: str, rules: Rules, source: Source) -> Finding:
-    """Open grounding, first version: passes, noting the first claim that the record does not bear out (score 1)
-    or, where there is none, the text as a whole (score 0). Contradiction by catalogue facts comes later."""
-    for check in CLOSED.values():
-        found = check(text, rules, source)
-        if not found.passed:
-            return Finding("factuality/unverifiable", True, 1.0, f"unverifiable: {found.reason}", found.quote)
-    return Finding("factuality/unverifiable", True, 0.0, "open: not checked against the world", clip(text))
+# the world is wanted: the catalogue's facts and further answers contradict; what nothing bears out is unverifiable
+OPEN: dict[str, Check] = {
+    RECORD: lambda text, r, s: by_record(text, _facts(s), r.terms, s.name),
+    AGREEMENT: lambda text, r, s: by_agreement(text, _facts(s), s.others, s.name),
+    UNSURE: lambda text, r, s: unverifiable(text, _facts(s), s.others, s.name, reject=r.unverifiable == "reject"),
+}
+
+
+def _facts(source: Source) -> dict[str, Any]:
+    return {**source.facts, **source.record}
 
 
 def checks_for(rules: Rules, hard: bool = False) -> dict[str, Check]:
@@ -135,4 +148,4 @@ def checks_for(rules: Rules, hard: bool = False) -> dict[str, Check]:
     noise = NOISE | EXTRACT if rules.extract else NOISE
     if rules.ground == "closed":
         return noise | CLOSED | (DETECTOR if rules.judge == "detector" and not hard else {})
-    return noise | {"factuality/unverifiable": unverifiable} if rules.ground == "open" else noise
+    return noise | OPEN if rules.ground == "open" else noise

@@ -11,15 +11,19 @@ from ..spool import Spool, texts
 from .base import Candidate, Finding, Verdict
 from .batch import boilerplate, collapse, near_duplicates
 from .calibration import Calibration
-from .checks import CLOSED, Rules, Source, checks_for
+from .checks import CLOSED, Rules, Source, checks_for, recalibrated, told
+from .factors import NO_FACTS, Facts, agreed, dropped, gone, judged_unknown, left
 from .factuality.catalogue import Terms
+from .factuality.open import UNKNOWN, UNSURE, is_unknown
 from .noise.vocabulary import vocabulary as check_vocabulary
 from .not_telling import not_telling
 from .schema import parse, shape_model, tag_limits, vocabulary
+from .scoring import DetectorScorer, Scorer, finding, gate_of
 from .sentences import trimmed
 from .settle import settle
+from .told import Told
 
-GATES_VERSION = "8"  # raise it with any change that could change a verdict: stored ones are then stale
+GATES_VERSION = "9"  # raise it with any change that could change a verdict: stored ones are then stale
 
 
 class Batch:
@@ -28,6 +32,7 @@ class Batch:
     def __init__(self, task: Task):
         self.subjects, self.names, self.records = texts(), texts(), Spool()
         self.texts = {name: texts() for name, output in task.outputs.items() if output.type != "number"}
+        self.or_unknown = {name: output.or_unknown for name, output in task.outputs.items()}
 
     def add(self, subject: str, name: str, record: Mapping[str, Any], output: Mapping[str, Any]) -> None:
         self.subjects.append(subject)
@@ -35,6 +40,8 @@ class Batch:
         self.records.append(record)
         for field, said in self.texts.items():
             value = output[field]
+            if self.or_unknown[field] and is_unknown(value):
+                value = ""
             said.append("\n".join(sorted(value)) if isinstance(value, list) else value)
 
 
@@ -43,7 +50,8 @@ class Judge:
 
     `choices`: resolved vocabulary by output field. `terms`: from `catalogue_terms`. `examples`: whatever worked
     examples and demos the prompt shows, by field; the recipe's unless said. `instruction`: what the LM was told.
-    `calibrations`: of the outputs' judges, by field.
+    `calibrations`: of the outputs' judges, by field. `facts`: what the catalogue knows, for open grounding.
+    `scorers`: those judges themselves; the detector needs none here.
     """
 
     def __init__(
@@ -55,6 +63,8 @@ class Judge:
         examples: Sequence[Mapping[str, Any]] | None = None,
         instruction: str | None = None,
         calibrations: Mapping[str, Calibration] | None = None,
+        facts: Facts = NO_FACTS,
+        scorers: Mapping[str, Scorer] | None = None,
     ):
         self.task_name, self.task = task_name, task
         self.terms = terms or Terms()
@@ -65,10 +75,12 @@ class Judge:
         }
         self.examples = tuple(task.examples if examples is None else examples)
         self.instruction = (task.write or "") if instruction is None else instruction
-        self.calibrations = dict(calibrations or {})
+        self.calibrations, self.facts = dict(calibrations or {}), facts
         self.shape = shape_model(task)
         self.rules = {name: self._rules(name, o) for name, o in task.outputs.items() if o.type == "text"}
-        self._checks = {name: checks_for(rules) for name, rules in self.rules.items()}
+        self._checks = {name: checks_for(rules, hard=True) for name, rules in self.rules.items()}
+        shipped = {n: DetectorScorer() for n, r in self.rules.items() if r.judge == "detector"}
+        self.scorers: dict[str, Scorer] = shipped | dict(scorers or {})
         self._sets = {name: frozenset(found) for name, found in self.choices.items()}
 
     def _rules(self, name: str, output: Output) -> Rules:
@@ -86,7 +98,10 @@ class Judge:
             output.unsupported == "drop",
             output.factuality,
             self.calibrations.get(name),
+            output.in_catalogue,
             tuple(self.task.outputs),
+            output.unverifiable,
+            output.or_unknown,
         )
 
     @cached_property
@@ -103,7 +118,10 @@ class Judge:
                 "instruction": self.instruction,
                 "examples": [dict(e) for e in self.examples],
                 "terms": self.terms.digest,
+                "judges": {name: s.id for name, s in self.scorers.items() if s.id},
                 "fitted": {name: c.fitted_id() for name, c in self.calibrations.items() if c.fits},
+                "agreement": self.task.agreement and self.task.agreement.model_dump(),
+                "facts": self.facts.digest,
             }
         )
 
@@ -114,12 +132,42 @@ class Judge:
         decided = {name: c.decided_id() for name, c in self.calibrations.items()}
         return content_id([promised, decided])[:8] if promised or decided else ""
 
+    def heard(self) -> list[str]:
+        """What judges know beside their settings, such as the answers of an LM; empty where they are pure functions."""
+        return [f"{name}:{said}" for name, s in self.scorers.items() if (said := s.heard())]
+
     def read(self, candidate: Candidate) -> dict[str, Any] | None:
         """The typed answer, or None when malformed. The raw text decides, whatever `candidate.output` says."""
         return parse(self.shape, candidate.raw).output
 
     def check(self, candidate: Candidate) -> list[Finding]:
-        """Findings on one completion: schema, noise, factuality; up to the first failure, soft scores kept."""
+        """Findings on one completion: schema, noise, factuality, up to the first failure; then its judges' scores."""
+        return self.check_all([candidate])[0]
+
+    def check_all(self, candidates: Sequence[Candidate]) -> list[list[Finding]]:
+        """`check` of many at once: judges see those that pass the rules, and all of them in one go."""
+        found = [self.check_rules(c) for c in candidates]
+        passed = [i for i, f in enumerate(found) if self.scorers and all(one.passed for one in f)]
+        outputs = {i: self.read(candidates[i]) for i in passed}
+        for field, scorer in self.scorers.items():
+            sources = [Source(c.record, c.name, c.finish_reason) for c in (candidates[i] for i in passed)]
+            pairs = [(outputs[i][field], told(s) if scorer.local else s.record) for i, s in zip(passed, sources)]
+            for i, source, (text, _), one in zip(passed, sources, pairs, scorer.score_all(pairs), strict=True):
+                if one is not None:
+                    said = finding(scorer.judge, text, one)
+                    more = recalibrated(text, self.rules[field], source, said)
+                    found[i] += [self._label(field, f) for f in (said, more) if f is not None]
+        return found
+
+    def whole(self, findings: Sequence[Finding]) -> bool:
+        """Whether every judge that was to be heard was: a text that the rules refuse needs none."""
+        had = {(f.gate, f.field) for f in findings}
+        return any(not f.passed for f in findings) or all(
+            (gate_of(s.judge), field) in had for field, s in self.scorers.items()
+        )
+
+    def check_rules(self, candidate: Candidate) -> list[Finding]:
+        """What the rules find on one completion, up to the first failure, soft scores kept."""
         parsed = parse(self.shape, candidate.raw)
         if parsed.output is None:
             return [Finding("schema", False, 1.0, parsed.reason, parsed.quote)]
@@ -128,8 +176,17 @@ class Judge:
             found = self._label(field, self._vocabulary(field, tags))
             if not found.passed:
                 return [found]
-        source = Source(candidate.record, candidate.name, candidate.finish_reason)
+        for field in self._sets:
+            findings += [self._label(field, f) for f in agreed(self.task, field, parsed.output, candidate.others)]
+        if not all(f.passed for f in findings):
+            return findings
+        refused: dict[str, Finding] = {}  # outputs that have no value, and why
         for field, rules in self.rules.items():
+            source = self._source(candidate, field)
+            if rules.or_unknown and is_unknown(parsed.output[field]):
+                refused[field] = self._label(field, judged_unknown(parsed.output[field]))
+                findings.append(refused[field])
+                continue
             spared = False  # closed-world checks of the whole text are done with, once sentences were taken out
             for gate, check in self._checks[field].items():
                 if spared and gate in CLOSED:
@@ -138,23 +195,43 @@ class Judge:
                 saved = not found.passed and rules.drop and gate in CLOSED
                 if saved and (rest := trimmed(parsed.output[field], rules, source)):
                     found, spared = rest[1], True
+                if gate == UNSURE and rules.unverifiable == "drop" and found.parts:
+                    found = dropped(parsed.output[field], rules, source, found)
+                if rules.or_unknown and not found.passed and found.gate.startswith("factuality/"):
+                    findings.append(self._label(field, gone(found)))
+                    refused[field] = self._label(field, found)
+                    break
                 found = self._label(field, found)
                 if not found.passed or found.score is not None or found.parts:
                     findings.append(found)
                 if not found.passed:
                     return findings
+        if set(refused) == set(self.task.outputs):  # no factor is left
+            stay = [f for f in findings if not f.gate.startswith(UNKNOWN)]
+            return stay + [dataclasses.replace(f, passed=False) for f in refused.values()]
         return findings
+
+    def _source(self, candidate: Candidate, field: str) -> Source:
+        others = tuple(o[field] for o in candidate.others if isinstance(o.get(field), str))
+        told = candidate.record, candidate.name, candidate.finish_reason
+        return Source(*told, self.facts.of(candidate.subject), others)
 
     def settle(self, candidate: Candidate, output: dict[str, Any], findings: list[Finding]):
         """(what is kept of `output`, None where that is all of it; the findings with what was decided): takes sentences
         out, and holds texts to the threshold of their calibration. Only where all findings have passed."""
         if not all(f.passed for f in findings):
             return None, findings
-        source = Source(candidate.record, candidate.name, candidate.finish_reason)
-        kept, decided = {}, list(findings)
+        kept: dict[str, Any] = {f.field: None for f in findings if f.gate.startswith(UNKNOWN)}
+        decided = list(findings)
         for field, rules in self.rules.items():
-            if rules.drop or rules.factuality or rules.calibration:
-                own = [f for f in decided if f.field == field]
+            if field in kept:
+                continue
+            source = self._source(candidate, field)
+            own = [f for f in decided if f.field == field]
+            if rules.unverifiable == "drop" and (text := left(output[field], {f.gate: f for f in own}.get(UNSURE))):
+                if text != output[field]:
+                    kept[field] = text
+            elif rules.drop or rules.factuality or rules.calibration:
                 text, found = settle(output[field], rules, source, own)
                 decided = [f for f in decided if f.field != field] + [self._label(field, f) for f in found]
                 if text != output[field]:
@@ -170,7 +247,10 @@ class Judge:
         found: list[tuple[str, Mapping[int, Finding]]] = []
         subjects, names = batch.subjects, batch.names
         for field, rules in self.rules.items():
-            texts = batch.texts[field]
+            if rules.in_catalogue:  # many may be told of one item
+                found.append((field, collapse(batch.texts[field], subjects, soft=True)))
+                continue
+            texts = Told(batch.texts[field], names)
             found.append((field, collapse(texts, subjects)))
             found.append((field, near_duplicates(texts, subjects, names)))
             if rules.lexicon is None:  # a lexicon's joining words are in every text by design
@@ -180,7 +260,9 @@ class Judge:
                 found.append((field, not_telling(texts, subjects, batch.records, names, hard=hard)))
         for field in self.choices:
             found.append((field, collapse(batch.texts[field], subjects, soft=True)))
-        return lambda i: [self._label(field, at[i]) for field, at in found if i in at]
+        unknown = {field for field, rules in self.rules.items() if rules.or_unknown}
+        has = lambda field, i: field not in unknown or batch.texts[field][i]  # noqa: E731
+        return lambda i: [self._label(field, at[i]) for field, at in found if i in at and has(field, i)]
 
     def check_batch(
         self, candidates: Iterable[Candidate], findings_so_far: Mapping[str, list[Finding]]

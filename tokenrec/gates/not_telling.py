@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from ..spool import Spool
 from .base import Finding
 from .batch import FEW
 from .found import Found, hashed
 from .text import clip, nameless, stem, strings, words
+from .told import Told, numbers
 
 TELLING = "noise/not_telling"
 _AT_ONCE = 512
@@ -41,7 +41,7 @@ def not_telling(
     wanted = np.zeros(len(texts), bool)
     wanted[first] = True
     held: Counter[int] = Counter()
-    sources: Spool[np.ndarray] = Spool((), lambda r: r.tobytes(), lambda b: np.frombuffer(b, np.int32))
+    sources = numbers()
     told = np.zeros(len(first), bool)
     order = np.zeros(len(first), np.uint32)  # by hash of the subject
     place = np.zeros(len(first), np.int64)  # of a subject's record among the sources
@@ -61,12 +61,13 @@ def not_telling(
     others = _weighed([sources[p] for p in place[np.argsort(order, kind="stable")[:most]]], idf)
     share = np.zeros(len(texts))
     judged = np.zeros(len(texts), bool)
-    both = zip(texts, names, strict=True)
+    words_told = Told.of(texts, names)
+    number = words_told.stems(vocabulary)
+    rows = iter(words_told.rest)
     for at in range(0, len(texts), _AT_ONCE):
         mine = source[at : at + _AT_ONCE]
-        told_here = itertools.islice(both, _AT_ONCE)
-        said = [[vocabulary[s] for s in _stems(t, n) if s in vocabulary] for t, n in told_here]
-        block = _weighed(said, idf)
+        said = [number[ids] for ids in itertools.islice(rows, _AT_ONCE)]
+        block = _weighed([ids[ids >= 0] for ids in said], idf)
         own = np.asarray(block.multiply(_weighed([sources[p] for p in place[mine]], idf)).sum(axis=1)).ravel()
         sims = (block @ others.T).toarray()
         above = (sims > own[:, None] + 1e-9).sum(axis=1)

@@ -12,6 +12,7 @@ again, which is why setting the attribute in code does not last. Here the reader
 "no metrics", and the exporter is never built: no socket is opened (tests/gates/test_registry.py holds it to that).
 """
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import guardrails
@@ -22,9 +23,12 @@ from guardrails.utils.hub_telemetry_utils import HubTelemetry
 from guardrails.validator_base import ErrorSpan, FailResult, PassResult, Validator, register_validator
 from pydantic import Field, create_model
 
-from .checks import CLOSED, DETECTOR, EXTRACT, NOISE, Check, Rules, Source, checks_for, unverifiable
+from .batch import BOILERPLATE, COLLAPSE, NEAR, boilerplate, collapse, near_duplicates
+from .checks import CLOSED, DETECTOR, EXTRACT, NOISE, OPEN, Check, Rules, Source, checks_for
+from .factuality.open import is_unknown
 from .judge import Judge
 from .noise.vocabulary import vocabulary
+from .not_telling import TELLING, not_telling
 from .schema import Answer, tag_limits
 
 
@@ -66,25 +70,29 @@ def _answer(finding: Any, value: Any) -> PassResult | FailResult:
 
 
 def _source(metadata: dict[str, Any]) -> Source:
-    return Source(metadata.get("record") or {}, metadata.get("name", ""), metadata.get("finish_reason", ""))
+    told = [metadata.get("record") or {}, metadata.get("name", ""), metadata.get("finish_reason", "")]
+    return Source(*told, metadata.get("facts") or {}, tuple(metadata.get("others") or ()))
 
 
 def _register(gate: str, check: Check) -> type[Validator]:
     class TextCheck(Validator):
-        __doc__ = f"""{gate} of tokenrec. Metadata, where the check looks at it: record (dict), name, finish_reason."""
+        __doc__ = f"""{gate} of tokenrec. Metadata, where the check looks at it: record (dict), name, finish_reason,
+        facts (dict, of the catalogue), others (further answers)."""
 
         def __init__(self, rules: Rules | None = None, on_fail: Any = "noop", **kwargs: Any):
             super().__init__(on_fail=on_fail, **kwargs)
             self.rules = rules or Rules()
 
         def _validate(self, value: Any, metadata: dict[str, Any]) -> PassResult | FailResult:
+            if self.rules.or_unknown and is_unknown(str(value)):
+                return PassResult(metadata={"gate": gate, "score": None})
             return _answer(check(str(value), self.rules, _source(metadata)), value)
 
     TextCheck.__name__ = TextCheck.__qualname__ = "".join(p.title() for p in gate.replace("/", "_").split("_"))
     return register_validator(name=f"tokenrec/{gate.split('/')[1]}", data_type="string")(TextCheck)
 
 
-_ALL = NOISE | EXTRACT | CLOSED | DETECTOR | {"factuality/unverifiable": unverifiable}
+_ALL = NOISE | EXTRACT | CLOSED | DETECTOR | OPEN
 VALIDATORS: dict[str, type[Validator]] = {gate: _register(gate, check) for gate, check in _ALL.items()}
 
 
@@ -108,6 +116,39 @@ class Vocabulary(Validator):
 
 
 VALIDATORS["noise/vocabulary"] = Vocabulary
+
+
+def _register_batch(gate: str, check: Callable[..., Mapping[int, Any]]) -> type[Validator]:
+    class BatchCheck(Validator):
+        __doc__ = f"""{gate} of tokenrec: of a list of texts, side by side. Metadata, all optional, an entry for each
+        text: subjects, names (strings), records (dicts). Which texts fail stands in the result's `failed`."""
+
+        def __init__(self, on_fail: Any = "noop", **kwargs: Any):
+            super().__init__(on_fail=on_fail, **kwargs)
+
+        def _validate(self, value: Any, metadata: dict[str, Any]) -> PassResult | FailResult:
+            subjects = metadata.get("subjects") or [str(i) for i in range(len(value))]
+            names, records = metadata.get("names") or [""] * len(value), metadata.get("records") or [{}] * len(value)
+            found = check(value, subjects, names, records)
+            failed = {i: f for i, f in found.items() if not f.passed}
+            if not failed:
+                return PassResult(metadata={"gate": gate})
+            first = next(iter(failed.values()))
+            text = f"{gate}: {len(failed)} of {len(value)} texts: {first.reason}: {first.quote}"
+            said = {"gate": gate, "failed": list(failed), "reason": first.reason}
+            return FailResult(error_message=text, metadata=said)
+
+    BatchCheck.__name__ = BatchCheck.__qualname__ = "".join(p.title() for p in gate.replace("/", "_").split("_"))
+    return register_validator(name=f"tokenrec/{gate.split('/')[1]}", data_type="list")(BatchCheck)
+
+
+BATCH: dict[str, Callable[..., Mapping[int, Any]]] = {
+    COLLAPSE: lambda texts, subjects, names, records: collapse(texts, subjects),
+    NEAR: lambda texts, subjects, names, records: near_duplicates(texts, subjects, names),
+    BOILERPLATE: lambda texts, subjects, names, records: boilerplate(texts, subjects, names),
+    TELLING: lambda texts, subjects, names, records: not_telling(texts, subjects, records, names),
+}
+VALIDATORS |= {gate: _register_batch(gate, check) for gate, check in BATCH.items()}
 
 
 def guard_for(judge: Judge) -> Guard:

@@ -9,9 +9,11 @@ from dataclasses import replace
 from .base import RECALIBRATED, RISK, Finding, Part
 from .calibration import Third
 from .checks import Rules, Source
+from .scoring import gate_of
 from .sentences import DROPPED, sound, without
 from .text import clip
 
+UNHEARD = "not promised: its judge has not been asked about this text. run: tokenrec compile"
 SETTLED = (RISK, DROPPED)  # gates whose findings follow from scores
 UNSET = "no labels have set a threshold yet. run: tokenrec audit, then tokenrec eval --recalibrate"
 
@@ -20,8 +22,10 @@ def settle(text: str, rules: Rules, source: Source, findings: Sequence[Finding])
     """(the text that is kept, the findings with what was decided). `findings`: of this text, all passed."""
     gone = {f.gate: f for f in findings}.get(DROPPED)
     cut = {(start, end) for start, end, _ in gone.parts} if gone else set()
-    gates = (RECALIBRATED, f"factuality/{rules.judge}")
-    judged = next((f for gate in gates for f in findings if f.gate == gate and f.parts), None)
+    said = [f for gate in (RECALIBRATED, gate_of(rules.judge)) for f in findings if f.gate == gate]
+    judged = next((f for f in said if f.parts), None)
+    if not said and rules.factuality:  # nothing is promised of a text that its judge has not seen
+        return without(text, cut), [*findings, Finding(RISK, rules.factuality.on_unmet == "flag", None, UNHEARD)]
     if judged is None or (rules.factuality is None and rules.calibration is None):
         return without(text, cut), list(findings)
     live = [p for p in judged.parts if (p[0], p[1]) not in cut]

@@ -12,10 +12,11 @@ CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002fa1f
 _UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff"  # Thai, Lao, Burmese, Khmer
 _TOKEN = re.compile(rf"[{CJK}]|[^\W_{CJK}]+(?:['’][^\W\d_{CJK}]+)*")
 _ASCII = re.compile(r"[a-z0-9]+(?:'[a-z]+)*")
+_ASCII_COUNTED = re.compile(r"[A-Za-z0-9]+(?:[-'.,/][A-Za-z0-9]+)*")
 _COUNTED = re.compile(rf"[^\W_{CJK}{_UNSPACED}]+(?:[-'’.,/][^\W_{CJK}{_UNSPACED}]+)*")
 _CJK_CHAR = re.compile(rf"[{CJK}]")
 _UNSPACED_CHAR = re.compile(rf"[{_UNSPACED}]")
-_SENTENCE = re.compile(r".+?(?:[.!?…]+[\"'”’)\]]*(?=\s|$)|[。！？]+[」』”]*|\n|$)", re.DOTALL)
+_STOP = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s|$)|[。！？]+[」』”]*|\n")
 
 Token = tuple[str, int, int]  # case-folded word, start, end
 
@@ -40,8 +41,8 @@ STOP = listed(
 def tokens(text: str) -> tuple[Token, ...]:
     """The words of `text`, case-folded, each with its start and end in `text`."""
     if text.isascii():  # the same words, sooner
-        return tuple((m.group(), m.start(), m.end()) for m in _ASCII.finditer(text.lower()))
-    return tuple((m.group().casefold(), m.start(), m.end()) for m in _TOKEN.finditer(text))
+        return tuple([(m[0], *m.span()) for m in _ASCII.finditer(text.lower())])
+    return tuple([(m[0].casefold(), *m.span()) for m in _TOKEN.finditer(text)])
 
 
 @lru_cache(maxsize=256)
@@ -61,17 +62,35 @@ def stems_in(texts: tuple[str, ...]) -> frozenset[str]:
 def count_words(text: str) -> int:
     """Words as `max_words` counts them: hyphenated words are one, two Han or kana characters are one word
     (the usual ratio between Chinese characters and words), five Thai, Lao, Khmer or Burmese letters are one."""
+    if text.isascii():
+        return len(_ASCII_COUNTED.findall(text))
     spaced = len(_COUNTED.findall(text))
     return spaced + math.ceil(len(_CJK_CHAR.findall(text)) / 2) + math.ceil(len(_UNSPACED_CHAR.findall(text)) / 5)
 
 
 def is_cjk(word: str) -> bool:
-    return bool(_CJK_CHAR.match(word))
+    return not word.isascii() and bool(_CJK_CHAR.match(word))
+
+
+def mostly_cjk(text: str, of: int) -> bool:
+    """Whether more than half of its `of` words are Han or kana characters."""
+    return not text.isascii() and len(_CJK_CHAR.findall(text)) > of / 2
 
 
 def sentences(text: str) -> list[str]:
     """Sentences, trimmed, in order. A stop inside a number or name ends none."""
-    return [found.strip() for found in _SENTENCE.findall(text) if found.strip()]
+    return list(_sentences(text))
+
+
+@lru_cache(maxsize=64)
+def _sentences(text: str) -> tuple[str, ...]:
+    found, start = [], 0
+    while start < len(text):
+        stop = _STOP.search(text, start + 1)
+        end = stop.end() if stop else len(text)
+        found.append(text[start:end].strip())
+        start = end
+    return tuple(filter(None, found))
 
 
 @lru_cache(maxsize=65536)
@@ -116,9 +135,9 @@ def covered(seq: Sequence[str], known: set[tuple[str, ...]], k: int) -> list[boo
     mask = [False] * len(seq)
     if not known:
         return mask
-    for i, run in enumerate(zip(*(seq[i:] for i in range(k)), strict=False)):
-        if run in known:
-            mask[i : i + k] = [True] * k
+    runs = zip(*(seq[i:] for i in range(k)), strict=False)
+    for i in [i for i, run in enumerate(runs) if run in known]:
+        mask[i : i + k] = [True] * k
     return mask
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from tokenrec.errors import BudgetStop, ServiceError
 from tokenrec.gates.base import Finding
 from tokenrec.gates.judge import Judge
-from tokenrec.generate.judging import candidate_of, check_id, decided, judge_all, passes
+from tokenrec.generate.judging import candidate_of, check_id, decided, judge_all, passes, settled
 from tokenrec.ids import content_id
 from tokenrec.lm.meter import Usage
 from tokenrec.lm.writer import Writer
@@ -46,6 +46,7 @@ class Report:
     program_id: str = ""
     lm_id: str = ""  # with decode parameters, as in completion keys
     gate_id: str = ""
+    judged: list["Report"] = field(default_factory=list)  # what language models were asked about its texts
 
 
 Progress = Callable[[Report], None]
@@ -66,23 +67,30 @@ def generate(
     saved = store.load_program(db, pid, lm_id)
     if saved and not any(weights_of(program, o) for o in spec.choices):
         _restore_weights(program, saved)
-    _save(db, recipe, spec, program, pid, lm_id)
+    save_state(db, recipe, spec, program, pid, lm_id)
     store.save_subjects(db, recipe, spec.name, spec.subject, pid, lm_id, prompts)
     gc.freeze()  # what is loaded by now stays: looking through it again and again cost a twentieth of the time
     try:
-        asyncio.run(_fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, concurrency, progress, report))
+        asyncio.run(fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, concurrency, progress, report))
     finally:
         gc.unfreeze()
         if run:
             purpose = "generate" if make_current else "finalist"
             store.add_spend(db, run, spec.name, purpose, writer.lm_id, report.usage)
         _calibrate(db, recipe, spec, program, pid, lm_id)
-        weights = {o: weights_of(program, o) for o in spec.choices}
-        report.gate_id = judge_all(db, recipe, spec, weights, judge, pid, lm_id)
-        if make_current:
-            store.set_current(db, recipe, spec.name, pid, lm_id, report.gate_id)
-        _count(db, recipe, spec, pid, lm_id, report)
+        judge_again(db, recipe, spec, program, judge, report, make_current)
     return report
+
+
+def judge_again(db, recipe: str, spec: TaskSpec, program, judge: Judge, report: Report, make_current: bool) -> None:
+    """Bring the verdicts on `report`'s completions up to date, and count them."""
+    pid, lm_id = report.program_id, report.lm_id
+    weights = {o: weights_of(program, o) for o in spec.choices}
+    report.gate_id = judge_all(db, recipe, spec, weights, judge, pid, lm_id)
+    if make_current:
+        store.set_current(db, recipe, spec.name, pid, lm_id, report.gate_id)
+    report.reject_reasons.clear()
+    _count(db, recipe, spec, pid, lm_id, report)
 
 
 def completion_lm(spec: TaskSpec, writer: Writer) -> str:
@@ -90,7 +98,7 @@ def completion_lm(spec: TaskSpec, writer: Writer) -> str:
     return writer.lm_id + "#" + content_id(spec.decode())[:8]
 
 
-async def _fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, concurrency, progress, report) -> None:
+async def fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, concurrency, progress, report) -> None:
     streak, most = 0, most_samples(spec, writer)
     answers = _Answers(db, spec.name, run)
     stop: list[BudgetStop] = []
@@ -138,10 +146,13 @@ async def _fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, conc
             answers.add((key, prompt.inputs, answer))
             await asyncio.sleep(0)  # stored before this worker asks again: a kill loses no more than is in flight
             progress(report)
-            if answer.probabilities is None:  # judged while others are awaited; scored ones wait for calibration
-                found = judge.check(candidate_of(judge, prompt, answer.raw, answer.finish_reason))
-                answers.note(key, check_id(judge, prompt.name), found)
-                passed = all(f.passed for f in found)
+            if spec.task.agreement:  # all are asked, and judged together
+                passed = False
+            elif answer.probabilities is None:  # judged while others are awaited; scored ones wait for calibration
+                found = judge.check_rules(candidate_of(judge, prompt, answer.raw, answer.finish_reason))
+                if judge.whole(found):  # judges are asked later, about many texts at once
+                    answers.note(key, check_id(judge, prompt.name), found)
+                passed = settled(found)
             else:
                 passed = sample + 1 < most and passes(judge, prompt, decided(spec, answer.raw))
             if passed:
@@ -212,7 +223,8 @@ class _Answers:
 def missing(
     db, spec: TaskSpec, judge: Judge, prompts: Sequence[Prompt], pid: str, lm_id: str, most: int
 ) -> Iterator[tuple[Prompt, int]]:
-    """(prompt, next sample) of every distinct input without a passing answer among its `most` samples."""
+    """(prompt, next sample) of every distinct input without a passing answer among its `most` samples; with agreement,
+    of every one that lacks a sample."""
     asked: set[int] = set()
     for start in range(0, len(prompts), CHUNK):
         chunk = prompts[start : start + CHUNK]
@@ -225,15 +237,18 @@ def missing(
             samples = have.get(prompt.hash, {})
             if not samples:
                 yield prompt, 0
-            elif max(samples) + 1 < most and not any(
+            elif max(samples) + 1 < most and (spec.task.agreement or not any(
                 passes(judge, prompt, decided(spec, raw), end) for raw, end in samples.values()
-            ):
+            )):
                 yield prompt, max(samples) + 1
 
 
 def most_samples(spec: TaskSpec, writer: Writer) -> int:
-    """Answers that may be asked for about one input; scored choices come out the same each time."""
-    return 1 if writer.chooser and set(spec.outputs) == set(spec.choices) else spec.task.samples
+    """Answers that may be asked for about one input; scored choices come out the same each time: the probability of
+    what was chosen is its agreement."""
+    if writer.chooser and set(spec.outputs) == set(spec.choices):
+        return 1
+    return 1 + spec.task.agreement.samples if spec.task.agreement else spec.task.samples
 
 
 def _calibrate(db, recipe, spec, program, pid, lm_id) -> None:
@@ -242,10 +257,10 @@ def _calibrate(db, recipe, spec, program, pid, lm_id) -> None:
         return
     batch = [r.probabilities for r in store.completions_of(db, recipe, spec.name, pid, lm_id) if r.probabilities]
     calibrate(program, spec, batch)
-    _save(db, recipe, spec, program, pid, lm_id)
+    save_state(db, recipe, spec, program, pid, lm_id)
 
 
-def _save(db, recipe, spec, program, pid, lm_id) -> None:
+def save_state(db, recipe, spec, program, pid, lm_id) -> None:
     told = spec.task.write or spec.task.use or ""
     store.save_program(db, recipe, spec.name, pid, lm_id, told, program_state(program))
 

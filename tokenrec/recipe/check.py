@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from graphlib import CycleError
 from pathlib import Path
 
-from tokenrec.config import Encoder, LoadedProject, resolve_model
+from tokenrec.config import Encoder, LoadedProject, Nli, resolve_model
 from tokenrec.errors import InputError
 from tokenrec.recipe.examples import check_examples
 from tokenrec.recipe.explain import nearest
@@ -192,17 +192,36 @@ def _privacy(recipe: Recipe, name: str) -> Iterator[Fault]:
 
 
 def check_models(recipe: Recipe, project: LoadedProject) -> Iterator[Fault]:
-    """The three names under `lm:` exist and are of the right kind."""
-    for role in ("writer", "reflector", "encoder"):
+    """The names under `lm:` exist and are of the right kind."""
+    yield from _nli(recipe, project)
+    for role in ("writer", "reflector", "encoder", "judge"):
         name = getattr(recipe.lm, role)
+        if name is None:
+            continue
         try:
             model = resolve_model(project, name)
         except InputError as error:
             yield ("lm", role), str(error)
             continue
-        if isinstance(model, Encoder) != (role == "encoder"):
+        if isinstance(model, Encoder) != (role == "encoder") or isinstance(model, Nli):
             wanted = "an encoder, such as minilm" if role == "encoder" else "a language model, such as embedded"
             yield ("lm", role), f"{name} is of kind {model.kind}. name {wanted}"
+
+
+def _nli(recipe: Recipe, project: LoadedProject) -> Iterator[Fault]:
+    """`judge: nli` has a model that can judge, and nothing else is named as one."""
+    wanted = [(t, o) for t, task in recipe.tasks.items() for o, out in task.outputs.items() if out.judge == "nli"]
+    if recipe.lm.nli is None:
+        for task, output in wanted:
+            said = "nli needs a model. name one: lm: {nli: NAME}, a folder or a model of kind nli in tokenrec.yaml"
+            yield ("tasks", task, "outputs", output, "judge"), said
+        return
+    from tokenrec.gates.factuality.nli import open_nli
+
+    try:
+        open_nli(project, recipe.lm.nli)
+    except InputError as error:
+        yield ("lm", "nli"), str(error).removeprefix("lm.nli: ")
 
 
 def check_files(recipe: Recipe, folder: Path, project: LoadedProject) -> Iterator[Fault]:

@@ -107,6 +107,10 @@ class Models(Model):
     writer: str = "embedded"
     reflector: str = "embedded"
     encoder: str = "minilm"
+    judge: str | None = Field(default=None, description="The LM of `judge: lm`; the reflector unless said.")
+    nli: str | None = Field(
+        default=None, description="The model of `judge: nli`: kind nli in tokenrec.yaml, a folder, or a hub's name."
+    )
 
 
 class Lexicon(Model):
@@ -163,10 +167,14 @@ class Output(Model):
     not_in: list[str] = Field(
         default=[], description="text: must not be an entry of these inputs, such as titles that a user knows already."
     )
-    judge: Literal["rules", "detector"] = Field(
+    in_catalogue: bool = Field(
+        default=False, description="text: must be the name of an item of the catalogue, or one on each line."
+    )
+    judge: Literal["rules", "detector", "nli", "lm"] = Field(
         default="rules",
-        description="text with closed grounding: detector adds a trained detector's probability of an unsupported "
-        "claim to every verdict. By itself it rejects nothing (see factuality); 8 ms a text.",
+        description="text with closed grounding: adds the probability of an unsupported claim to every verdict that "
+        "the rules pass, by a trained detector (8 ms a text), an entailment model (lm.nli) or a language model "
+        "(lm.judge). By itself it rejects nothing (see factuality).",
     )
     factuality: Factuality | None = Field(
         default=None, description="text with a judge: accept by a threshold that keeps a promise, set from labels."
@@ -174,6 +182,16 @@ class Output(Model):
     unsupported: Literal["reject", "drop"] = Field(
         default="reject",
         description="text with closed grounding: drop takes an unsupported sentence out and keeps the rest.",
+    )
+    unverifiable: Literal["keep", "drop", "reject"] = Field(
+        default="keep",
+        description="text with open grounding: a claim that neither the record nor further answers (the task's "
+        "agreement) bear out is kept and counted, its sentence is dropped, or the text is rejected.",
+    )
+    or_unknown: bool = Field(
+        default=False,
+        description='text: "unknown" is a proper answer, and no value. A text that is contradicted or rejected as '
+        "unverifiable goes the same way, alone: the item keeps its other outputs.",
     )
     describe: str = Field(default="", description="What the field means; the prompt shows it.")
 
@@ -185,12 +203,18 @@ class Output(Model):
             raise ValueError(f"lexicon only goes with text, not {self.type}")
         if self.not_in and self.type != "text":
             raise ValueError(f"not_in only goes with text, not {self.type}")
-        if self.judge == "detector" and (self.type != "text" or self.ground != "closed"):
-            raise ValueError("judge: detector goes with text whose grounding is closed")
+        if self.in_catalogue and self.type != "text":
+            raise ValueError(f"in_catalogue only goes with text, not {self.type}")
+        if self.judge != "rules" and (self.type != "text" or self.ground != "closed"):
+            raise ValueError(f"judge: {self.judge} goes with text whose grounding is closed")
         if self.factuality and self.judge == "rules":
-            raise ValueError("factuality needs a judge that gives probabilities: judge: detector")
+            raise ValueError("factuality needs a judge that gives probabilities: judge: detector, nli or lm")
         if self.unsupported == "drop" and (self.type != "text" or self.ground != "closed" or self.extract):
             raise ValueError("unsupported: drop goes with text whose grounding is closed, not with extract")
+        if self.unverifiable != "keep" and (self.type != "text" or self.ground != "open"):
+            raise ValueError(f"unverifiable: {self.unverifiable} goes with text whose grounding is open")
+        if self.or_unknown and (self.type != "text" or self.lexicon or self.extract):
+            raise ValueError("or_unknown goes with text that is written freely, without lexicon and extract")
         closed = self.type in ("tags", "choice")
         if closed and not self.choices:
             raise ValueError(f"a {self.type} output needs choices: [...]")
@@ -230,6 +254,15 @@ class Subjects(Model):
     order: Literal["random", "popular", "cold"] = "random"
 
 
+class Agreement(Model):
+    """Further answers about the same subject, asked only to see whether they agree with the first, which is the text
+    (SelfCheckGPT; Manakul et al. 2023). For open grounding. Choices that are scored by likelihood need none: the
+    probability is the agreement."""
+
+    samples: int = Field(default=3, ge=1, le=20, description="Further answers a subject; each is a call.")
+    temperature: float = Field(default=0.7, gt=0, le=2, description="Of the further answers; at 0 all would be alike.")
+
+
 class Task(Model):
     """One generation task."""
 
@@ -246,6 +279,9 @@ class Task(Model):
     samples: int = Field(
         default=1, ge=1, le=8, description="Best of n: another answer is asked for while the gates reject."
     )
+    agreement: Agreement | None = Field(
+        default=None, description="Further answers that the first is held against; all are asked, whatever gates say."
+    )
     temperature: float = Field(default=0.0, ge=0, le=2)
     max_tokens: int | None = Field(default=None, ge=1)
     language: str = "en"
@@ -258,7 +294,16 @@ class Task(Model):
             raise ValueError("an item task needs inputs: [...]")
         if self.for_ == "item" and self.history:
             raise ValueError("history: only goes with for: user")
+        if self.agreement and self.samples > 1:
+            raise ValueError("either agreement, whose further answers judge the first, or samples, which replace it")
+        if self.agreement and all(o.ground != "open" for o in self.outputs.values()):
+            raise ValueError("agreement goes with an output whose grounding is open")
         return self
+
+    @property
+    def further_temperature(self) -> float:
+        """Of every answer after the first, so that it differs."""
+        return self.agreement.temperature if self.agreement else max(self.temperature, 0.7)
 
 
 class Ranker(Model):

@@ -1,7 +1,7 @@
 """What an audit reads and writes: soft scores, drawn samples, human labels."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from tokenrec.gates.base import RECALIBRATED, RISK
@@ -89,6 +89,18 @@ def labelled_programs(db, recipe: str, task: str) -> list[tuple[str, str, str]]:
         " order by p.created desc, c.program_id, c.lm_id",
         [recipe, task],
     ).fetchall()
+
+
+def labelled_texts(db, recipe: str, task: str) -> Iterator[tuple[str, str, dict, dict, str, list[str] | None]]:
+    """(subject, name, what the LM was told, output, label, unsupported quotes) of every label whose text's answer is in
+    the store, whichever program gave it."""
+    for subject, name, inputs, output, label, quotes in db.execute(
+        "select a.subject, max(s.name), c.inputs, a.output, a.label, a.unsupported from audits a join completions c"
+        " using (completion_id) left join subjects s on s.program_id = c.program_id and s.lm_id = c.lm_id"
+        " and s.subject = a.subject where a.recipe = ? and a.task = ? group by a.audit_id order by a.audit_id",
+        [recipe, task],
+    ):
+        yield subject, name or "", json.loads(inputs), json.loads(output), label, quotes and json.loads(quotes)
 
 
 def save_sample(db, sample_id: str, recipe: str, task: str, rows: Iterable[tuple[str, str, str, float]]) -> None:

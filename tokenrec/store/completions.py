@@ -91,13 +91,17 @@ def subjects_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> dict
     return dict(db.execute(sql, [recipe, task, program_id, lm_id]))
 
 
-def save_subjects(db, recipe: str, task: str, kind: str, program_id: str, lm_id: str, prompts: Iterable) -> int:
-    """Replace what this program writes about (prompts: tasks.inputs.Prompt); returns how many subjects."""
+def save_subjects(
+    db, recipe: str, task: str, kind: str, program_id: str, lm_id: str, prompts: Iterable, replace: bool = True
+) -> int:
+    """Replace what this program writes about (prompts: tasks.inputs.Prompt), or add to it; returns how many are new."""
     with transaction(db) as sql:
         key = [recipe, task, program_id, lm_id]
-        sql.execute("delete from subjects where recipe = ? and task = ? and program_id = ? and lm_id = ?", key)
+        if replace:
+            sql.execute("delete from subjects where recipe = ? and task = ? and program_id = ? and lm_id = ?", key)
         rows = ([recipe, task, p.subject, kind, program_id, lm_id, p.hash, p.name, p.newest] for p in prompts)
-        return sql.executemany("insert into subjects values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows).rowcount
+        how = "insert" if replace else "insert or ignore"
+        return sql.executemany(f"{how} into subjects values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows).rowcount
 
 
 def set_current(db, recipe: str, task: str, program_id: str, lm_id: str, gate_id: str) -> None:
@@ -190,6 +194,21 @@ def samples_of(db, program_id: str, lm_id: str, hashes: Sequence[str]) -> dict[s
     return found
 
 
+def answers_to(db, program_id: str, lm_id: str, hashes: Sequence[str]) -> dict[str, tuple[str, str, str | None]]:
+    """input hash → (completion id, raw answer, state) of the last sample, for the hashes that have any."""
+    found: dict[str, tuple[str, str, str | None]] = {}
+    for start in range(0, len(hashes), 500):
+        part = hashes[start : start + 500]
+        marks = ",".join("?" * len(part))
+        for input_hash, *answer in db.execute(
+            "select input_hash, completion_id, raw, state from completions where program_id = ? and lm_id = ?"
+            f" and input_hash in ({marks}) order by sample",
+            [program_id, lm_id, *part],
+        ):
+            found[input_hash] = tuple(answer)
+    return found
+
+
 def tokens(db, recipe: str, task: str) -> dict[str, dict[str, Any]]:
     """subject → accepted output of the task's current program."""
     return {
@@ -206,16 +225,19 @@ def token_rows(db, recipe: str, task: str) -> Iterator[tuple[str, dict, dict | N
         yield r["subject"], json.loads(r["output"]), json.loads(r["probabilities"]) if r["probabilities"] else None
 
 
-def used_a_record(db, recipe: str, task: str, lm: str, program_id: str | None = None) -> tuple[float, ...] | None:
+def used_a_record(
+    db, recipe: str, task: str, lm: str, program_id: str | None = None, answers: bool = False
+) -> tuple[float, ...] | None:
     """Means over the records that `lm` has answered: (calls, prompt tokens, completion tokens, seconds), all samples
-    of a record together; None without any. One program's, or those of all the task's programs.
+    of a record together, or with `answers` each by itself; None without any. One program's, or those of all the
+    task's programs.
     """
     row = db.execute(
         "select count(*), avg(calls), avg(prompt), avg(completion), avg(seconds) from (select sum(c.calls) as calls,"
         " sum(c.prompt_tokens) as prompt, sum(c.completion_tokens) as completion, sum(c.seconds) as seconds"
         " from programs p join completions c using (program_id)"
         " where p.recipe = ? and p.task = ? and (p.program_id = ? or ? is null) and substr(c.lm_id, 1, ?) = ?"
-        " group by c.program_id, c.lm_id, c.input_hash)",
+        f" group by c.program_id, c.lm_id, c.input_hash{', c.sample' * answers})",
         [recipe, task, program_id, program_id, len(lm), lm],
     ).fetchone()
     return tuple(value or 0.0 for value in row[1:]) if row[0] else None

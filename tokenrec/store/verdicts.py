@@ -28,7 +28,7 @@ def batch_of(db, recipe: str, task: str, program_id: str, lm_id: str) -> str:
 
 def all_judged(db, recipe: str, task: str, program_id: str, lm_id: str, gate_id: str | None = None) -> bool:
     """Whether no completion of the present subjects lacks a verdict (under `gate_id`, where it is given)."""
-    rest = " and c.state is null" if gate_id is None else " and c.gate_id is not ?"
+    rest = " and c.gate_id is null" if gate_id is None else " and c.gate_id is not ?"
     key = [recipe, task, program_id, lm_id, *([] if gate_id is None else [gate_id])]
     return db.execute(f"select 1{OF_SUBJECTS}{rest} limit 1", key).fetchone() is None
 
@@ -74,7 +74,7 @@ class Judged(NamedTuple):
     `alone`: findings to be kept as the check `check`."""
 
     completion_id: str
-    state: str
+    state: str | None  # None: asked for agreement only
     output: dict[str, Any] | None
     findings: list[Finding]
     check: str
@@ -145,14 +145,21 @@ def _json(value: Any) -> str | None:
     return canonical_json(value) if value else None
 
 
-def failed_gates(db, program_id: str, lm_id: str) -> dict[str, list[tuple[str, str]]]:
+def answer_ids(db, program_id: str, lm_id: str) -> Iterable[str]:
+    """Ids of all completions of one program, sorted."""
+    sql = "select completion_id from completions where program_id = ? and lm_id = ? order by 1"
+    return (key for (key,) in db.execute(sql, [program_id, lm_id]))
+
+
+def failed_gates(db, program_id: str, lm_id: str, passed: Sequence[str] = ()) -> dict[str, list[tuple[str, str]]]:
     """completion id → (gate, output) of those that said no, for one program's completions; the output is "" where a
-    task has just one."""
+    task has just one. With `passed`, of these gates where they did pass."""
+    which = f"v.passed and v.gate in ({','.join('?' * len(passed))})" if passed else "not v.passed"
     found: dict[str, list[tuple[str, str]]] = {}
     for key, gate, field in db.execute(
         "select v.completion_id, v.gate, v.field from verdicts v join completions c using (completion_id)"
-        " where c.program_id = ? and c.lm_id = ? and not v.passed",
-        [program_id, lm_id],
+        f" where c.program_id = ? and c.lm_id = ? and {which}",
+        [program_id, lm_id, *passed],
     ):
         found.setdefault(key, []).append((gate, field))
     return found

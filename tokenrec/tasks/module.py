@@ -53,7 +53,7 @@ class TaskModule(dspy.Module):
     def _config(self, sample: int, inputs: dict) -> dict[str, Any]:
         """Decode parameters; a further sample is hotter, so that it differs."""
         task = self.spec.task
-        config: dict[str, Any] = {"temperature": task.temperature if sample == 0 else max(task.temperature, 0.7)}
+        config: dict[str, Any] = {"temperature": task.temperature if sample == 0 else task.further_temperature}
         if task.max_tokens:
             config["max_tokens"] = task.max_tokens
         if self.writer.grammar:
@@ -91,6 +91,8 @@ def _limits(output) -> str:
         said.append(f"at most {output.max_words} words")
     if output.type == "text" and output.ground == "closed":
         said.append("only what the inputs say")
+    if output.or_unknown:
+        said.append("unknown, where you do not know")
     if output.lexicon:
         said.append(
             f"put together from entries of {', '.join(output.lexicon.from_)} and: {', '.join(output.lexicon.words)}"
@@ -108,9 +110,10 @@ def _demos(spec: TaskSpec, outputs: list[str]) -> list[dspy.Example]:
     return found
 
 
-def load_used(spec: TaskSpec, writer: Writer, root: Path | None):
-    """The user's or a built-in DSPy module of `use:`; its class takes (spec, writer)."""
-    where, _, name = spec.task.use.rpartition(":" if ":" in spec.task.use else ".")
+def load_used(spec: TaskSpec, writer: Writer, root: Path | None, use: str | None = None):
+    """The user's or a built-in DSPy module of `use:` (the task's unless given); its class takes (spec, writer)."""
+    use = use or spec.task.use
+    where, _, name = use.rpartition(":" if ":" in use else ".")
     try:
         built_in = Path(__file__).parents[1] / "programs"
         built_in = built_in if built_in.is_dir() else Path(__file__).parents[2] / "programs"  # a checkout
@@ -123,13 +126,13 @@ def load_used(spec: TaskSpec, writer: Writer, root: Path | None):
             raise ImportError(f"there is no built-in program {where}")
         kind = getattr(module, name)
     except Exception as error:  # a user's file may raise anything
-        raise InputError(f"use: {spec.task.use} can't be loaded: {type(error).__name__}: {error}") from error
+        raise InputError(f"use: {use} can't be loaded: {type(error).__name__}: {error}") from error
     if not (isinstance(kind, type) and issubclass(kind, dspy.Module)):
-        raise InputError(f"use: {spec.task.use} is no dspy.Module. Write a class that takes (spec, writer)")
+        raise InputError(f"use: {use} is no dspy.Module. Write a class that takes (spec, writer)")
     try:
         made = kind(spec, writer)
         made.source_hash = hashlib.sha256(path.read_bytes()).hexdigest()  # edited code is another program
         return made
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-        raise InputError(f"use: {spec.task.use} can't be made from (spec, writer): {reason}") from error
+        raise InputError(f"use: {use} can't be made from (spec, writer): {reason}") from error

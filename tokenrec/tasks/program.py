@@ -13,6 +13,8 @@ from tokenrec.lm.writer import Writer
 from tokenrec.recipe.models import Output
 from tokenrec.tasks.spec import TaskSpec
 
+# of an output: what only gates look at, or the signature has already
+_NOT_ASKED = {"describe", "in_catalogue", "not_in", "judge", "factuality", "unsupported", "unverifiable", "or_unknown"}
 DECODE_VERSION = 2  # raise it with any change of `decode`: typed outputs and verdicts in stores are then stale
 
 _RAW: ContextVar[list | None] = ContextVar("raw completions of the call in progress", default=None)
@@ -76,7 +78,7 @@ def program_id(spec: TaskSpec, program, writer: Writer) -> str:
     """
     state = {n: {k: s[k] for k in ("signature", "demos")} for n, s in program_state(program).items()}
     adapter = type(writer.adapter).__name__ if writer.adapter else "replay"
-    schema = {o: out.model_dump(exclude={"describe", "not_in", "judge"}) for o, out in spec.outputs.items()}
+    schema = {o: out.model_dump(exclude=_NOT_ASKED) for o, out in spec.outputs.items()}
     for output, choices in spec.choices.items():  # the words themselves, where the recipe refers to them
         schema[output]["choices"] = choices
     code = getattr(program, "source_hash", None)

@@ -36,7 +36,10 @@ class TaskSpec:
 
     def decode(self) -> dict:
         """The decode parameters that belong to a completion's identity."""
-        return {"temperature": self.task.temperature, "max_tokens": self.task.max_tokens}
+        task = self.task
+        usual = max(task.temperature, 0.7) == task.further_temperature
+        further = {} if usual else {"further": task.further_temperature}
+        return {"temperature": task.temperature, "max_tokens": task.max_tokens, **further}
 
 
 HISTORY = "liked"

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 from ...ids import content_id
+from ..noise.catalogue import Titles
 from ..text import STOP, is_cjk, listed, stem, strings, words
 from .aliases import ALIASES
 from .classes import is_food
@@ -29,6 +30,7 @@ class Terms:
     things: frozenset[Term] = frozenset()
     kinds: Mapping[str, frozenset[str]] = field(default_factory=dict)
     values: Mapping[str, frozenset[Term]] = field(default_factory=dict)
+    titles: Titles = field(default_factory=Titles)  # only where an output must be one of them
 
     @cached_property
     def of_food(self) -> bool:
@@ -42,6 +44,7 @@ class Terms:
                 "things": sorted(map(list, self.things)),
                 "kinds": {head: sorted(kinds) for head, kinds in self.kinds.items()},
                 "values": {name: sorted(map(list, values)) for name, values in self.values.items()},
+                **({"titles": self.titles.digest} if self.titles else {}),
             }
         )
 

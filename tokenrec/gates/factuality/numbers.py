@@ -72,6 +72,8 @@ def _follows(claim: Quantity, text: str, known: list[Quantity], counts: Mapping[
     about = bool(_ABOUT.search(before) or _SO.match(text, claim.end))
     if _BELOW.search(before):
         return _is_below(claim, known, bool(_BARELY.search(before)))
+    if any(q.value == claim.value and q.unit == claim.unit for q in known):
+        return True  # nearly always: the rest is dear
     above = claim.more or bool(_ABOVE.search(before))
     for i, q in enumerate(known):
         if _equal(claim, q, about) or above and _is_above(claim, q):

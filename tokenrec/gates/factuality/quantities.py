@@ -78,6 +78,7 @@ _HAN_UNIT = "个?多?(?:分钟|分鐘|分多钟|刻钟|小时|小時|钟头|毫�
 _PLUS = r"(?:\s+and\s+(?:an?\s+)?(?:half|quarter|third))"
 _QUANTITY = re.compile(
     rf"""(?ix)
+    (?= [\d{_V}{"".join(_HAN_DIGITS)}十百千万半] | \b[adefhnoqst] )  # nothing else begins one: most letters end here
     (?: (?: (?<![^\W{CJK}])(?<!\.) | (?<=\d[x×]) ) (?:
           (?P<date> (?:1\d|20)\d\d [-/] \d\d? [-/] \d\d? ) (?!\d)
         | (?P<clock> \d{{1,2}} (?: [:：]\d\d (?:\s?[ap]\.?m\b)? | \s?[ap]\.?m\b ) ) (?!\d)

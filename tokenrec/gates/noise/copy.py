@@ -1,10 +1,10 @@
 """Text that is the source over again."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..base import Finding
-from ..text import clip, covered, is_cjk, longest_run, shingles, strings, tokens, words
+from ..text import clip, covered, longest_run, mostly_cjk, shingles, strings, tokens, words
 
 GATE = "noise/copy"
 LIMIT = 0.8  # share of words that lie in verbatim runs; a digest keeps phrases, a copy keeps nearly everything
@@ -15,19 +15,27 @@ def copied(text: str, record: Mapping[str, Any], limit: float = LIMIT) -> Findin
 
     Texts under 8 words are not judged: so short, the same words are no copying. Score: the share.
     """
-    seq = tokens(text)
-    if len(seq) < 8:
+    names = words(text)
+    if len(names) < 8:
         return Finding(GATE, True)
-    names = [t[0] for t in seq]
-    k = 10 if sum(map(is_cjk, names)) > len(names) / 2 else 6
-    fields = [f" {' '.join(words(' '.join(strings(value))))} " for value in record.values()]
-    known = {run for run in shingles(names, k) if any(f" {' '.join(run)} " in field for field in fields)}
+    k = 10 if mostly_cjk(text, len(names)) else 6
+    known = set()
+    for field in (words(" ".join(strings(value))) for value in record.values()):
+        # a run in common is a stretch of words in common: most fields have none
+        if len(field) >= k and any(b - a >= k for a, b in _stretches(names, set(field))):
+            known |= shingles(names, k) & shingles(field, k)
     mask = covered(names, known, k)
     score = round(sum(mask) / len(mask), 4)
     if score <= limit:
         return Finding(GATE, True, score)
-    a, b = longest_run(mask)
+    seq, (a, b) = tokens(text), longest_run(mask)
     return Finding(GATE, False, score, f"{score:.0%} copied from the source", clip(text[seq[a][1] : seq[b - 1][2]]))
+
+
+def _stretches(seq: Sequence[str], known: set[str]) -> Iterator[tuple[int, int]]:
+    """Where words of `seq` that are `known` stand side by side: from, to."""
+    at = [i for i, word in enumerate(seq) if word not in known]
+    return zip([0, *(i + 1 for i in at)], [*at, len(seq)], strict=True)
 
 
 def shortened(text: str, record: Mapping[str, Any], most: float = 0.75) -> Finding:

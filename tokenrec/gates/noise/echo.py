@@ -8,7 +8,7 @@ from typing import Any
 from rapidfuzz import fuzz
 
 from ..base import Finding
-from ..text import clip, covered, is_cjk, longest_run, shingles, strings, tokens, words
+from ..text import clip, covered, longest_run, mostly_cjk, shingles, strings, tokens, words
 
 GATE = "noise/echo"
 _SCAFFOLD = re.compile(
@@ -17,6 +17,7 @@ _SCAFFOLD = re.compile(
     r"|\b(?:your|the) (?:task|instructions?) (?:is|are) to\b|\b(?:input|output) fields?\b|\blanguage model\b"
     r"|(?:^|\n)(?:输入|输出|指令|示例|回答|问题)[:：]"
 )
+_MAYBE = re.compile(r"(?i)[:：\[]|words|json|task|instruct|field|model")  # one of these is in any scaffold
 _LABEL = re.compile(r"(?:^|\n)\s*([^\W\d][\w ]{0,40}?)\s*[:：]")
 CLOSE = 85  # rapidfuzz ratio at which a text counts as an example's output
 
@@ -34,18 +35,16 @@ def echo(
     A run of 8 words (Han: 14), or half of the text, counts, unless the record says the same words: then it is
     the source that speaks. An example about this very record is left out. Score: the closest example's ratio / 100.
     """
-    found = _SCAFFOLD.search(text)
+    found = _SCAFFOLD.search(text) if _MAYBE.search(text) else None
     if found and found.group().strip() not in " ".join(strings(record)):
         return Finding(GATE, False, 1.0, "the prompt's scaffolding", clip(found.group().strip()))
     for label in _LABEL.finditer(text) if ":" in text or "：" in text else ():
         if label[1].casefold().replace(" ", "_") in {f.casefold() for f in (*record, *fields)}:
             return Finding(GATE, False, 1.0, "the name of a field of the prompt", clip(label.group().strip()))
-    seq = tokens(text)
-    names = [t[0] for t in seq]
+    names = words(text)
     if len(names) < 3:
         return Finding(GATE, True)
-    cjk = sum(map(is_cjk, names)) > len(names) / 2
-    k, run = (8, 14) if cjk else (5, 8)
+    k, run = (8, 14) if mostly_cjk(text, len(names)) else (5, 8)
     others = [e for e in examples if not _same_record(e, record)]
     sources = [("the instruction", instruction)] + [("a worked example", s) for e in others for s in _long(e, k)]
     own = None
@@ -56,7 +55,7 @@ def echo(
         if own is None:
             own = covered(names, set().union(*(shingles(words(s), k) for s in strings(record))), k)
         mask = [m and not o for m, o in zip(mask, own)]
-        a, b = longest_run(mask)
+        seq, (a, b) = tokens(text), longest_run(mask)
         if b - a >= run or sum(mask) >= len(mask) / 2:
             return Finding(GATE, False, 1.0, f"repeats {what}", clip(text[seq[a][1] : seq[b - 1][2]]))
     closest, flat = 0.0, " ".join(names)

@@ -1,7 +1,7 @@
 """Text that says nothing of its subject: the name, grammar and praise that fits anything."""
 
 from ..base import Finding
-from ..text import STOP, clip, is_cjk, listed, stem, tokens, words
+from ..text import STOP, clip, is_cjk, listed, stem, words
 
 GATE = "noise/tells_nothing"
 
@@ -24,7 +24,7 @@ def telling(text: str, name: str = "", least: int = 2) -> Finding:
     seen = set()
     own = {stem(w) for w in words(name)}
     han = 0
-    for word, _, _ in tokens(text):
+    for word in set(words(text)) if text.isascii() else words(text):
         if is_cjk(word):
             han += word not in own and word not in _VAGUE_CJK
         elif word not in STOP and not word.isdigit():
