@@ -54,7 +54,7 @@ def world(made=None, lists=500, **at):
         spec = task_spec(made, name)
         program = make_program(spec, session.writer)
         pid = program_id(spec, program, session.writer)
-        written[name] = Written(spec, program, pid, pid, SimpleNamespace(gate_id="g@1"), [], Report(name), [])
+        written[name] = Written(spec, program, pid, pid, SimpleNamespace(gate_id="g@1", settle_id="s@1"), [], Report(name), [])
     return session, written
 
 
