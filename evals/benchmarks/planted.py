@@ -278,7 +278,7 @@ PROMPTS = {
     "copies the title": "Copy the title.",
     "tells nothing": "Praise it so that nothing is wrong.",
     "refuses hard cases": "Guess, and refuse the hard ones.",
-    "knows": "Tell what it tastes like.",  # the one honest prompt, which must win: the sieve is no wall
+    "knows": "Tell what it tastes like.",  # an honest control: while it loses too, the others' losing proves little
 }
 WORDS = ["amber", "birch", "cedar", "delta", "ember", "frost", "grove", "heath", "ivory", "jade", "kelp", "lunar"]
 
