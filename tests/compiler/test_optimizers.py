@@ -11,8 +11,9 @@ import pytest
 from tests.compiler.worlds import QUIET, RECIPE, TASTES, Taster, arrivals, diners, dishes, session, truth
 from tests.end_to_end.server import hash_of, serving
 from tests.end_to_end.worlds import project
-from tokenrec.compiler.improve import credit, improve
+from tokenrec.compiler.improve import improve
 from tokenrec.compiler.optimizers import options_of
+from tokenrec.compiler.reward import LiteScore
 from tokenrec.compiler.search import search
 from tokenrec.compiler.session import open_session
 from tokenrec.compiler.writing import write_task
@@ -217,6 +218,6 @@ def test_two_tasks_that_write_the_same_do_not_both_get_the_credit(tmp_path):
     second = improve(made, tasks, "savour", QUIET, force=True)
     assert not (second.promotion and second.promotion.promoted), second
     # the same text, with nobody else in the margin, would have been worth a lot
-    alone = credit(made, "savour", {})
+    alone = LiteScore(made)
     gain = alone(tasks["flavour"].vectors) - alone(guessed)
     assert gain > 0.02 > 0.01 > second.lite_challenger

@@ -6,7 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.ranking.worlds import dataset
-from tokenrec.compiler.reward import NO_TOKEN, PENALTY, UserAUC
+from tokenrec.compiler.reward import NO_TOKEN, PENALTY, ItemAUC, UserAUC
 from tokenrec.dataset.types import FIT, HISTORY, TEST, TUNE_A, TUNE_B
 
 
@@ -93,3 +93,61 @@ def test_nothing_of_tune_b_or_test_is_seen():
     whole, part = UserAUC(data, vectors), UserAUC(cut, vectors)
     assert whole.items() == part.items()
     assert [whole.score(i, vectors[0]) for i in whole.items()] == [part.score(i, vectors[0]) for i in part.items()]
+
+
+def plain_percentile(likeness, among, find):
+    """The share of other items that each item to be found stands above, ties half."""
+    others = [j for j in among if j not in find]
+    return np.mean([(likeness[i] > likeness[j]) + (likeness[i] == likeness[j]) / 2 for i in find for j in others])
+
+
+@pytest.fixture
+def tastes():
+    """(ItemAUC, items, kinds): each subject is to find the unseen items of its kind."""
+    rng = np.random.default_rng(5)
+    kind = np.arange(40) % 4
+    items = np.eye(4)[kind] + rng.normal(0, 0.05, (40, 4))
+    items[39] = np.nan
+    find = {k: {i for i in range(20, 40) if kind[i] == k} for k in range(4)}
+    return ItemAUC(items, find, {k: {i for i in range(20) if kind[i] == k} for k in range(4)}), items, kind
+
+
+def test_a_text_about_a_user_is_worth_what_it_finds(tastes):
+    reward, items, kind = tastes
+    for k in range(4):
+        assert reward.score(k, np.eye(4)[k]) == 1.0
+        assert reward.score(k, np.eye(4)[(k + 1) % 4]) < 0.7  # chance, less the ones that it names
+        assert reward.score(k, reward.mean) == NO_TOKEN
+        assert reward.score(k, None) == reward.score(k, np.full(4, np.nan)) == NO_TOKEN - PENALTY
+    vector = np.array([0.4, 0.3, 0.2, 0.9])
+    centred = (vector - reward.mean) / np.linalg.norm(vector - reward.mean)
+    likeness = np.round(reward.items @ centred, 9)
+    among = [i for i in range(39) if i not in reward.seen[2]]
+    assert reward.score(2, vector) == pytest.approx(plain_percentile(likeness, among, reward.find[2] - {39}))
+
+
+def test_a_query_is_worth_the_half_that_it_was_not_shown(tastes):
+    _, items, kind = tastes
+    reward = ItemAUC.of_queries(items, {"hot": ([0, 4], [8, 12, 16])})
+    assert reward.score("hot", items[0]) > 0.85 and reward.find == {"hot": {8, 12, 16}}
+    shown_only = ItemAUC.of_queries(items, {"hot": ([0, 4], [1, 5])})
+    assert shown_only.score("hot", items[0]) < 0.5  # what the prompt showed is no merit
+
+
+def test_invented_history_is_worth_what_it_changes(tastes):
+    reward, items, kind = tastes
+    vague = [1, 2, 3]  # nothing of kind 0
+    assert reward.score_history(0, vague, items[[4, 8]]) > 0.6
+    assert reward.score_history(0, vague, items[vague]) == pytest.approx(0.5, abs=0.01)
+    assert reward.score_history(0, [0, 4], items[[1, 5, 9, 13]]) < 0.5
+    assert reward.score_history(0, vague, None) == NO_TOKEN - PENALTY
+
+
+def test_a_users_score_sees_no_list_after_tune_a():
+    data, vectors, _ = world()
+    e = data.events
+    past = e.window <= TUNE_A
+    cut = dataset(e.user[past], e.item[past], e.window[past], 60, 24)
+    whole, part = ItemAUC.of_users(data, vectors), ItemAUC.of_users(cut, vectors)
+    assert whole.find == part.find and whole.find
+    assert all(whole.score(u, vectors[0]) == part.score(u, vectors[0]) for u in whole.find)

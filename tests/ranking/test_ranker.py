@@ -22,6 +22,7 @@ from tokenrec.ranking.ranker import (
     margins,
     sample_rows,
     score,
+    sharpness,
     train,
 )
 
@@ -110,3 +111,16 @@ def test_lite_tells_true_tokens_from_dealt_ones(world):
     gaps = [replace(t, matrix=np.full_like(t.matrix, np.nan)) for t in taste[:2]]
     assert np.abs(lite(fit_margin, gaps[:1], fit, tune_margin, gaps[1:], tune, "ndcg@10")).max() < 1e-9
     assert LITE.rounds == 15
+
+
+def test_margins_become_log_odds_of_being_taken():
+    """Labels drawn from a softmax of 3 x margin: sharpness finds the 3, whatever is added to a list."""
+    rng = np.random.default_rng(0)
+    margin = rng.normal(size=(600, 30))
+    drawn = (3 * margin + rng.gumbel(size=margin.shape)).argmax(axis=1)
+    label = np.zeros(margin.shape, np.uint8)
+    label[np.arange(600), drawn] = 1
+    shifted, of_list = margin + rng.normal(size=(600, 1)), np.repeat(np.arange(600), 30)
+    assert sharpness(shifted.ravel(), label.ravel(), of_list) == pytest.approx(3, rel=0.1)
+    assert sharpness(np.zeros(60), label[:2].ravel(), of_list[:60]) == 1.0
+    assert sharpness(shifted[:2].ravel(), np.zeros(60, np.uint8), of_list[:60]) == 1.0

@@ -1,30 +1,27 @@
 """One task's way through the sieves: completion scores → lite on tune-A → promotion on tune-B."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from tokenrec.compiler.lock import compiled_for, lock_path, write_lock
 from tokenrec.compiler.optimizers import PROPOSING
 from tokenrec.compiler.promotion import Promotion, decide_promotion
+from tokenrec.compiler.reward import LiteScore
 from tokenrec.compiler.search import Proposal, search
-from tokenrec.compiler.session import Session, make_columns
+from tokenrec.compiler.session import Session
 from tokenrec.compiler.writing import Prepared, Written, generate_with, program_vectors, vectors_of
 from tokenrec.dataset.types import FIT, TUNE_A, TUNE_B
-from tokenrec.features.columns import join_columns
-from tokenrec.features.types import Columns
 from tokenrec.ids import canonical_json, content_id, finite
-from tokenrec.ranking.metrics import mean, members
-from tokenrec.ranking.ranker import lite, margins
+from tokenrec.ranking.metrics import members
 from tokenrec.recipe.models import Compile
 from tokenrec.store import completions as store
 from tokenrec.store.store import now, transaction
 from tokenrec.tasks.program import DECODE_VERSION, program_state
 
-SEARCH_VERSION = 3  # raise it with any change of search, score, *lite* or promotion: stored outcomes are then stale
+SEARCH_VERSION = 4  # raise it with any change of search, score, *lite* or promotion: stored outcomes are then stale
 FEWEST_LISTS = 400  # tune-A lists below which a search is skipped (CONTRACT)
 
 
@@ -136,7 +133,7 @@ def _finals(
         if other != name and w.vectors and not all(np.isnan(v.matrix).all() for v in w.vectors)
     }  # fmt: skip
     with stages.stage("lite", 2) as bar:
-        lite_score = credit(session, name, others)
+        lite_score = LiteScore(session, others)
         bar.step()
         made.lite_incumbent = lite_score(task.vectors)
         bar.step()
@@ -165,21 +162,13 @@ def _finals(
             "no look at tune-B was spent"
         )
     with stages.stage("promotion on tune-B", 10) as bar:
-        blocks: dict[str, Any] = {
-            "behaviour": tuple(session.behaviour(w) for w in (FIT, TUNE_B)),
-            "raw_text": tuple(session.columns("raw_text", w, [session.raw]) for w in (FIT, TUNE_B)),
+        blocks = {
+            other: tuple(session.columns(other, win, columns, met) for win in (FIT, TUNE_B))
+            for other, (columns, met) in others.items()
         }
-        for other, (columns, met) in others.items():
-            blocks[other] = tuple(session.columns(other, win, columns, met) for win in (FIT, TUNE_B))
-        for arm, columns in (("incumbent", task.vectors), ("challenger", vectors)):
-            blocks[arm] = tuple(
-                make_columns(arm, columns, session.dataset, session.lists[win]) for win in (FIT, TUNE_B)
-            )
-        base = ["behaviour", "raw_text", *others]
-        arms = {"incumbent": [*base, "incumbent"], "challenger": [*base, "challenger"]}
         made.promotion = decide_promotion(
-            session, name, spec.subject, task.program_id, made.challenger, blocks, arms, challengers,
-            lambda arm, done, total: bar.count(done, total),
+            session, name, spec.subject, (task.program_id, task.vectors), (made.challenger, vectors), blocks,
+            challengers, lambda arm, done, total: bar.count(done, total),
         )  # fmt: skip
     if not made.promotion.promoted:
         test = made.promotion
@@ -192,30 +181,6 @@ def _finals(
     for source in (name, *others):  # a user's columns meet the items': they are made anew
         session.forget(source)
     return f"promoted ({made.promotion.delta:+.4f}, p = {made.promotion.p:.3f})"
-
-
-def credit(session: Session, name: str, others: dict[str, tuple]) -> Callable[[list], float]:
-    """*lite* of a program of task `name`: what its columns add to behaviour and to the other tasks' incumbents.
-
-    With the others in the margin, what a second prompt writes once more is worth nothing: no double credit.
-    `others`: task → (vectors, item vectors that they meet). Source: design, section 9.
-    """
-    objective, (fit, tune) = session.recipe.objective, (session.lists[FIT], session.lists[TUNE_A])
-
-    def known(window: int) -> Columns:
-        parts = [session.behaviour(window)]
-        parts += [session.columns(other, window, vectors, met) for other, (vectors, met) in others.items()]
-        return join_columns("margin", parts) if others else parts[0]
-
-    margin_fit, margin_tune = margins(known(FIT), fit, known(TUNE_A), session.settings)
-
-    def lite_score(vectors) -> float:
-        columns = [[make_columns(name, vectors, session.dataset, lists)] for lists in (fit, tune)]
-        return mean(lite(
-            margin_fit, columns[0], fit, margin_tune, columns[1], tune, objective.metric, objective.slice
-        ))  # fmt: skip
-
-    return lite_score
 
 
 def save_locks(session: Session, written: dict[str, Written], improvements: list[Improvement]) -> None:

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tokenrec.compiler.session import Session
-from tokenrec.dataset.types import FIT, TUNE_B, Dataset
+from tokenrec.compiler.session import Session, make_columns
+from tokenrec.dataset.types import FIT, HISTORY, TUNE_B, Dataset
+from tokenrec.errors import InputError
 from tokenrec.evidence.arms import measure_arms
 from tokenrec.evidence.power import promotion_alpha
 from tokenrec.evidence.statistics import compare
+from tokenrec.features.types import Columns, Vectors
 from tokenrec.ids import canonical_json
 from tokenrec.store.store import now, transaction
 
@@ -31,14 +33,27 @@ class Promotion:
 
 
 def decide_promotion(
-    session: Session, task: str, subject: str, incumbent: str, challenger: str, blocks: dict,
-    arms: dict[str, list[str]], challengers: int, on_progress=None,
+    session: Session, task: str, subject: str, incumbent: tuple[str, list[Vectors]],
+    challenger: tuple[str, list[Vectors]], others: dict[str, tuple[Columns, Columns]], challengers: int,
+    on_progress=None,
 ) -> Promotion:  # fmt: skip
-    """Retrain both arms ("incumbent", "challenger") with 5 seeds, average, and test on tune-B (CONTRACT).
+    """Retrain the arms with the incumbent and with the challenger, 5 seeds each, and test on tune-B (CONTRACT).
 
-    p is multiplied by the number of challengers scored; look j at one tune-B spends α_j = .05 / (j(j+1)).
+    Both are (program id, vectors of all subjects); `others` are the other tasks' columns on fit and tune-B, which
+    stay in place. p is multiplied by the number of challengers scored; look j at one tune-B spends
+    α_j = .05 / (j(j+1)). Raises InputError for a challenger whose texts were made from later events than history's.
     """
+    refuse_leak(session, task, challenger[0].split("~")[0])  # what follows ~ is only how answers are read
     look = count_look(session, "tune_b", task)
+    blocks = {
+        "behaviour": tuple(session.behaviour(w) for w in (FIT, TUNE_B)),
+        "raw_text": tuple(session.columns("raw_text", w, [session.raw]) for w in (FIT, TUNE_B)),
+        **others,
+    }
+    base, arms = list(blocks), {}
+    for arm, (_, vectors) in (("incumbent", incumbent), ("challenger", challenger)):
+        blocks[arm] = tuple(make_columns(arm, vectors, session.dataset, session.lists[w]) for w in (FIT, TUNE_B))
+        arms[arm] = [*base, arm]
     scores = measure_arms(
         session.dataset, session.lists[FIT], session.lists[TUNE_B], blocks, arms, session.settings,
         list(range(5)), on_progress,
@@ -49,15 +64,41 @@ def decide_promotion(
     alpha = promotion_alpha(look)
     p = min(1.0, challengers * difference.p_greater)
     low = difference.interval(1 - 2 * alpha)[0]
-    made = Promotion(task, incumbent, challenger, difference.value, low, p, alpha, look, challengers, p < alpha)
+    made = Promotion(
+        task, incumbent[0], challenger[0], difference.value, low, p, alpha, look, challengers, p < alpha
+    )
     with transaction(session.db) as sql:
         sql.execute(
             "insert into promotions (run, recipe, task, incumbent, challenger, delta, low, p, challengers, look, alpha,"
             " promoted, at) values (?,?,?,?,?,?,?,?,?,?,?,?,?)",
-            [session.run, session.recipe.name, task, incumbent, challenger, made.delta, low, p, challengers, look,
+            [session.run, session.recipe.name, task, incumbent[0], challenger[0], made.delta, low, p, challengers, look,
              alpha, int(made.promoted), now()],
         )  # fmt: skip
     return made
+
+
+def refuse_leak(session: Session, task: str, program_id: str) -> None:
+    """Raise InputError where texts of a program were made from events that lie after history, as the store says.
+
+    Such a text may know what fit, tune or test ask for, and wins for that. Where the windows were cut by hash, times
+    say nothing of them and nothing is refused.
+    """
+    events = session.dataset.events
+    history = events.window == HISTORY
+    if not history.any() or history.all() or events.time[history].max() > events.time[~history].min():
+        return
+    last = float(events.time[history].max())
+    late, newest = session.db.execute(
+        "select count(*), max(newest_event_time) from subjects"
+        " where recipe = ? and task = ? and program_id = ? and newest_event_time > ?",
+        [session.recipe.name, task, program_id, last],
+    ).fetchone()
+    if late:
+        raise InputError(
+            f"{session.recipe.name}, task {task}: {late:,} texts of the challenger were made from events up to "
+            f"{newest:g}, after history ends ({last:g}); they may know what they are tested on. "
+            "Write them from history alone"
+        )
 
 
 def events_id(dataset: Dataset) -> str:

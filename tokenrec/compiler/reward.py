@@ -1,13 +1,20 @@
-"""Completion scores: how much one text about one item says to ranking, example by example.
+"""How good a program is: completion scores, example by example, and *lite*, on whole lists (design, section 9).
 
-userAUC (design, section 9): rank all users by the similarity of their profile, built from a fixed
-reference, to the new text; the score is the mean percentile of the users who later liked the item.
-Popularity cancels, and no retraining is needed.
+Items (`UserAUC`): rank all users by the similarity of their profile, built from a fixed reference, to the new text;
+the score is the mean percentile of the users who later liked the item. Popularity cancels, and no retraining is needed.
+Users, queries and histories (`ItemAUC`): rank the items for one vector, and take the percentile of those to be found.
 """
+
+from collections.abc import Mapping
 
 import numpy as np
 
+from tokenrec.compiler.session import Session, make_columns
 from tokenrec.dataset.types import FIT, HISTORY, TUNE_A, Dataset
+from tokenrec.features.columns import join_columns
+from tokenrec.features.types import Columns, Vectors
+from tokenrec.ranking.metrics import mean
+from tokenrec.ranking.ranker import lite, margins
 
 NO_TOKEN = 0.5  # what an absent text is worth: it orders users no better than chance
 PENALTY = 0.05  # taken off for a rejected one, so that refusing is never the best move
@@ -60,3 +67,102 @@ class UserAUC:
         below = np.searchsorted(order, likeness[users], "left")
         ties = np.searchsorted(order, likeness[users], "right") - below
         return float(np.mean((below + (ties - 1) / 2) / max(len(others) - 1, 1)))
+
+
+class ItemAUC:
+    """Scores of vectors about users, queries or histories against the items that each of them should find.
+
+    `items` is float[n_items, d], what the vectors are compared with (NaN where there is nothing); `find` maps a
+    subject to its item codes, `seen` to those that are out of the ranking, such as what a prompt showed.
+    """
+
+    def __init__(self, items: np.ndarray, find: dict, seen: dict | None = None):
+        known = ~np.isnan(items).any(axis=1)
+        centred = np.where(known[:, None], items - items[known].mean(axis=0), 0)
+        length = np.linalg.norm(centred, axis=1, keepdims=True)
+        self.items = centred / np.maximum(length, 1e-9)
+        self.known, self.mean = known & (length[:, 0] > 1e-9), items[known].mean(axis=0)
+        self.find, self.seen = find, seen or {}
+        self.usual = np.zeros(len(items))
+
+    @classmethod
+    def of_users(cls, dataset: Dataset, items: np.ndarray) -> "ItemAUC":
+        """A user's text should find what the user liked in fit and tune-A, among the items without earlier events."""
+        e = dataset.events
+        past, later = e.window == HISTORY, e.positive & np.isin(e.window, (FIT, TUNE_A))
+        seen, find = {}, {}
+        for among, kept in ((seen, past), (find, later)):
+            for user, item in zip(e.user[kept], e.item[kept], strict=True):
+                among.setdefault(int(user), set()).add(int(item))
+        made = cls(items, {u: f - seen.get(u, set()) for u, f in find.items() if f - seen.get(u, set())}, seen)
+        if made.find:  # likeness to what everybody likes is taken off, or to name that would pay for every user
+            made.usual = made.items @ np.mean([made.items[list(f)].mean(axis=0) for f in made.find.values()], axis=0)
+        return made
+
+    @classmethod
+    def of_queries(cls, items: np.ndarray, sets: dict) -> "ItemAUC":
+        """`sets` maps a query to (item codes that its prompt showed, item codes held out, which it should find)."""
+        return cls(items, {q: set(held) for q, (_, held) in sets.items()}, {q: set(s) for q, (s, _) in sets.items()})
+
+    def score(self, subject, vector: np.ndarray | None) -> float:
+        """In [0, 1]: .5 says nothing, 1 puts every item to be found above all others; a rejected text less than .5."""
+        if vector is None or np.isnan(vector).any():
+            return NO_TOKEN - PENALTY
+        centred = vector - self.mean
+        length = np.linalg.norm(centred)
+        if length < 1e-9:
+            return NO_TOKEN
+        return self._percentile(subject, self.items @ (centred / length) - self.usual)
+
+    def score_history(self, subject, history: list[int], invented: np.ndarray | None) -> float:
+        """How much better the next items are found from `history` (item codes) with `invented` items' vectors
+        (float[k, d]) than without: .5 is no change. Rejected ones get less."""
+        if invented is None or not len(invented) or np.isnan(invented).any():
+            return NO_TOKEN - PENALTY
+        new = invented - self.mean
+        new = new / np.maximum(np.linalg.norm(new, axis=1, keepdims=True), 1e-9)
+        old = self.items[[i for i in history if self.known[i]]]
+        before = self._percentile(subject, self.items @ old.mean(axis=0)) if len(old) else NO_TOKEN
+        after = self._percentile(subject, self.items @ np.concatenate([old, new]).mean(axis=0))
+        return float(np.clip(NO_TOKEN + (after - before) / 2, 0, 1))
+
+    def _percentile(self, subject, likeness: np.ndarray) -> float:
+        among = self.known.copy()
+        among[list(self.seen.get(subject, ()))] = False
+        find = [i for i in self.find.get(subject, ()) if among[i]]
+        among[find] = False  # they are held against the others, not against one another
+        if not find or not among.any():
+            return NO_TOKEN
+        likeness = np.round(likeness, 9)
+        order = np.sort(likeness[among])
+        below, upto = (np.searchsorted(order, likeness[find], side) for side in ("left", "right"))
+        return float(np.mean((below + upto) / 2) / len(order))
+
+
+class LiteScore:
+    """*lite* of any number of programs: the margin that it rests on is computed once (design, section 9).
+
+    `others`: the other tasks' incumbents, task → (vectors, vectors that they meet). With them in the margin, what a
+    second prompt writes once more is worth nothing: no double credit.
+    """
+
+    def __init__(self, session: Session, others: Mapping[str, tuple[list[Vectors], list[Vectors]]] | None = None):
+        self.session, self.lists = session, (session.lists[FIT], session.lists[TUNE_A])
+
+        def known(window: int) -> Columns:
+            parts = [session.columns(name, window, *both) for name, both in (others or {}).items()]
+            return join_columns("margin", [session.behaviour(window), *parts]) if parts else session.behaviour(window)
+
+        self.margins = margins(known(FIT), self.lists[0], known(TUNE_A), session.settings)
+
+    def per_list(self, vectors: list[Vectors], met: list[Vectors] = ()) -> np.ndarray:
+        """float64[tune-A lists]: what the program's columns add to the objective; `met` as in `make_columns`."""
+        objective = self.session.recipe.objective
+        fit, tune = (make_columns("program", vectors, self.session.dataset, lists, met) for lists in self.lists)
+        return lite(
+            self.margins[0], [fit], self.lists[0], self.margins[1], [tune], self.lists[1],
+            objective.metric, objective.slice,
+        )  # fmt: skip
+
+    def __call__(self, vectors: list[Vectors], met: list[Vectors] = ()) -> float:
+        return mean(self.per_list(vectors, met))
