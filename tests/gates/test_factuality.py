@@ -252,3 +252,40 @@ def test_names_never_break_and_quote_verbatim(text):
     for found in (names(text, MAPO, TERMS), contradicted(text, MAPO, TERMS), entities(text, MAPO)):
         assert found.quote in text
     catalogue_terms([{"a": [text], "b": text}] * 3)
+
+
+SERIES = {
+    "name": "Mongolia, vaccinated",
+    "facts": ["date,value", "2021-02-25,0.09", "2021-03-02,1.42", "1979,40.5", "1985,77.29", "1986,78"],
+}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "From February 25, 2021 on it rose to 1.42 by March 2021.",
+        "On Tuesday, March 2 it stood at 1.42.",
+        "In the 1970s it was about 40.5, in 1985 already 77.29 and 78 in 1986.",
+    ],
+)
+def test_dates_and_cells_of_a_record_bear_out_what_a_text_calls_them(text):
+    assert numbers(text, SERIES).passed
+    assert entities(text, SERIES).passed
+
+
+@pytest.mark.parametrize(
+    "text, quote",
+    [
+        ("It began in mid June of that year, they say.", "June"),
+        ("It began on a quiet Sunday, they say.", "Sunday"),
+        ("It rose on the February 26 count.", "February"),
+    ],
+)
+def test_dates_that_a_record_does_not_have(text, quote):
+    assert entities(text, SERIES).quote == quote
+
+
+def test_a_decimal_comma_is_read_but_not_across_cells():
+    assert [q.bare for q in quantities("1970,38.8")] == [1970, 38.8]
+    assert [q.bare for q in quantities("1986,78")] == [1986, 78]
+    assert [q.bare for q in quantities("3,5 kg")] == [3.5]

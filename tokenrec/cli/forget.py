@@ -144,6 +144,7 @@ def forget(db, path: Path, user: str) -> dict[str, Any]:
         removed["vectors"] = max(0, sql.executemany("delete from vectors where text_hash = ?", hashes).rowcount)
         for table, where in WHERE.items():
             removed[table] = sql.execute(f"delete from {table} where {where}", {"user": user}).rowcount
+        sql.execute("delete from asked")  # what reflectors were told speaks of everybody's lists
         _scrub(sql, user)
     write_anew(db, path)
     notes = []

@@ -2,7 +2,9 @@
 
 import datetime
 import re
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from ..text import strings
 
 _SHORT = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MONTHS = {name: i + 1 for i, name in enumerate(_SHORT)}
@@ -20,6 +22,7 @@ _FORMS = [
     re.compile(r"(?<![\w.,-])(?P<year>1[5-9]\d\d|20\d\d)(?![\w-]|[.,]\d)"),
 ]
 _ANY = re.compile(rf"[12]\d{{3}}|{'|'.join(_SHORT)}", re.I)  # no date is without
+_YEAR = re.compile(r"[12]\d{3}")
 _WEEKDAY = re.compile(r"\b((?:mon|tues|wednes|thurs|fri|satur|sun)day)s?\b", re.I)
 _CLOCK = re.compile(r"\b(\d{1,2}):(\d{2})(?::\d{2})?\s*([ap])?\.?m?\b|\b(\d{1,2})\s*([ap])\.?m\b", re.I)
 
@@ -51,6 +54,23 @@ def dates(text: str) -> list[Date]:
             if month <= 12 and day <= 31:
                 found.append(Date(int(got.get("year") or 0), month, day, m.start(), m.end()))
     return sorted(found, key=lambda d: d.start)
+
+
+def borne_out(text: str, record: Any) -> list[tuple[int, int]]:
+    """Places of the dates and weekdays that a text names and the record has, however it writes them: "May 11" and
+    "Wednesday" of 2022-05-11."""
+    said, days = dates(text), [(d, start) for d, start in weekdays(text)]
+    if not said and not days:
+        return []
+    known = {d.known for string in strings(record) if _YEAR.search(string) for d in dates(string)}
+    places = [(d.start, d.end) for d in said if any(_within(d.known, k) for k in known)]
+    own = {weekday_of(k) for k in known if all(k)}
+    return places + [(start, start + len(_DAYS[d])) for d, start in days if d in own]
+
+
+def _within(said: tuple[int, int, int], known: tuple[int, int, int]) -> bool:
+    """Whether a date of the record has all that is said."""
+    return all(a == b for a, b in zip(said, known) if a)
 
 
 def meets(said: tuple[int, int, int], known: tuple[int, int, int]) -> bool:

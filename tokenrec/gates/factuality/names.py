@@ -9,6 +9,7 @@ from ..text import STOP, clip, sentences, stem, stems_in, strings, tokens
 from .aliases import ALIASES
 from .catalogue import MOST_WORDS, Term, Terms
 from .classes import CLASSES, PEOPLES, held, is_food
+from .dates import borne_out
 from .quantities import quantities
 
 GATE, CONTRADICTED, ENTITY = "factuality/names", "factuality/contradicted", "factuality/entities"
@@ -133,6 +134,8 @@ def entities(text: str, record: Mapping[str, Any], name: str = "", language: str
             if lead or not shown[0].isupper() or len(shown) < 2 or word in STOP or word.startswith(("i'", "i’")):
                 continue
             known = known if known is not None else _known(record, name)
+            if any(a <= start < b for a, b in borne_out(sentence, record)):  # "February" of 2021-02-25
+                continue
             if PEOPLES.get(stem(word), frozenset()) & known:  # "Lebanese" of Lebanon
                 continue
             if any(q.start <= start < q.end for q in quantities(sentence)):  # "degrees Fahrenheit"

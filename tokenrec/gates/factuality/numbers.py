@@ -6,6 +6,7 @@ from typing import Any
 
 from ..base import Finding
 from ..text import clip, stem
+from .dates import borne_out
 from .quantities import Quantity, quantities, record_quantities
 
 GATE = "factuality/numbers"
@@ -44,8 +45,12 @@ def numbers(text: str, record: Mapping[str, Any]) -> Finding:
     claims = [q for q in quantities(text) if q.unit or not (q.word and q.bare <= 3)]
     if not claims:
         return Finding(GATE, True)
+    dated = borne_out(text, record)
     known, counts = record_quantities(record)
-    wrong = [q for q in claims if not _follows(q, text, known, counts)]
+    wrong = [
+        q for q in claims
+        if not any(start <= q.start < end for start, end in dated) and not _follows(q, text, known, counts)
+    ]  # fmt: skip
     score = round(len(wrong) / len(claims), 4)
     if not wrong:
         return Finding(GATE, True, score)

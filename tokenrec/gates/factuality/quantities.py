@@ -84,7 +84,7 @@ _QUANTITY = re.compile(
         | (?P<clock> \d{{1,2}} (?: [:：]\d\d (?:\s?[ap]\.?m\b)? | \s?[ap]\.?m\b ) ) (?!\d)
         | (?P<number>
           \d+\s+\d+\s*[/⁄]\s*\d+ | \d+\s*[/⁄]\s*\d+ | \d*[{_V}]
-          | \d{{1,3}}(?:,\d{{3}})+(?:\.\d+)? | \d+,\d{{1,2}}(?!\d) | \d+(?:\.\d+)? ) )
+          | \d{{1,3}}(?:,\d{{3}})+(?:\.\d+)? | (?!(?:1[5-9]|20)\d\d,)\d+,\d{{1,2}}(?!\d|\.\d) | \d+(?:\.\d+)? ) )
       | \b(?P<spoken> (?:half|quarter) \s (?:past|to) \s (?:{_ONE}|\d\d?) )\b
       | \b(?P<years> {"|".join(_DECADES)} )\b
       | \b(?P<part> half | three[- ]quarters | two[- ]thirds | an?\s+quarter | quarter | an?\s+third ) \s+
