@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
-from planted import swaps
+from swaps import swaps
 
 from tokenrec.gates.factuality.facts import Facts
 from tokenrec.gates.factuality.slots import Catalogue, Slot, matrix, slots

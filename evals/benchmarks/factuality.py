@@ -26,7 +26,7 @@ from sklearn.metrics import f1_score, roc_auc_score
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE.parent), str(HERE.parents[1])]
 
-from planted import swaps  # noqa: E402
+from swaps import swaps  # noqa: E402
 from train_detector import Detector, Example, fingerprint, fit, folds, load  # noqa: E402
 from train_swaps import catalogues  # noqa: E402
 
@@ -147,7 +147,7 @@ def crossval(examples: list[Example], fold: np.ndarray) -> Judged:
 
 
 def caught(judged: Judged) -> dict:
-    """How many planted swaps (`evals/planted.py`) are caught in texts that humans found without any error.
+    """How many planted swaps (`evals/swaps.py`) are caught in texts that humans found without any error.
 
     Each text is judged by the detector that has not seen its record. By the swap judge without and with a catalogue
     (all records of the domain), and by the probability of the human labels' judge; at the threshold that one clean

@@ -17,7 +17,7 @@ def propose(task, instructions):
     """A search that proposes the task's program with another instruction."""
     program = task.program.deepcopy()
     program.choose.signature = program.choose.signature.with_instructions(instructions)
-    return lambda *_: Search([Proposal(program, 0.9)], 0.5, 30, "")
+    return lambda *_: Search([Proposal(program, 0.9)], 0.5, 30, "", challengers=1)
 
 
 @pytest.fixture(scope="module")

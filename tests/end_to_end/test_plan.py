@@ -297,7 +297,7 @@ def test_a_search_and_its_finalists_are_counted(tmp_path, server):
     recipe = project(tmp_path, items=dishes(60), writer="served", recipe=text, models=model(server.url))
     planned = plan(recipe, "--force")
     (search,) = planned["searches"]
-    assert search["calls_at_most"] == planned["search_calls_at_most"] == 2 * (36 + 24) + 60 + 60 + 10
+    assert search["calls_at_most"] == planned["search_calls_at_most"] == 2 * 36 + 60 + 60 + 10
     assert "60 should one be a finalist" in search["note"] and "(menu_line, palate)" in search["note"]
 
 

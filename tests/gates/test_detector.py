@@ -229,7 +229,7 @@ def test_the_benchmark_judges_any_folder_of_that_layout(tmp_path):
 
 def test_errors_planted_in_real_texts_raise_the_risk(detector):
     sys.path.insert(0, str(ROOT / "evals"))
-    from planted import swaps
+    from swaps import swaps
 
     clean = [r for r in quintd() if not r["human_spans"] and r["text"].strip()][::3]
     made = swaps([r["text"] for r in clean], [r["facts"] for r in clean], [r["domain"] for r in clean])

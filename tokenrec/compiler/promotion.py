@@ -62,7 +62,7 @@ def decide_promotion(
     by = "user" if subject == "user" else "user_item"
     difference = compare(scores, "challenger", "incumbent", objective.metric, objective.slice, by)
     alpha = promotion_alpha(look)
-    p = min(1.0, challengers * difference.p_greater)
+    p = min(1.0, max(challengers, 1) * difference.p_greater)
     low = difference.interval(1 - 2 * alpha)[0]
     made = Promotion(
         task, incumbent[0], challenger[0], difference.value, low, p, alpha, look, challengers, p < alpha
