@@ -2,9 +2,12 @@
 
 import json
 
+import pytest
+
 from tests.generate.scripted import World
+from tokenrec.errors import InputError
 from tokenrec.gates.build import task_calibrations
-from tokenrec.gates.calibration import THIRDS, calibration_path
+from tokenrec.gates.calibration import THIRDS, calibration_path, read_calibration
 from tokenrec.gates.judge import Judge
 from tokenrec.gates.text import listed
 from tokenrec.generate.judging import judge_all
@@ -117,3 +120,23 @@ def test_a_calibration_of_other_weights_is_not_used(tmp_path):
     made = world()
     write(tmp_path, "line", 0.0, {"line": "detector@" + content_id("others")[:16]})
     assert {s for s, *_ in again(made, tmp_path).values()} == {"accepted"}
+
+
+@pytest.mark.parametrize(
+    ("third", "output", "document"),
+    [({"threshold": float("nan")}, {}, {}), ({"threshold": None}, {}, {}), ({"threshold": "0.3"}, {}, {}),
+     ({"slope": "1"}, {}, {}), ({"bias": float("inf")}, {}, {}), ({"weights": [1]}, {}, {}),
+     ({"weights": {"a": "b"}}, {}, {}), ({}, {"risk": None}, {}), ({}, {"promised": "no"}, {}),
+     ({}, {}, {"outputs": []}), ({}, {}, {"judges": []}), ({}, {}, {"task": 3})],
+)  # fmt: skip
+def test_a_calibration_that_is_none_is_refused_and_says_where(tmp_path, third, output, document):
+    """By hand, or by a merge: a NaN threshold would be under no probability, and let every text pass."""
+    write(tmp_path, "line", 0.35, judges(), **{k: v for k, v in third.items() if k != "threshold"})
+    path = calibration_path(tmp_path, "plants", "line")
+    found = json.loads(path.read_text())
+    for one in found["outputs"]["line"]["thirds"]:
+        one.update(third)
+    found["outputs"]["line"].update(output)
+    path.write_text(json.dumps(found | document))
+    with pytest.raises(InputError, match=r"line\.json: no calibration .*eval --recalibrate"):
+        read_calibration(path)

@@ -18,6 +18,7 @@ from .base import Part
 
 THIRDS = 3
 _EDGE = 1e-4
+_KINDS = {"task": str, "program_id": str, "judges": dict, "outputs": dict}  # of a document
 
 
 def logit(p: float) -> float:
@@ -102,9 +103,10 @@ def read_calibration(path: Path) -> dict[str, Any] | None:
         return None
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
+        if not all(isinstance(document[k], kind) for k, kind in _KINDS.items()):
+            raise TypeError(f"{', '.join(_KINDS)} are not all of their kinds")
         for name in document["outputs"]:
             calibration_of(document, name)
-        document["program_id"], document["judges"]
         return document
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         reason = f"{type(error).__name__}: {error}"
@@ -120,5 +122,12 @@ def calibration_of(document: Mapping[str, Any], output: str) -> Calibration | No
     thirds = tuple(Third(**{k: t[k] for k in Third.__dataclass_fields__}) for t in found["thirds"])
     if len(thirds) != THIRDS:
         raise ValueError(f"{len(thirds)} thirds")
-    promise = [found[k] for k in ("said", "promised", "risk", "confidence")]
-    return Calibration(document["task"], thirds, *promise)
+    said, promised, *asked = (found[k] for k in ("said", "promised", "risk", "confidence"))
+    shapes = [n for t in thirds for n in (t.slope, t.bias, t.text_slope, t.text_bias, *t.weights.values())]
+    limits = [*(t.threshold for t in thirds), *asked]
+    shapes += limits if promised else [n for n in limits if n is not None]
+    if not all(type(n) in (int, float) and math.isfinite(n) for n in shapes):  # NaN would let every text pass
+        raise ValueError(f"{output}: a number is missing, or none")
+    if not isinstance(promised, bool) or not isinstance(said, str):
+        raise TypeError(f"{output}: promised is true or false, and said a text")
+    return Calibration(document["task"], thirds, said, promised, *asked)
