@@ -12,7 +12,9 @@ from tests.end_to_end.test_main_job import holds
 from tests.end_to_end.test_plan import edit, files
 from tests.end_to_end.worlds import contents, sound, store, tokenrec
 from tokenrec.cli import main as cli_main
+from tokenrec.cli.prune import _TEXTS, MARKS
 from tokenrec.store.lock import only_run
+from tokenrec.store.store import open_store
 
 LINE, LATER = "write: A menu line.", "write: A menu line, from the last to the first."
 KEPT = ("current", "tokens", "subjects", "programs", "windows", "lists", "metrics")
@@ -253,3 +255,14 @@ def test_another_projects_answers_stay(root, tmp_path, monkeypatch):
             shutil.copy(root / name, other)
     code, _, said = tokenrec("prune", other / "recipe.yaml", "--store", root / ".tokenrec/store.db", "--dry-run")
     assert code == 2 and "not the store of the project" in said
+
+
+def test_vectors_of_what_is_left_of_a_text_go_with_it_and_stay_while_another_says_it():
+    db = open_store(":memory:")
+    db.execute("pragma foreign_keys = off")
+    db.conn.create_function("sha256", 1, lambda text: text)
+    row = "insert into completions (completion_id, program_id, lm_id, input_hash, sample, task, inputs, raw, output, kept, prompt_tokens, completion_tokens, calls, created) values (?, 'p', 'l', ?, 0, 't', '{}', '', ?, ?, 0, 0, 0, '')"
+    for key, output, kept in (("0", "old whole", "old left"), ("1", "new whole", "new left"), ("2", "new left", None)):
+        db.execute(row, [key, key, json.dumps({"a": output}), kept and json.dumps({"a": kept})])
+    db.execute("create temp table gone as select '0' as completion_id union select '2'")
+    assert {r[0] for r in db.execute(MARKS["texts"].format(_TEXTS, _TEXTS))} == {"old whole", "old left"}

@@ -56,10 +56,14 @@ MARKS = {  # temporary tables, each made of those before it
             " and completion_id not in (select completion_id from audits where completion_id is not null)",
     "emptied": "select program_id, lm_id from temp.old except"
                " select c.program_id, c.lm_id from audits a join completions c on c.completion_id = a.completion_id",
-    "texts": "select sha256(value) as hash from ({} in (select completion_id from temp.gone)"
-             " except {} not in (select completion_id from temp.gone))",
+    "texts": "select sha256(value) as hash from (select value from ({} in (select completion_id from temp.gone))"
+             " except select value from ({} not in (select completion_id from temp.gone)))",
 }  # fmt: skip
-_TEXTS = "select e.value from completions c, json_each(c.output) e where e.type = 'text' and c.completion_id"
+_TEXTS = (  # whole ones, and what is left of them, which is what tokens have
+    "select e.value, c.completion_id from completions c, json_each(c.output) e where e.type = 'text' union all"
+    " select e.value, c.completion_id from completions c, json_each(c.kept) e where e.type = 'text'"
+)
+_TEXTS = f"select value from ({_TEXTS}) where completion_id"
 
 
 @click.command()
