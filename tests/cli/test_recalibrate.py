@@ -146,3 +146,17 @@ def test_the_table_tells_people_what_is_promised(project, capsys):
     out = " ".join(capsys.readouterr().out.split())
     assert "about.about promises: at most 15% of accepted sentences unsupported (90% confidence, 1" in out
     assert "On labels that the fit has not seen: AUROC" in out
+
+
+def test_a_file_of_texts_says_what_is_left_of_each(project, capsys):
+    recipe(project, unsupported=", unsupported: drop")
+    evaluate(project, capsys, "--recalibrate")
+    lines = [json.loads(line) for line in (project / "labels.jsonl").read_text().splitlines()]
+    texts = [{key: line[key] for key in ("subject", "task", "output")} for line in lines]
+    (project / "theirs.jsonl").write_text("".join(json.dumps(t) + "\n" for t in texts))
+    document, _ = evaluate(project, capsys, "--completions", str(project / "theirs.jsonl"))
+    with open(document["verdicts"]) as file:
+        verdicts = [json.loads(line) for line in file]
+    cut = [(t["output"]["about"], v["kept"]["about"]) for t, v in zip(texts, verdicts, strict=True) if "kept" in v]
+    assert len(cut) > 20 and all(len(left) < len(whole) for whole, left in cut)
+    assert all(v["accepted"] for v in verdicts if "kept" in v)

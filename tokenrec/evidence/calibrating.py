@@ -17,6 +17,7 @@ from tokenrec.gates.settle import SETTLED
 from tokenrec.generate.scorers import open_scorers
 from tokenrec.ids import unit_hash
 from tokenrec.recipe.load import LoadedRecipe
+from tokenrec.recipe.models import Factuality
 from tokenrec.store.audits import parts_of
 from tokenrec.tasks.spec import task_spec
 
@@ -102,6 +103,12 @@ def _features(text: Text, output: str, judge: str) -> dict[tuple[int, int], Mapp
     return {(start, end): features for start, end, _, features in scored}
 
 
+def keeps(entry: Mapping[str, Any], asked: Factuality) -> bool:
+    """Whether a calibration was made for as much as the recipe asks, or more."""
+    made = (entry["risk"], entry["confidence"])
+    return None not in made and made[0] <= asked.risk and made[1] >= asked.confidence
+
+
 def promises(loaded: LoadedRecipe, task: str, program: Mapping[str, str] | None) -> list[dict[str, Any]]:
     """What is promised of each output of a task that asks for it. `stale`: made for another program, or judge."""
     outputs = {n: o for n, o in loaded.recipe.tasks[task].outputs.items() if o.factuality}
@@ -116,7 +123,7 @@ def promises(loaded: LoadedRecipe, task: str, program: Mapping[str, str] | None)
             entry, stale = None, "the judge has changed since"
         elif document and program and document["program_id"] != program["program_id"]:
             stale = "made from labels of another prompt's texts; a new prompt may have found the judge's blind spots"
-        elif entry and (entry["risk"], entry["confidence"]) != (output.factuality.risk, output.factuality.confidence):
+        elif entry and not keeps(entry, output.factuality):
             stale = f"made for risk {entry['risk']} at confidence {entry['confidence']}"
         found.append({
             "output": name, "risk": output.factuality.risk, "confidence": output.factuality.confidence,

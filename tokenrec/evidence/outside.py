@@ -189,6 +189,8 @@ def _line(number: int, verdict: Verdict, text: Text) -> bytes:
         "hallucination_probability": max(suspected, default=None) if fitted is None else fitted,
         "reasons": [{"gate": f.gate, "reason": f.reason, "quote": f.quote} for f in verdict.reasons],
     }
+    if verdict.kept is not None:  # accepted without some sentences: this is what was accepted
+        said["kept"] = verdict.kept
     # half a surrogate pair, which is no UTF-8, is written as JSON's own escape
     return json.dumps(said, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
