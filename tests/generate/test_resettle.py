@@ -140,3 +140,12 @@ def test_a_calibration_that_is_none_is_refused_and_says_where(tmp_path, third, o
     path.write_text(json.dumps(found | document))
     with pytest.raises(InputError, match=r"line\.json: no calibration .*eval --recalibrate"):
         read_calibration(path)
+
+
+def test_a_calibration_that_was_copied_from_another_task_is_refused(tmp_path):
+    made = world()
+    write(tmp_path, "line", 0.35, judges())
+    path = calibration_path(tmp_path, "plants", "line")
+    path.write_text(path.read_text().replace('"task": "line"', '"task": "other"'))
+    with pytest.raises(InputError, match="is of task other"):
+        again(made, tmp_path)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tokenrec.dataset.types import Dataset
+from tokenrec.errors import InputError
 from tokenrec.gates.calibration import Calibration, calibration_of, calibration_path, read_calibration
 from tokenrec.gates.factors import NO_FACTS, Facts
 from tokenrec.gates.factuality.catalogue import Terms, catalogue_terms
@@ -50,11 +51,15 @@ def terms_for(
 
 
 def task_calibrations(root: Path, spec: TaskSpec, scorers: Mapping[str, Scorer] = NONE) -> dict[str, Calibration]:
-    """By output; those made for another judge than the output now has are left out."""
+    """By output; those made for another judge than the output now has are left out. Raises InputError for a file
+    that cannot be read, or is of another task, whose thirds are cut elsewhere."""
     judges = judge_ids(spec.task, scorers)
-    document = read_calibration(calibration_path(root, spec.recipe, spec.name)) if judges else None
+    path = calibration_path(root, spec.recipe, spec.name)
+    document = read_calibration(path) if judges else None
     if document is None:
         return {}
+    if document["task"] != spec.name:
+        raise InputError(f"{path}: it is of task {document['task']}. Delete it, or run: tokenrec eval --recalibrate")
     same = [name for name, judge in judges.items() if document["judges"].get(name) == judge]
     return {name: c for name in same if (c := calibration_of(document, name))}
 
