@@ -22,7 +22,7 @@ from tokenrec.gates.base import Finding  # noqa: E402
 from tokenrec.gates.calibration import THIRDS, Calibration, Third  # noqa: E402
 from tokenrec.gates.checks import SUSPICION  # noqa: E402
 from tokenrec.gates.judge import Judge  # noqa: E402
-from tokenrec.gates.sentences import places  # noqa: E402
+from tokenrec.gates.text import places  # noqa: E402
 from tokenrec.generate.judging import batch_of, gate_of, judge_all  # noqa: E402
 from tokenrec.recipe.models import Recipe  # noqa: E402
 from tokenrec.store import completions as store  # noqa: E402

@@ -9,7 +9,7 @@ from tokenrec.evidence.labels import draw, matched_labels, read_labels, sentence
 from tokenrec.evidence.quality import reasons
 from tokenrec.evidence.sampling import strata_of
 from tokenrec.evidence.texts import TaskTexts, Text, cut
-from tokenrec.gates.sentences import places
+from tokenrec.gates.text import places
 from tokenrec.store.audits import doubled_of, drop_label, labels_of, save_audits, save_skip, skipped_of
 from tokenrec.store.store import open_store
 

@@ -10,8 +10,9 @@ from tokenrec.gates.base import Candidate, Finding
 from tokenrec.gates.calibration import THIRDS, Calibration, Third, third_of
 from tokenrec.gates.checks import RECALIBRATED, SUSPICION
 from tokenrec.gates.judge import Judge
-from tokenrec.gates.sentences import DROPPED, places, without
+from tokenrec.gates.sentences import DROPPED, without
 from tokenrec.gates.settle import RISK, SETTLED, unsettled
+from tokenrec.gates.text import places
 from tokenrec.recipe.models import Task
 
 RECORD = {"name": "Leek soup", "minutes": 40, "ingredients": ["leek", "potato", "cream"]}

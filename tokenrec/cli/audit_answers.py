@@ -24,7 +24,7 @@ class Question:
 
     @classmethod
     def of(cls, text, task) -> "Question":
-        from tokenrec.gates.sentences import places
+        from tokenrec.gates.text import places
 
         texts = [name for name, output in task.outputs.items() if output.type == "text"]
         return cls(text.output, {name: places(text.output[name]) for name in texts}, len(texts) < len(task.outputs))

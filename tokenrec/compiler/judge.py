@@ -18,7 +18,7 @@ from tokenrec.errors import InputError
 from tokenrec.evidence.evaluate import gather
 from tokenrec.evidence.labels import sentence_labels
 from tokenrec.evidence.quality import auroc
-from tokenrec.gates.sentences import places
+from tokenrec.gates.text import places
 from tokenrec.generate.fact_judge import (
     MOST_SENTENCES,
     FactJudge,

@@ -12,8 +12,9 @@ from tokenrec.gates.base import Part
 from tokenrec.gates.build import judge_ids
 from tokenrec.gates.calibration import calibration_path, read_calibration
 from tokenrec.gates.checks import Source, told
-from tokenrec.gates.sentences import DROPPED, places
+from tokenrec.gates.sentences import DROPPED
 from tokenrec.gates.settle import SETTLED
+from tokenrec.gates.text import places
 from tokenrec.generate.scorers import open_scorers
 from tokenrec.ids import unit_hash
 from tokenrec.recipe.load import LoadedRecipe

@@ -53,7 +53,7 @@ def _share(p: float) -> float:
 
 
 class DetectorScorer:
-    """The trained detector that is shipped: about 8 ms a text, most of it features (factuality/MODEL_CARD.md)."""
+    """The trained detector that is shipped: about 11 ms a text, most of it features (factuality/MODEL_CARD.md)."""
 
     judge, id, local = "detector", "", True
 

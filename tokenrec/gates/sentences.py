@@ -1,23 +1,12 @@
-"""Sentences of a text as units: their places, the text without some, and taking out those that the rules refuse."""
+"""Sentences of a text as units: the text without some, and taking out those that the rules refuse."""
 
 from collections.abc import Collection
 
 from .base import Finding
 from .checks import CLOSED, Rules, Source, checks_for
-from .text import clip, sentences
+from .text import Place, clip, places
 
 DROPPED = "factuality/dropped"
-Place = tuple[int, int]
-
-
-def places(text: str) -> list[Place]:
-    """Start and end of each sentence, trimmed, in order."""
-    found, at = [], 0
-    for sentence in sentences(text):
-        start = text.index(sentence, at)
-        at = start + len(sentence)
-        found.append((start, at))
-    return found
 
 
 def without(text: str, gone: Collection[Place]) -> str:

@@ -30,8 +30,6 @@ def settle(text: str, rules: Rules, source: Source, findings: Sequence[Finding])
         return without(text, cut), list(findings)
     live = [p for p in judged.parts if (p[0], p[1]) not in cut]
     third = rules.calibration.of(source.record) if rules.calibration else Third()
-    if judged.gate != RECALIBRATED:
-        live = [(start, end, round(third.sentence(p, {}), 4)) for start, end, p in live]
     if rules.factuality is None:
         return without(text, cut), [*findings, Finding(RISK, True, round(third.text(live), 4))]
     asked = rules.factuality

@@ -19,6 +19,7 @@ _UNSPACED_CHAR = re.compile(rf"[{_UNSPACED}]")
 _STOP = re.compile(r"[.!?…]+[\"'”’)\]]*(?=\s|$)|[。！？]+[」』”]*|\n")
 
 Token = tuple[str, int, int]  # case-folded word, start, end
+Place = tuple[int, int]  # start and end in a text
 
 
 def listed(text: str) -> frozenset[str]:
@@ -91,6 +92,16 @@ def _sentences(text: str) -> tuple[str, ...]:
         found.append(text[start:end].strip())
         start = end
     return tuple(filter(None, found))
+
+
+def places(text: str) -> list[Place]:
+    """Start and end of each of the `sentences`, in order."""
+    found, at = [], 0
+    for sentence in sentences(text):
+        start = text.index(sentence, at)
+        at = start + len(sentence)
+        found.append((start, at))
+    return found
 
 
 @lru_cache(maxsize=65536)

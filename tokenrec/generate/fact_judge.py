@@ -16,8 +16,8 @@ from tokenrec.gates.base import Candidate, Finding
 from tokenrec.gates.schema import Answer as Shape
 from tokenrec.gates.schema import parse
 from tokenrec.gates.scoring import Scored, gate_of, lines, scored
-from tokenrec.gates.sentences import places
 from tokenrec.gates.settle import RISK
+from tokenrec.gates.text import places
 from tokenrec.ids import content_id, unit_hash
 from tokenrec.lm.writer import Writer
 from tokenrec.recipe.models import Recipe, Task

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any
 
-from ..text import STOP, sentences, stem, tokens
+from ..text import STOP, places, stem, tokens
 from .dates import Date, clocks, dates, meets, ordinal, weekday_of, weekdays
 from .facts import Facts, Number, numbers_in
 from .sides import Sides
@@ -43,15 +43,14 @@ def units(text: str, record: Any, facts: Facts | None = None) -> list[Unit]:
     """The sentences of `text` with their features against `record` (any nesting of mappings, lists and scalars)."""
     facts = facts or Facts(record)
     sides, context = Sides(facts), Context()
-    found, at = [], 0
-    parts = sentences(text)[:MOST_SENTENCES]
-    for i, sentence in enumerate(parts):
-        start = text.index(sentence, at)
-        at = start + len(sentence)
-        got = sentence_features(sentence[:MOST_LENGTH], facts, context)
-        got |= sides.features(sentence[:MOST_LENGTH])
+    found = []
+    parts = places(text)[:MOST_SENTENCES]
+    for i, (start, end) in enumerate(parts):
+        sentence = text[start:end][:MOST_LENGTH]
+        got = sentence_features(sentence, facts, context)
+        got |= sides.features(sentence)
         got |= {"place": i / max(len(parts) - 1, 1), "first": i == 0, "last": i == len(parts) - 1, "of": len(parts)}
-        found.append(Unit(start, at, {name: float(value) for name, value in got.items()}))
+        found.append(Unit(start, end, {name: float(value) for name, value in got.items()}))
     return found
 
 

@@ -13,7 +13,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from ..noise.telling import VAGUE
-from ..text import STOP, clip, is_cjk, listed, sentences, stem, tokens, words
+from ..text import STOP, clip, is_cjk, listed, places, stem, tokens, words
 from .classes import PEOPLES
 from .quantities import Quantity, quantities
 
@@ -59,15 +59,14 @@ class Claim(NamedTuple):
 @lru_cache(maxsize=1024)
 def claims(text: str, name: str = "") -> tuple[Claim, ...]:
     """The sentences of `text` that say something, in order."""
-    found, at = [], 0
+    found = []
     own = frozenset(map(stem, words(name)))
-    for sentence in sentences(text):
-        start = text.index(sentence, at)
-        at = start + len(sentence)
+    for start, end in places(text):
+        sentence = text[start:end]
         said = content(sentence, own)
         if said:
             slots = tuple(s._replace(start=s.start + start, end=s.end + start) for s in _slots(sentence, own))
-            found.append(Claim(start, at, said, slots))
+            found.append(Claim(start, end, said, slots))
     return tuple(found)
 
 

@@ -18,8 +18,7 @@ import numpy as np
 from ...config import LoadedProject, Nli, resolve_model
 from ...errors import InputError
 from ..scoring import Scored, lines, scored
-from ..sentences import places
-from ..text import stems_in
+from ..text import places, stems_in
 
 BATCH = 32  # pairs a forward pass
 PASSAGES = 6  # of a long record, read for one sentence: those that share most words with it

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..text import STOP, listed, sentences, stem, tokens, words
+from ..text import STOP, listed, places, stem, tokens, words
 from .align import MOST_LENGTH, MOST_SENTENCES
 from .dates import dates, meets
 from .facts import Facts, numbers_in
@@ -99,12 +99,9 @@ def slots(text: str, facts: Facts, catalogue: Catalogue | None = None, only: int
     """The slots of a text (or of its sentence number `only`) in order; `sentence` counts as `align.units` does."""
     view = _View(text, facts, catalogue)
     found: list[Slot] = []
-    at = 0
-    for i, sentence in enumerate(sentences(text)[:MOST_SENTENCES]):
-        start = text.index(sentence, at)
-        at = start + len(sentence)
+    for i, (start, end) in enumerate(places(text)[:MOST_SENTENCES]):
         if only is None or i == only:
-            found += view.sentence(sentence[:MOST_LENGTH], start, i)
+            found += view.sentence(text[start:end][:MOST_LENGTH], start, i)
         if len(found) >= MOST_SLOTS:
             break
     return found[:MOST_SLOTS]
