@@ -272,7 +272,7 @@ def completion_scorer(session, programs: list[Program]):
         kinds = tuple(v.output for v in p.vectors)
         if kinds not in rewards:  # the first program of a kind stands for the incumbent
             rewards[kinds] = UserAUC(session.dataset, own)
-        items = drawn(rewards[kinds].items())
+        items = drawn(rewards[kinds].subjects())
         mean, scale = np.nanmean(own[items], axis=0), np.maximum(np.nanstd(own[items], axis=0), 1e-6)
         return float(np.mean([rewards[kinds].score(i, own[i], mean, scale) for i in items]))
 

@@ -34,7 +34,7 @@ def searched(monkeypatch):
     """Stands in for the search: notes each call, spends two LM calls, finds what it is told to."""
     found = SimpleNamespace(calls=[], result=Search([], 0.6, 100, ""))
 
-    def search(session, spec, program, prompts, vectors, judge, meter, progress, options, search_id):
+    def search(session, spec, program, prompts, vectors, judge, meter, progress, options, search_id, met):
         found.calls.append(spec.name)
         meter.add(Usage(2, 20, 4, 0.0))
         return found.result

@@ -29,7 +29,7 @@ def world(seed=0, n_users=60, n_items=24, d=4):
 def test_a_perfect_text_scores_high_and_noise_half():
     data, vectors, kind = world()
     reward = UserAUC(data, vectors)
-    items = reward.items()
+    items = reward.subjects()
     right = np.mean([reward.score(i, vectors[i]) for i in items])
     wrong = np.mean([reward.score(i, vectors[np.flatnonzero(kind != kind[i])[0]]) for i in items])
     rng = np.random.default_rng(1)
@@ -40,7 +40,7 @@ def test_a_perfect_text_scores_high_and_noise_half():
 def test_saying_nothing_is_worth_half_and_a_rejected_text_less():
     data, vectors, _ = world()
     reward = UserAUC(data, vectors)
-    item = reward.items()[0]
+    item = reward.subjects()[0]
     assert reward.score(item, vectors.mean(axis=0)) == NO_TOKEN
     assert reward.score(item, None) == reward.score(item, np.full(4, np.nan)) == NO_TOKEN - PENALTY == 0.45
 
@@ -70,7 +70,7 @@ def test_it_is_the_mean_percentile_of_the_likers(seed):
         if np.linalg.norm(total) > 1e-9:
             profile[u] = total / np.linalg.norm(total)
     assume(len(profile) > 1)
-    for item in reward.items(least=1):
+    for item in reward.subjects(least=1):
         vector = rng.normal(size=d)
         like = {u: p @ ((vector - mean) / scale) for u, p in profile.items()}
         later = {v for i, w, p, v in zip(e.item, e.window, e.positive, e.user, strict=True)
@@ -91,8 +91,8 @@ def test_nothing_of_tune_b_or_test_is_seen():
     past = e.window <= TUNE_A
     cut = dataset(e.user[past], e.item[past], e.window[past], 60, 24)
     whole, part = UserAUC(data, vectors), UserAUC(cut, vectors)
-    assert whole.items() == part.items()
-    assert [whole.score(i, vectors[0]) for i in whole.items()] == [part.score(i, vectors[0]) for i in part.items()]
+    assert whole.subjects() == part.subjects()
+    assert [whole.score(i, vectors[0]) for i in whole.subjects()] == [part.score(i, vectors[0]) for i in part.subjects()]
 
 
 def plain_percentile(likeness, among, find):

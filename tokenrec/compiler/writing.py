@@ -1,8 +1,10 @@
 """Writing all tasks of a recipe with given programs, and turning what was accepted into vectors."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from tokenrec.compiler.lock import lock_path, read_lock
 from tokenrec.compiler.session import Session
@@ -113,6 +115,12 @@ def program_vectors(
     return task_vectors(
         session.db, session.dataset, spec, list(best.values()), session.encoder, _weights(spec, program)
     )
+
+
+def item_vectors(session: Session, written: Mapping[str, Written]) -> list[Vectors]:
+    """What a user's text is compared with: item tasks' vectors, and the raw text; of one space, the last is met."""
+    made = [v for w in written.values() if w.spec.subject == "item" for v in w.vectors]
+    return [v for v in made if not np.isnan(v.matrix).all()] + [v for v in [session.raw] if v is not None]
 
 
 def _weights(spec: TaskSpec, program) -> dict:

@@ -94,6 +94,14 @@ def load_dataset(recipe: Recipe, folder: Path, most_users: int | None = None) ->
         )
     if data.split.by == "item_holdout":
         notes.append(f"{data.events.path}: item_holdout dropped {(~keep).sum():,} history events of held-out items.")
+    posed = None
+    if recipe.objective.slice == "cold_items":
+        posed = splits.posed_items(item_ids, data.split)
+        later = " The items that are held out come in test only." if data.split.by == "item_holdout" else ""
+        notes.append(
+            f"{data.events.path}: {posed.sum():,} items pose as cold in fit and tune, where prompts are chosen: "
+            f"nothing is learnt of their events there.{later}"
+        )
     users = _read_users(recipe, folder, names, notes)
     records = items.ordered(item_ids)
     return Dataset(
@@ -101,6 +109,7 @@ def load_dataset(recipe: Recipe, folder: Path, most_users: int | None = None) ->
         data_hash=_hash(data.split.by, item_ids, records, names, users, events),
         split=data.split.by, simulated=data.simulated, notes=notes,
         held=splits.held_items(item_ids, data.split) if data.split.by == "item_holdout" else None,
+        posed=posed,
     )  # fmt: skip
 
 
