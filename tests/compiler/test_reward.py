@@ -1,5 +1,7 @@
 """userAUC against a brute-force reading of its definition."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -144,10 +146,34 @@ def test_invented_history_is_worth_what_it_changes(tastes):
 
 
 def test_a_users_score_sees_no_list_after_tune_a():
+    """Nor is a user of tune-B scored, who is to judge what was chosen."""
     data, vectors, _ = world()
     e = data.events
-    past = e.window <= TUNE_A
-    cut = dataset(e.user[past], e.item[past], e.window[past], 60, 24)
-    whole, part = ItemAUC.of_users(data, vectors), ItemAUC.of_users(cut, vectors)
-    assert whole.find == part.find and whole.find
+    half = np.where(np.isin(e.window, (TUNE_A, TUNE_B)), np.where(e.user % 2, TUNE_A, TUNE_B), e.window)
+    other = np.where(half > TUNE_A, (e.item + 7) % 24, e.item)
+    whole, part = (ItemAUC.of_users(dataset(e.user, i, half, 60, 24), vectors) for i in (e.item, other))
+    assert whole.find == part.find and whole.find and all(u % 2 for u in whole.find)
     assert all(whole.score(u, vectors[0]) == part.score(u, vectors[0]) for u in whole.find)
+
+
+def test_what_item_holdout_keeps_for_test_is_not_scored():
+    data, vectors, _ = world()
+    held = np.arange(24) % 5 == 0
+    whole, part = UserAUC(data, vectors), UserAUC(dataclasses.replace(data, held=held), vectors)
+    assert part.subjects() == [i for i in whole.subjects() if not held[i]]
+    e = data.events
+    alone = dataset(e.user, e.item, np.where(e.window == TUNE_B, TEST, e.window), 60, 24)
+    whole, part = (ItemAUC.of_users(d, vectors) for d in (alone, dataclasses.replace(alone, held=held)))
+    assert {i for f in part.find.values() for i in f} == {i for f in whole.find.values() for i in f if not held[i]}
+
+
+def test_a_cold_objective_asks_a_users_text_for_cold_items():
+    data, vectors, _ = world(n_items=48)
+    e = data.events
+    posed = np.arange(48) % 4 == 0
+    alone = dataclasses.replace(dataset(e.user, e.item, np.where(e.window == TUNE_B, TEST, e.window), 60, 48), posed=posed)
+    likes = np.bincount(e.item[(e.window == HISTORY) & ~posed[e.item]], minlength=48)
+    found = {s: {i for f in ItemAUC.of_users(alone, vectors, slice=s).find.values() for i in f}
+             for s in ("all", "cold_items", "warm")}  # fmt: skip
+    assert found["cold_items"] == {i for i in found["all"] if likes[i] <= 2} >= set(np.flatnonzero(posed)) & found["all"]
+    assert found["warm"] == found["all"] - found["cold_items"] and found["warm"]
