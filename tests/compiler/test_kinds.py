@@ -7,17 +7,31 @@ import numpy as np
 import pytest
 
 from tests.compiler.test_optimizers import needs_optuna, offline, run, strong, tasted  # noqa: F401
-from tests.compiler.worlds import ABOUT_USERS, MOODS, QUIET, RECIPE, TASTES, Taster, mood, session, truth, turned
+from tests.compiler.worlds import (
+    ABOUT_USERS,
+    MOODS,
+    QUIET,
+    RECIPE,
+    TASTES,
+    Taster,
+    arrivals,
+    mood,
+    session,
+    truth,
+    turned,
+)
+from tests.compiler.worlds import diners as meals
 from tests.end_to_end.server import hash_of, serving
 from tests.end_to_end.worlds import dishes, project, write
 from tokenrec.compiler.improve import improve, why_not_searched
-from tokenrec.compiler.reward import completion_reward
+from tokenrec.compiler.reward import LiteScore, completion_reward
 from tokenrec.compiler.search import search
 from tokenrec.compiler.session import open_session
-from tokenrec.compiler.writing import item_vectors, write_task
-from tokenrec.dataset.types import TUNE_B
+from tokenrec.compiler.writing import item_vectors, prepare_task, write_task
+from tokenrec.dataset.types import TUNE_A, TUNE_B
 from tokenrec.features.types import Vectors
 from tokenrec.ids import unit_hash
+from tokenrec.ranking.metrics import members
 from tokenrec.recipe.load import load_recipe
 from tokenrec.recipe.models import Budget, Compile
 from tokenrec.tasks.program import program_state
@@ -86,8 +100,6 @@ def test_a_task_that_meets_no_item_is_not_searched(tmp_path):
     recipe = ABOUT_USERS.replace("$flavour.taste.choices", "[early, late]").replace("likes: sweet", "likes: early")
     made = session(tmp_path, 40, 60, 10, recipe.replace("likes: fresh", "likes: late"))
     tasks = {n: write_task(made, n, lambda report: None) for n in ("flavour",)}
-    from tokenrec.compiler.writing import prepare_task
-
     tasks["palate"] = prepare_task(made, "palate")
     assert "reaches the ranker" in why_not_searched(made, tasks, "palate", force=True)
     assert why_not_searched(made, tasks, "flavour", force=True) == ""
@@ -163,11 +175,9 @@ def in_words(text: str) -> str:
 
 @pytest.mark.parametrize("optimizer", ["instructions", "bootstrap_random", "gepa"])
 def test_a_task_that_writes_texts_is_searched(tmp_path, optimizer):
-    from tests.compiler.worlds import diners as eaters
-
     items = dishes(90)
     with serving(in_words) as at:
-        made = served(tmp_path, at.url, SAID, items, eaters(items, 120))
+        made = served(tmp_path, at.url, SAID, items, meals(items, 120))
         made.encoder = Letters()
         more = {"instructions": ["Say it well now.", "Guess again."]} if optimizer == "instructions" else {}
         task, meter, found, _ = run(made, optimizer=optimizer, **more)
@@ -229,12 +239,10 @@ def by_module(text: str) -> str:
 
 
 def module_session(root, url, kind):
-    from tests.compiler.worlds import diners as eaters
-
     write(root / "mine.py", MODULE)
     recipe = RECIPE.replace("write: Guess.", f"use: ./mine.py:{kind}").replace("examples:", "# examples:")
     items = dishes(90)
-    return served(root, url, recipe, items, eaters(items, 120))
+    return served(root, url, recipe, items, meals(items, 120))
 
 
 @pytest.mark.parametrize("optimizer", ["instructions", "gepa", pytest.param("mipro", marks=needs_optuna)])
@@ -259,8 +267,6 @@ def test_a_module_that_is_asked_what_the_task_is_gets_demonstrations(tmp_path):
 
 
 def test_why_a_module_can_not_be_searched_is_said(tmp_path):
-    from tokenrec.compiler.writing import prepare_task
-
     def why(kind, optimizer):
         made = module_session(tmp_path / kind, "http://127.0.0.1:9", kind)
         texts = {"instructions": ["Other."]} if optimizer == "instructions" else {"optimizer": optimizer}
@@ -286,8 +292,6 @@ MANY = ABOUT_USERS.replace("  palate:", """\
 def test_three_tasks_in_turn_and_the_one_that_says_it_again_gets_no_credit(tmp_path):
     """Tastes are all that tells who eats what: whoever writes them first is promoted, and the second adds nothing. The
     text about users then meets the promoted tags."""
-    from tests.compiler.worlds import arrivals
-
     made = session(tmp_path, 700, 600, 12, MANY, Taster(luck=0.3), arrivals)
     tasks = {n: write_task(made, n, lambda report: None) for n in ("flavour", "savour", "palate")}
     before = tasks["flavour"].vectors
@@ -299,10 +303,26 @@ def test_three_tasks_in_turn_and_the_one_that_says_it_again_gets_no_credit(tmp_p
     assert found["flavour"].promotion and found["flavour"].promotion.promoted, found["flavour"].note
     assert found["savour"].scores[0] > found["savour"].incumbent_score + 0.05  # by itself it looks as good
     assert not (found["savour"].promotion and found["savour"].promotion.promoted), found["savour"].note
-    assert found["savour"].lite_challenger < 0.01 < 0.02 < found["flavour"].lite_challenger
+    alone = LiteScore(made)  # with nobody else in the margin the same text would have been worth a lot
+    gain = alone(tasks["flavour"].vectors) - alone(tasks["savour"].vectors)
+    assert found["savour"].lite_challenger < 0.01 < 0.02 < min(gain, found["flavour"].lite_challenger)
     assert not (found["palate"].promotion and found["palate"].promotion.promoted), found["palate"].note
     assert found["palate"].incumbent_score is not None
     now = [v for v in item_vectors(made, tasks) if v.source == "flavour"]
     assert now[0] is tasks["flavour"].vectors[0] is not before[0]
     right = [int(r.argmax()) == truth(i["name"]) for r, i in zip(now[0].matrix, made.dataset.items, strict=True)]
     assert np.mean(right) > 0.95
+
+
+def test_a_cold_objective_is_searched_where_nothing_is_new(tmp_path):
+    """Every dish is eaten all the time. Those that pose as cold show whose text tells of a new one."""
+    recipe = RECIPE + "objective: {metric: ndcg@10, slice: cold_items}\n"
+    made = session(tmp_path, 500, 120, 10, recipe)
+    known = session(tmp_path / "all", 500, 120, 10)
+    assert members(known.lists[TUNE_A], "cold_items") < 20 < 50 < members(made.lists[TUNE_A], "cold_items")
+    assert "pose as cold" in " ".join(made.dataset.notes)
+    options = Compile(instructions=["Answer well.", "Guess again."], budget=Budget(calls=160))
+    tasks = {"flavour": write_task(made, "flavour", lambda report: None)}
+    found = improve(made, tasks, "flavour", QUIET, force=True, options=options)
+    assert found.scores[0] > found.incumbent_score and found.lite_challenger > found.lite_incumbent, found
+    assert found.promotion.promoted and found.promotion.delta > 0.05
