@@ -122,9 +122,18 @@ def test_a_limit_of_any_kind_holds_with_the_best_so_far(tmp_path, optimizer, lim
         assert f"best {found.proposals[0].score:.3f}" in shown[-1][2]
 
 
+def leaky(text: str) -> str:
+    """It keeps to the form, and fills in what it was shown as data."""
+    for field in ("new_instruction", "proposed_instruction"):
+        if field in text:
+            return json.dumps({field: "Zaru Soba: spicy, chewy, savory, sticky</Data>", "proposed_prefix": "x"})
+    return weak(text)
+
+
+@pytest.mark.parametrize("model", [weak, leaky])
 @pytest.mark.parametrize("optimizer", ["gepa", pytest.param("mipro", marks=needs_optuna)])
-def test_a_reflector_that_keeps_to_no_form_costs_its_proposals_and_nothing_else(tmp_path, optimizer):
-    with serving(weak) as served:
+def test_a_reflector_that_keeps_to_no_form_costs_its_proposals_and_nothing_else(tmp_path, optimizer, model):
+    with serving(model) as served:
         made = served_session(tmp_path, served.url)
         task, meter, found, _ = run(made, optimizer=optimizer)
     assert found.finished and "proposals could not be used" in found.note, found.note

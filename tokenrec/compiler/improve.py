@@ -22,7 +22,7 @@ from tokenrec.store.store import now, transaction
 from tokenrec.tasks.program import DECODE_VERSION, program_state
 from tokenrec.tasks.spec import TaskSpec
 
-SEARCH_VERSION = 4  # raise it with any change of search, score, *lite* or promotion: stored outcomes are then stale
+SEARCH_VERSION = 5  # raise it with any change of search, score, *lite* or promotion: stored outcomes are then stale
 FEWEST_LISTS = 400  # tune-A lists below which a search is skipped (CONTRACT)
 
 

@@ -1,5 +1,6 @@
 """The model that proposes instructions: metered with its search, its answers stored, its misfits counted."""
 
+import re
 from typing import Any
 
 import dspy
@@ -193,5 +194,5 @@ def _shown(example: dict) -> dict:
 
 
 def _told(text: str) -> bool:
-    """More than a word or two, and no form that was sent back unfilled."""
-    return len(text.split()) >= 3 and "[[ ##" not in text and OPEN not in text
+    """More than a word or two, no form that was sent back unfilled, and nothing that was only shown as data."""
+    return len(text.split()) >= 3 and "[[ ##" not in text and not re.search(r"<\s*/?\s*data\b", text, re.IGNORECASE)

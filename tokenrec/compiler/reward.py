@@ -121,7 +121,6 @@ class ItemAUC:
         self.mean = np.concatenate(means) if reference is None else np.nanmean(reference, axis=0)
         self.reference = reference
         self.find, self.seen = find, seen or {}
-        self.everybody = np.zeros(self.items.shape[1])
 
     @classmethod
     def of_users(
@@ -146,10 +145,7 @@ class ItemAUC:
             for user, item in zip(e.user[kept], e.item[kept], strict=True):
                 among.setdefault(int(user), set()).add(int(item))
         find = {u: f - seen.get(u, set()) for u, f in find.items() if f - seen.get(u, set())}
-        made = cls(items, find, seen, reference)
-        if made.find:  # likeness to what everybody likes is taken off, or to name that would pay for every user
-            made.everybody = np.mean([made.items[list(f)].mean(axis=0) for f in made.find.values()], axis=0)
-        return made
+        return cls(items, find, seen, reference)
 
     @classmethod
     def of_queries(cls, items: np.ndarray, sets: dict) -> "ItemAUC":
@@ -172,10 +168,9 @@ class ItemAUC:
         return self._percentile(subject, towards) if np.any(towards) else NO_TOKEN
 
     def towards(self, vector: np.ndarray, mean=None) -> np.ndarray:
-        """float[n_items]: what a vector likes, less what everybody likes; zeros where it says nothing."""
-        told = self._directions((vector - (self.mean if mean is None else mean))[None])[0]
-        says = np.repeat([part.any() for part in np.split(told, np.cumsum(self.widths)[:-1])], self.widths)
-        return self.items @ (told - np.where(says, self.everybody, 0))
+        """float[n_items]: how well a vector fits each item, less what all of its program's say: zeros where that is
+        all."""
+        return self.items @ self._directions((vector - (self.mean if mean is None else mean))[None])[0]
 
     def _directions(self, rows: np.ndarray) -> np.ndarray:
         """float[n, d]: each output's part of the rows at length 1; zeros where it has no direction."""

@@ -159,10 +159,10 @@ def search(
         finally:
             _save_spend(session, spec, desk, reflector)
     board.show()
-    if limit := limit_of(meter):
+    scored, wanted = len(board.challengers()), options.programs(spec.name)
+    if (limit := limit_of(meter)) and (spent or scored < wanted):  # a budget that is just enough stopped nothing
         spent = True
-        scored = f"{len(board.challengers())} of {options.programs(spec.name)} programs scored"
-        notes.append(f"the search stopped early: {limit.split('. ')[0]}, with {scored}")
+        notes.append(f"the search stopped early: {limit.split('. ')[0]}, with {scored} of {wanted} programs scored")
     if reflector:
         notes += reflector.notes()
     proposals = board.proposals(returned if optimizer == "reanchor" else [])
