@@ -54,9 +54,10 @@ def command(out: Out, recipe: str, completions: str | None, tokens: str | None, 
                 lines = sum(_completions(db, row, file.write, notes) for row in now)
             doc["completions"] = {"file": completions, "lines": lines}
         if tokens:
-            columns = _columns(db, now)
+            written = [row for row in now if row["task"] in loaded.recipe.tasks]  # a judge's verdicts are no tokens
+            columns = _columns(db, written)
             with whole(tokens) as partial:
-                rows = WRITERS[Path(tokens).suffix.lower()](partial, columns, _tokens(db, now, columns))
+                rows = WRITERS[Path(tokens).suffix.lower()](partial, columns, _tokens(db, written, columns))
             doc["tokens"] = {"file": tokens, "rows": rows, "columns": ["task", "subject", "kind", *columns]}
     finally:
         db.conn.close()
