@@ -106,7 +106,7 @@ class Models(Model):
 
     writer: str = "embedded"
     reflector: str = "embedded"
-    encoder: str = "minilm"
+    encoder: str = Field(default="minilm", description="Text to vectors; a GGUF gives its own hidden states.")
     judge: str | None = Field(default=None, description="The LM of `judge: lm`; the reflector unless said.")
     nli: str | None = Field(
         default=None, description="The model of `judge: nli`: kind nli in tokenrec.yaml, a folder, or a hub's name."
