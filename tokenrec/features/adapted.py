@@ -11,7 +11,7 @@ import numpy as np
 from tokenrec.dataset.types import Dataset, Lists
 from tokenrec.features.profiles import gather, liked_matrix, profiles
 from tokenrec.features.types import Columns, Vectors
-from tokenrec.models.adaptor import Adaptor, AdaptorSettings, fit_folds
+from tokenrec.models.adaptor import PUBLISHED, Adaptor, AdaptorSettings, fit_folds
 
 
 def user_texts(items: np.ndarray, dataset: Dataset, lists: Lists, users: Vectors | None = None) -> np.ndarray:
@@ -25,7 +25,7 @@ def user_texts(items: np.ndarray, dataset: Dataset, lists: Lists, users: Vectors
 
 def adapted_columns(
     items: Vectors, dataset: Dataset, fit: Lists, others: Sequence[Lists],
-    settings: AdaptorSettings = AdaptorSettings(), margin: np.ndarray | None = None, users: Vectors | None = None,
+    settings: AdaptorSettings = PUBLISHED, margin: np.ndarray | None = None, users: Vectors | None = None,
     vectors: bool = True, folds: int = 3, seed: int = 0,
 ) -> tuple[list[Columns], list[Adaptor]]:  # fmt: skip
     """(columns of fit and of each of `others`, the adaptors): `<source>.<output>.adapted`, the score, and with
