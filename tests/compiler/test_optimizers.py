@@ -100,10 +100,10 @@ def test_a_strong_reflector_finds_better_instructions_within_the_budget(tmp_path
 
 
 @pytest.mark.parametrize("optimizer", ["gepa", "bootstrap_random", pytest.param("mipro", marks=needs_optuna)])
-@pytest.mark.parametrize("limit", [{"calls": 100}, {"lm_tokens": 6000}, {"usd": 0.016}, {"minutes": 0.01}])
+@pytest.mark.parametrize("limit", [{"calls": 100}, {"lm_tokens": 6000}, {"usd": 0.016}, {"minutes": 0.03}])
 def test_a_limit_of_any_kind_holds_with_the_best_so_far(tmp_path, optimizer, limit):
-    """Students and reflector alike: an answer has 110 LM tokens, costs .00028 and takes 40 ms."""
-    with serving(strong, delay=0.04) as served:
+    """Students and reflector alike: an answer has 110 LM tokens and costs .00028."""
+    with serving(strong, delay=0.3 if "minutes" in limit else 0.02) as served:
         made = served_session(tmp_path, served.url)
         task, meter, found, shown = run(made, optimizer=optimizer, candidates=3, budget=Budget(**limit))
     [(name, most)] = limit.items()
@@ -116,7 +116,8 @@ def test_a_limit_of_any_kind_holds_with_the_best_so_far(tmp_path, optimizer, lim
     spent = {"lm_tokens": used.prompt_tokens + used.completion_tokens, "usd": used.usd}.get(name)
     if spent is not None:  # what was in flight at the limit is paid for
         assert most <= spent + 1e-9 <= most * (1 + made.loaded.project.project.concurrency / 50)
-    assert f"{calls:,} calls, {used.prompt_tokens + used.completion_tokens:,} LM tokens, ${used.usd:.4f}" in shown[-1][2]
+    cost = f"${used.usd:.4f}" if used.usd else "free"
+    assert f"{calls:,} calls, {used.prompt_tokens + used.completion_tokens:,} LM tokens, {cost}" in shown[-1][2]
     assert f"{len(found.proposals)} candidates" in shown[-1][2] and f"now {found.incumbent:.3f}" in shown[-1][2]
     if found.proposals:
         assert f"best {found.proposals[0].score:.3f}" in shown[-1][2]
