@@ -37,6 +37,9 @@ class AdaptorSettings:
     held: float = 0.1  # share of the lists that say when to stop
 
 
+PUBLISHED = AdaptorSettings()
+
+
 @dataclass(frozen=True)
 class Adaptor:
     """A fitted adaptor. `turn`: rotations that lay its vectors over those of another one (see `aligned`)."""
@@ -72,7 +75,7 @@ class Adaptor:
 
 
 def fit_adaptor(
-    users: np.ndarray, items: np.ndarray, lists: Lists, settings: AdaptorSettings = AdaptorSettings(),
+    users: np.ndarray, items: np.ndarray, lists: Lists, settings: AdaptorSettings = PUBLISHED,
     margin: np.ndarray | None = None, among: np.ndarray | None = None, seed: int = 0,
 ) -> Adaptor:  # fmt: skip
     """Learn from `lists` which pairs are taken (binary cross-entropy on sampled rows, Adam).
@@ -128,7 +131,7 @@ def fit_adaptor(
 
 
 def fit_folds(
-    users: np.ndarray, items: np.ndarray, lists: Lists, settings: AdaptorSettings = AdaptorSettings(),
+    users: np.ndarray, items: np.ndarray, lists: Lists, settings: AdaptorSettings = PUBLISHED,
     margin: np.ndarray | None = None, folds: int = 3, seed: int = 0,
 ) -> tuple[list[Adaptor], np.ndarray]:  # fmt: skip
     """(adaptors, fold of each list int[n_lists]): adaptor k has not seen the lists of fold k.
