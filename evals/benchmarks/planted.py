@@ -23,7 +23,8 @@ import json
 import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ from planted_worlds import instruction  # noqa: E402
 CHALLENGERS, LATER = 10, 2  # challengers of the first compile, and later compiles of one challenger each
 LEVEL = 0.05  # what all looks at one tune-B may spend
 INCUMBENT = 0.4  # its share of truth
-LADDER = {"lastfm": {0.01: 0.66, 0.03: 0.79, 0.10: 0.985}, "kitchen": {0.10: 0.76}}
+LADDER = {"lastfm": {0.01: 0.68, 0.03: 0.80, 0.10: 0.98}, "kitchen": {0.10: 0.76}}
 
 
 @dataclass
@@ -149,25 +150,42 @@ def predicted(source: str, data: Path, seed: int) -> Power:
     return Power(scores.mean("raw_text", metric), by["user"] * scale, by["user_item"] * scale, n)
 
 
-def run_worlds(source: str, data: Path, seeds: range, share: float | None, later: int, jobs: int, say) -> list[Outcome]:
-    """Outcomes of the worlds, in the order of seeds; `jobs` processes."""
+def run_worlds(
+    source: str, data: Path, seeds: range, share: float | None, later: int, jobs: int, say, keep: Path | None = None
+) -> list[Outcome]:
+    """Outcomes of the worlds, in the order of seeds; `jobs` processes. `keep`: a JSONL file of those that are done,
+    added to and not run again (throw it away with any change of what is measured)."""
+    known = {}
+    if keep and keep.is_file():
+        for line in keep.read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            known[tuple(row.pop("world"))] = Outcome(**row)
     work = [(source, data, seed, share, later) for seed in seeds]
-    if jobs == 1:
-        return [_said(one_world(*w), w, say) for w in work]
-    with ProcessPoolExecutor(jobs) as pool:
-        return [_said(r, w, say) for r, w in zip(pool.map(one_world, *zip(*work, strict=True)), work, strict=True)]
+    left = [w for w in work if _key(w) not in known]
+    with ProcessPoolExecutor(jobs) if jobs > 1 else nullcontext() as pool:
+        outcomes = pool.map(one_world, *zip(*left, strict=True)) if pool and left else (one_world(*w) for w in left)
+        for w, made in zip(left, outcomes, strict=True):
+            known[_key(w)] = made
+            p = ", ".join(f"{p:.3f}" for p in made.p) or "-"
+            say(f"world {w[2]}: p {p}; promoted {made.promoted or 'none'}")
+            if keep:
+                with keep.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"world": _key(w), **asdict(made)}) + "\n")
+    return [known[_key(w)] for w in work]
 
 
-def _said(outcome: Outcome, work: tuple, say) -> Outcome:
-    say(f"world {work[2]}: p {', '.join(f'{p:.3f}' for p in outcome.p) or '-'}; promoted {outcome.promoted or 'none'}")
-    return outcome
+def _key(work: tuple) -> tuple:
+    source, _, seed, share, later = work
+    return source, seed, share, later, CHALLENGERS
 
 
-def study(source: str, data: Path, null: int, rung: int, jobs: int, say=lambda line: None) -> dict:
+def study(
+    source: str, data: Path, null: int, rung: int, jobs: int, say=lambda line: None, keep: Path | None = None
+) -> dict:
     """The JSON document: null worlds, the ladder, and what the smallest detectable lift promised of it."""
     from tokenrec.evidence.power import promotion_alpha
 
-    nulls = run_worlds(source, data, range(1000, 1000 + null), None, LATER, jobs, say)
+    nulls = run_worlds(source, data, range(1000, 1000 + null), None, LATER, jobs, say, keep)
     drawn = [predicted(source, data, seed) for seed in range(500, 500 + min(16, max(null, 2)))]
     value, alpha = float(np.mean([p.objective for p in drawn])), promotion_alpha(1)
     se = {kind: float(np.sqrt(np.mean([getattr(p, kind) ** 2 for p in drawn]))) for kind in ("user", "two_way")}
@@ -181,7 +199,7 @@ def study(source: str, data: Path, null: int, rung: int, jobs: int, say=lambda l
     ladder = []
     for effect, share in {0.0: None, **LADDER[source]}.items():
         seeds = range(10_000 + int(effect * 1e5), 10_000 + int(effect * 1e5) + rung)
-        made = run_worlds(source, data, seeds, share, 0, jobs, say) if effect else nulls
+        made = run_worlds(source, data, seeds, share, 0, jobs, say, keep) if effect else nulls
         firsts = [o for o in made if o.tested and o.tested[0] < CHALLENGERS]
         lifts = [o.delta[0] / value for o in firsts if o.tested[0] == 0]
         ladder.append({
@@ -264,6 +282,7 @@ def main() -> int:
     parser.add_argument("--kitchen", action="store_true", help="SIMULATED diners instead of last.fm")
     parser.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data", help="folder of colakg_lastfm")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="worlds that are done: go on from there")
     parser.add_argument("--calibrate", action="store_true", help="measure what shares of truth are worth")
     parser.add_argument("--adversaries", action="store_true", help="only the prompts that play the gate")
     parser.add_argument("--json", action="store_true")
@@ -286,7 +305,7 @@ def main() -> int:
         print(json.dumps(played, indent=2))
         return int(won)
     null = 200 if options.full else options.worlds
-    found = study(source, options.data, null, max(null // 4, 1), options.jobs, say) | {"adversaries": played}
+    found = study(source, options.data, null, max(null // 4, 1), options.jobs, say, options.keep) | {"adversaries": played}
     print(json.dumps(found, indent=2) if options.json else table(found))
     return int(won or found["false_promotions"] > found["allowed"])
 
