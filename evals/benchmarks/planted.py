@@ -196,6 +196,7 @@ def study(
     def smallest(kind: str, challengers: int) -> float:
         return float((norm.ppf(1 - alpha / challengers) + norm.ppf(0.8)) * se[kind])
 
+    later = np.array([p for o in nulls for number, p in zip(o.tested, o.p) if number >= CHALLENGERS])
     ladder = []
     for effect, share in {0.0: None, **LADDER[source]}.items():
         seeds = range(10_000 + int(effect * 1e5), 10_000 + int(effect * 1e5) + rung)
@@ -218,7 +219,7 @@ def study(
         "first_look": {
             "level": alpha, "false_promotions": ladder[0]["promoted"], "allowed": int(binom.ppf(0.975, null, alpha)),
         },
-        "p_below": {f"{x}": float(np.mean([p < x for o in nulls for p in o.p])) for x in (0.05, 0.25, 0.5)},
+        "later_p_below": {f"{x}": float(np.mean(later < x)) if len(later) else None for x in (0.05, 0.25, 0.5)},
         "objective": value, "items": worlds.ARTISTS if source == "lastfm" else None,
         "lists": dict(zip(("fit", "tune_a", "tune_b"), np.mean([p.lists for p in drawn], axis=0).round().tolist())),
         "smallest_lift": smallest("two_way", 1), "smallest_lift_of_ten": smallest("two_way", CHALLENGERS),
@@ -231,7 +232,7 @@ def study(
 def table(found: dict) -> str:
     """Markdown."""
     lines = [
-        "| relative effect | worlds | best of ten on tune-A | promoted, and right | predicted | predicted, users only |",
+        "| relative effect | worlds | best on tune-A | promoted, and right | predicted | predicted, users only |",
         "|---:|---:|---:|---:|---:|---:|",
     ]
     for r in found["ladder"][1:]:
@@ -242,9 +243,10 @@ def table(found: dict) -> str:
             f"{r['predicted_power']:.0%} | {r['predicted_power_users_only']:.0%} |"
         )
     lists, first, value = found["lists"], found["first_look"], found["objective"]
+    items = f", {found['items']} items" if found["items"] else ""
     lines += [
         "", f"Size: {lists['fit']:.0f} lists to fit on, {lists['tune_a']:.0f} in tune-A, {lists['tune_b']:.0f} in "
-        f"tune-B{', %d items' % found['items'] if found['items'] else ''}; the objective is {value:.4f}. The smallest "
+        f"tune-B{items}; the objective is {value:.4f}. The smallest "
         f"lift that a test can see with 80% power, of it: {found['smallest_lift'] / value:.1%} with one challenger, "
         f"{found['smallest_lift_of_ten'] / value:.1%} with ten ({found['smallest_lift_users_only'] / value:.1%} and "
         f"{found['smallest_lift_users_only_of_ten'] / value:.1%} if items were no sample).",
@@ -255,7 +257,8 @@ def table(found: dict) -> str:
     ]  # fmt: skip
     if found.get("adversaries"):
         won = [a["prompt"] for a in found["adversaries"] if a["promoted"]]
-        lines += ["", f"Of {', '.join(a['prompt'] for a in found['adversaries'])}: promoted {', '.join(won) or 'none'}."]
+        played = ", ".join(a["prompt"] for a in found["adversaries"])
+        lines += ["", f"Prompts that play the gate, and an honest one ({played}): promoted {', '.join(won) or 'none'}."]
     return "\n".join(lines)
 
 
@@ -305,7 +308,8 @@ def main() -> int:
         print(json.dumps(played, indent=2))
         return int(won)
     null = 200 if options.full else options.worlds
-    found = study(source, options.data, null, max(null // 4, 1), options.jobs, say, options.keep) | {"adversaries": played}
+    found = study(source, options.data, null, max(null // 4, 1), options.jobs, say, options.keep)
+    found["adversaries"] = played
     print(json.dumps(found, indent=2) if options.json else table(found))
     return int(won or found["false_promotions"] > found["allowed"])
 

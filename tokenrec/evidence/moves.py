@@ -26,14 +26,14 @@ def item_moves(scores: ArmScores, arm: str, base: str, metric: str, slice: str =
     places = np.arange(1, k + 1)
     gain = np.append(1 / np.log2(places + 1) if kind == "ndcg" else np.ones(k) if kind == "recall" else 1 / places, 0)
     ideal = np.cumsum(gain[:k])
-    for l in np.flatnonzero(np.diff(lists.indptr)):
-        rows = np.arange(lists.indptr[l], lists.indptr[l + 1])
+    for u in np.flatnonzero(np.diff(lists.indptr)):
+        rows = np.arange(lists.indptr[u], lists.indptr[u + 1])
         if slice in ("cold_items", "warm"):
             rows = rows[counts[rows] | (lists.label[rows] == 0)]  # the other relevant items are out of the ranking
         relevant = np.flatnonzero(counts[rows])
         if not len(relevant):
             continue
-        all_of_them = len(relevant) + (0 if slice in ("cold_items", "warm") else lists.missed[l])
+        all_of_them = len(relevant) + (0 if slice in ("cold_items", "warm") else lists.missed[u])
         whole = {"ndcg": ideal[min(all_of_them, k) - 1], "recall": all_of_them, "mrr": 1}[kind]
         a, b = old[rows], new[rows]
         merge = np.max if kind == "mrr" else np.sum
