@@ -177,6 +177,10 @@ def _document(
         "leaderboard": [
             {k: finite(v) if isinstance(v, float) else v for k, v in asdict(r).items()} for r in evidence.leaderboard
         ],
+        "contributions": [
+            {k: finite(v) if isinstance(v, float) else v for k, v in asdict(o).items()} | {"agrees": o.agrees}
+            for o in evidence.opinions
+        ],
         "promotions": [
             {
                 "task": i.promotion.task, "incumbent": i.promotion.incumbent, "challenger": i.promotion.challenger,
