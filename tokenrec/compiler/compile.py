@@ -92,8 +92,8 @@ def _write(session: Session, name: str, stages) -> Written:
             f"  {j.task}: {j.accepted} of {j.subjects} texts judged, {j.malformed} malformed, {j.failed} without an "
             f"answer ({asked})"
         )
-    if made.stale:
-        stages.say(f"  note: {made.stale}")
+    for note in filter(None, (made.note, made.stale)):
+        stages.say(f"  note: {note}")
     return made
 
 

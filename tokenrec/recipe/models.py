@@ -321,7 +321,7 @@ class Task(Model):
         if self.for_ == "item" and self.history:
             raise ValueError("history: only goes with for: user")
         if self.subjects and self.generate:
-            raise ValueError("either subjects, which counts them, or generate, which chooses them by what they are worth")
+            raise ValueError("either subjects, which counts them, or generate, which chooses them by their worth")
         if self.agreement and self.samples > 1:
             raise ValueError("either agreement, whose further answers judge the first, or samples, which replace it")
         if self.agreement and all(o.ground != "open" for o in self.outputs.values()):
