@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -45,13 +46,15 @@ def measure_arms(
     settings: Settings,
     seeds: list[int],
     on_progress: Callable[[str, int, int], None] | None = None,
+    on_trained: Callable[[str, int, Any, list[Columns]], None] | None = None,
 ) -> ArmScores:
     """Train every arm once a seed on the fit lists and score every candidate of the test lists.
 
     `blocks` holds each block's columns for the fit and the test lists; `arms` names the blocks of each arm.
     Seed for seed, all arms see the same sampled negatives; the seeds' scores are averaged
     (`ranker.average`). Arms of the same numbers are trained once. `on_progress(arm, done, total)` is called after
-    each training. Blocks are shared between arms: only the sampled fit rows of one arm are copied at a time.
+    each training, `on_trained(arm, seed, booster, test columns)` before a booster is dropped. Blocks are shared between
+    arms: only the sampled fit rows of one arm are copied at a time.
     """
     tie = tie_order(dataset.item_ids)
     result = ArmScores(lists_test)
@@ -70,7 +73,10 @@ def measure_arms(
         fit, test = [blocks[name][0] for name in used], [blocks[name][1] for name in used]
         each = []
         for seed in seeds:
-            each.append(score(train(fit, lists_fit, settings, seed), test))
+            booster = train(fit, lists_fit, settings, seed)
+            each.append(score(booster, test))
+            if on_trained:
+                on_trained(arm, seed, booster, test)
             done += 1
             if on_progress:
                 on_progress(arm, done, total)
