@@ -14,6 +14,7 @@ from tokenrec.evidence.statistics import user_draws
 from tokenrec.evidence.verdicts import Row, leaderboard
 from tokenrec.features.columns import shuffle_vectors
 from tokenrec.features.vectors import extractive, oracle
+from tokenrec.ranking.own import METRIC as OWN
 from tokenrec.recipe.models import SLICES
 
 PLACEBO_DRAWS = 3
@@ -28,7 +29,9 @@ class Evidence:
 
 
 def metrics_of(session: Session) -> list[str]:
-    """The objective first, then NDCG, recall and MRR at the ranker's k."""
+    """The objective first, then NDCG, recall and MRR at the ranker's k; a user's own score of lists stands alone."""
+    if session.recipe.objective.metric == OWN:
+        return [OWN]
     k = session.recipe.ranker.k
     return list(dict.fromkeys([session.recipe.objective.metric, f"ndcg@{k}", f"recall@{k}", f"mrr@{k}"]))
 
@@ -98,7 +101,7 @@ def _arms(session: Session, written: dict[str, Written], usable: dict[str, Writt
 def _values(session: Session, scores: ArmScores) -> list[dict[str, Any]]:
     """Mean of every arm, slice and metric with a 95% interval over users (percentile bootstrap)."""
     rows = []
-    for arm in scores.scores:
+    for arm in scores.arms:
         for slice in SLICES:
             for metric in metrics_of(session):
                 values = scores.per_list(arm, metric, slice)

@@ -11,7 +11,10 @@ WORDS = {"helps": "bold green", "hurts": "bold red", "no_effect": "yellow", "too
 def print_compile(console: Console, doc: dict[str, Any]) -> None:
     metric, slice = doc["objective"]["metric"], doc["objective"]["slice"]
     mark = "  [bold]SIMULATED users[/bold]" if doc.get("simulated") else ""
-    for table in (_tasks(doc, mark), _arms(doc, metric, slice, mark), _leaderboard(doc, metric, slice, mark)):
+    tables = [_tasks(doc, mark), _arms(doc, metric, slice, mark), _leaderboard(doc, metric, slice, mark)]
+    if doc["impressions"] and doc["impressions"]["arms"]:
+        tables.insert(2, _by_position(doc, metric, slice, mark))
+    for table in tables:
         title, table.title = table.title, None  # a title of the table would wrap at the table's width
         console.print(f"\n[bold]{title}[/bold]", highlight=False, soft_wrap=True)
         console.print(table)
@@ -34,6 +37,12 @@ def summary(doc: dict[str, Any]) -> list[str]:
             else ""
         )
         lines.append(f"search {s['task']}: {s['note']}{against}")
+    if own := doc["reward"]:
+        lines.append(
+            f"Ranked by {own['function']}, measured by us." if own["gives"] == "candidates" else
+            f"The figures are {own['function']}'s own scores of lists, which it was told the answers for: their "
+            "intervals are over users alone, and there is nothing to say of other metrics, cold or warm."
+        )  # fmt: skip
     helped = [r["task"] for r in doc["leaderboard"] if r["verdict"] == "helps"]
     if helped:
         lines.append(f"Helped ranking: {', '.join(helped)}.")
@@ -98,6 +107,18 @@ def _arms(doc: dict, metric: str, slice: str, mark: str) -> Table:
         a = by[arm, slice]
         low = f"{_number(a['low'])} to {_number(a['high'])}" if a["low"] is not None else ""
         table.add_row(arm, _number(a["value"]), low, *[_few(by.get((arm, s))) for s in others])
+    return table
+
+
+def _by_position(doc: dict, metric: str, slice: str, mark: str) -> Table:
+    table = _table(
+        f"The same with likes weighed by position, {metric}, slice {slice}{mark}", ("arm", "left"), (metric, "right"),
+        ("95% interval", "right"), ("over raw_text", "right"), ("95% interval", "right"),
+    )  # fmt: skip
+    for a in doc["impressions"]["arms"]:
+        lift = [_signed(a["lift"]), f"{_signed(a['lift_low'])} to {_signed(a['lift_high'])}"]
+        own = f"{_number(a['low'])} to {_number(a['high'])}"
+        table.add_row(a["arm"], _number(a["value"]), own, *(lift if a["lift"] is not None else ("", "")))
     return table
 
 
