@@ -17,16 +17,14 @@ WIDTH, STEPS = 16, 60
 def rank(fit, lists, seed):
     """float[rows of `lists`]: a score of every candidate, learnt from `fit` (tokenrec.ranking.own.Rows)."""
     torch.manual_seed(seed)
-    texts = [standard(np.asarray(t, np.float32)) for t in fit.item_tokens.values()]
+    texts = [standard(t, t) / t.shape[1] ** 0.5 for t in fit.item_tokens.values()]
     tower = torch.nn.Linear(sum(t.shape[1] for t in texts), WIDTH) if texts else None
     items = torch.cat(texts, dim=1) if texts else None
     behaviour = [i for i, source in enumerate(fit.sources) if source == "behaviour"]
-    mean, scale = np.nanmean(fit.features[:, behaviour], axis=0), np.nanstd(fit.features[:, behaviour], axis=0) + 1e-6
     linear = torch.nn.Linear(len(behaviour), 1)
 
     def score(rows):
-        columns = np.nan_to_num((rows.features[:, behaviour] - mean) / scale)
-        made = linear(torch.as_tensor(columns, dtype=torch.float32))[:, 0]
+        made = linear(standard(rows.features[:, behaviour], fit.features[:, behaviour]))[:, 0]
         if tower is None:
             return made
         seen = torch.nn.functional.normalize(tower(items), dim=1)
@@ -61,7 +59,9 @@ def past(rows):
     )  # fmt: skip
 
 
-def standard(matrix):
-    """Centred and scaled; 0, the mean, where an item has no text."""
-    made = (matrix - np.nanmean(matrix, axis=0)) / (np.nanstd(matrix, axis=0) + 1e-6)
-    return torch.as_tensor(np.nan_to_num(made) / np.sqrt(made.shape[1]))
+def standard(matrix, like):
+    """float32 tensor, centred and scaled as `like`; 0, the mean, where there is nothing (an item without a text)."""
+    known = np.where(np.isnan(like), 0, 1).sum(axis=0)
+    mean = np.nansum(like, axis=0) / np.maximum(known, 1)
+    scale = np.sqrt(np.nansum((like - mean) ** 2, axis=0) / np.maximum(known, 1)) + 1e-6
+    return torch.as_tensor(np.nan_to_num((matrix - mean) / scale), dtype=torch.float32)

@@ -56,8 +56,12 @@ def load_impressions(
     else:
         window = _windows_by_pair(user, item, events, user_ids, item_ids, split)
     n_items = len(item_ids)
-    pair = user.astype(np.int64) * n_items + item
-    liked = events.user[events.positive].astype(np.int64) * n_items + events.item[events.positive]
+
+    def key(user, item, window):  # a like takes an impression of its own window: a later like is yet to come
+        return (user.astype(np.int64) * n_items + item) * (TEST + 1) + np.where(window == TUNE_A, TUNE_B, window)
+
+    pair = key(user, item, window)
+    liked = key(*(a[events.positive] for a in (events.user, events.item, events.window)))
     if file.clicked:
         clicked = np.array(raw.clicked, bool)
     else:  # without times the best place is the one that was taken, if any

@@ -70,13 +70,14 @@ class Reward:
         return self._checked(made, len(lists.label), len(lists))
 
     def _checked(self, made, n_rows: int, n_lists: int) -> np.ndarray:
+        given = f"{made!r:.40}"
         wanted, one = (n_lists, "list") if self.listwise else (n_rows, "candidate")
         said = f"reward: {self.name}"
         try:
-            made = np.asarray(made, np.float64)
+            made = np.asarray("" if made is None else made, np.float64)
         except (TypeError, ValueError) as error:
             raise InputError(
-                f"{said} gave {type(made).__name__}, no array of numbers. Return float[{wanted:,}], one a {one}"
+                f"{said} gave {given}, no array of numbers. Return float[{wanted:,}], one a {one}"
             ) from error
         if made.shape != (wanted,):
             fix = f"Return float[{wanted:,}], one a {one} in the order of `lists`"
