@@ -205,7 +205,8 @@ def save_locks(session: Session, written: dict[str, Written], improvements: list
             "compiled_for": compiled_for(session.recipe, session.dataset.data_hash, session.reward_id),
             "promotion": _promotion(previous) if keep else (
                 {"delta": round(tested.delta, 6), "low": round(tested.low, 6), "p": round(tested.p, 6),
-                 "data_hash": session.dataset.data_hash, "replaced": tested.incumbent}
+                 "data_hash": session.dataset.data_hash, "replaced": tested.incumbent,
+                 **({"reward": session.reward_id} if session.reward_id else {})}
                 if tested and tested.promoted else None
             ),
         })  # fmt: skip

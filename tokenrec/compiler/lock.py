@@ -34,6 +34,11 @@ class Compiled:
         won = self.document.get("promotion")
         return won and won.get("data_hash", self.document["compiled_for"]["data_hash"])
 
+    @property
+    def promoted_by(self) -> str | None:
+        """Id of the user's own reward that it won by; None where it was our ranker."""
+        return (self.document.get("promotion") or {}).get("reward")
+
 
 def lock_path(session: Session, spec: TaskSpec) -> Path:
     return compiled_path(session.loaded.project.root, spec.recipe, spec.name, session.open_writer().lm_id)
