@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
-from tests.compiler.worlds import RECIPE as SEARCHED
 from tests.compiler.worlds import QUIET, Taster, session, written
+from tests.compiler.worlds import RECIPE as SEARCHED
 from tests.end_to_end.test_optimizers import valid
 from tests.end_to_end.worlds import RECIPE, ROOT, lend_vectors, project, store, tokenrec, write
 from tokenrec.compiler.improve import improve
