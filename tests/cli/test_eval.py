@@ -228,6 +228,8 @@ def test_open_outputs_have_rates_of_their_own(project, capsys):
     kept = store.tokens(db, "plants", "mood")
     assert kept["p0"]["fame"] is None and kept["p0"]["feel"].startswith("It grew") and kept["p2"]["feel"] is None
     db.conn.close()
+    assert run(["show", "--recipe", str(project / "r.yaml"), "--task", "mood", "--subject", "p0"]) == 0
+    assert "Kept of it, as the token has it\n  fame: null\n\nVerdicts" in capsys.readouterr().out
     assert run(["eval", str(project / "r.yaml"), "--quiet"]) == 0
     got = " ".join(capsys.readouterr().out.split())
     assert "unverifiable │ flagged 2.5% │ flagged 2.5% " in got and "unknown │ flagged 7.5% │" in got

@@ -224,3 +224,11 @@ def test_many_unknown_factors_do_not_look_like_one_answer_for_all():
     found = [Candidate(f"k{i}", "facts", f"s{i}", json.dumps({"origin": "unknown", "mood": f"{moods[i % 5]} {i} crows"}),
                        None, {"name": f"Dish {i}"}, f"Dish {i}") for i in range(5)]  # fmt: skip
     assert {v.state for v in judge.judge(found).values()} == {"accepted"}
+
+
+def test_a_judge_is_not_asked_about_unknown():
+    of = task(or_unknown=True, agreement=False, grounding="closed", judge="detector")
+    judge = Judge("facts", of)
+    found = judge.check(Candidate("k", "facts", "s", json.dumps({**PUNJAB, "origin": "unknown"}), None,
+                                  {"name": "Dal", "kept_for": "warm, festive evenings"}, "Dal"))  # fmt: skip
+    assert [f.field for f in found if f.gate == "factuality/detector"] == ["mood"] and judge.whole(found)

@@ -128,6 +128,7 @@ def document(db, key: str, recipe=None) -> dict[str, Any]:
         "finish_reason": row["finish_reason"],
         "probabilities": _json(row["probabilities"]),
         "output": output,
+        "kept": _json(row["kept"]),
         "verdicts": [{**v, "passed": bool(v["passed"])} for v in db.query(
             "select gate, passed, score, reason, quote from verdicts where completion_id = ? order by passed, gate",
             [key],
@@ -194,6 +195,9 @@ def lines(doc: dict[str, Any]) -> list[str]:
         told += ["", "First answer, malformed", *_indent(doc["first_raw"])]
     told += ["", "Answer, repaired" if doc["first_raw"] is not None else "Answer", *_indent(doc["raw"])]
     told += ["", "Output", *(_fields(doc["output"]) if doc["output"] is not None else ["  none: malformed"])]
+    if doc["kept"] is not None:
+        gone = {name: value for name, value in doc["kept"].items() if value != (doc["output"] or {}).get(name)}
+        told += ["", "Kept of it, as the token has it", *_fields(gone)]
     told += ["", "Verdicts", *_verdicts(doc["verdicts"])]
     told += ["", f"Program {doc['program']['id'][:12]} of {doc['program']['recipe']}"]
     for p in doc["program"]["predictors"]:

@@ -23,7 +23,7 @@ from .sentences import trimmed
 from .settle import settle
 from .told import Told
 
-GATES_VERSION = "9"  # raise it with any change that could change a verdict: stored ones are then stale
+GATES_VERSION = "10"  # raise it with any change that could change a verdict: stored ones are then stale
 
 
 class Batch:
@@ -43,6 +43,11 @@ class Batch:
             if self.or_unknown[field] and is_unknown(value):
                 value = ""
             said.append("\n".join(sorted(value)) if isinstance(value, list) else value)
+
+
+def _without_value(findings: Sequence[Finding]) -> set[str]:
+    """Outputs that say "unknown", or are taken for it."""
+    return {f.field for f in findings if f.gate.startswith(UNKNOWN)}
 
 
 class Judge:
@@ -150,9 +155,10 @@ class Judge:
         passed = [i for i, f in enumerate(found) if self.scorers and all(one.passed for one in f)]
         outputs = {i: self.read(candidates[i]) for i in passed}
         for field, scorer in self.scorers.items():
-            sources = [Source(c.record, c.name, c.finish_reason) for c in (candidates[i] for i in passed)]
-            pairs = [(outputs[i][field], told(s) if scorer.local else s.record) for i, s in zip(passed, sources)]
-            for i, source, (text, _), one in zip(passed, sources, pairs, scorer.score_all(pairs), strict=True):
+            valued = [i for i in passed if field not in _without_value(found[i])]
+            sources = [Source(c.record, c.name, c.finish_reason) for c in (candidates[i] for i in valued)]
+            pairs = [(outputs[i][field], told(s) if scorer.local else s.record) for i, s in zip(valued, sources)]
+            for i, source, (text, _), one in zip(valued, sources, pairs, scorer.score_all(pairs), strict=True):
                 if one is not None:
                     said = finding(scorer.judge, text, one)
                     more = recalibrated(text, self.rules[field], source, said)
@@ -161,9 +167,9 @@ class Judge:
 
     def whole(self, findings: Sequence[Finding]) -> bool:
         """Whether every judge that was to be heard was: a text that the rules refuse needs none."""
-        had = {(f.gate, f.field) for f in findings}
+        had, none = {(f.gate, f.field) for f in findings}, _without_value(findings)
         return any(not f.passed for f in findings) or all(
-            (gate_of(s.judge), field) in had for field, s in self.scorers.items()
+            field in none or (gate_of(s.judge), field) in had for field, s in self.scorers.items()
         )
 
     def check_rules(self, candidate: Candidate) -> list[Finding]:
@@ -221,7 +227,7 @@ class Judge:
         out, and holds texts to the threshold of their calibration. Only where all findings have passed."""
         if not all(f.passed for f in findings):
             return None, findings
-        kept: dict[str, Any] = {f.field: None for f in findings if f.gate.startswith(UNKNOWN)}
+        kept: dict[str, Any] = dict.fromkeys(_without_value(findings))
         decided = list(findings)
         for field, rules in self.rules.items():
             if field in kept:

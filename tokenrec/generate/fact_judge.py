@@ -207,6 +207,8 @@ def texts_to_judge(db, recipe: str, spec: TaskSpec, output: str, pid: str, lm_id
         gates = {gate for gate, _ in failed.get(row.key.id, ())}
         if row.subject == last or row.output is None or gates - {RISK} or (gates and row.key.id in heard):
             continue
+        if row.kept and row.kept.get(output, "") is None:  # "unknown": nothing to judge
+            continue
         if inputs := asked_inputs(row.output[output], row.inputs):
             last = row.subject
             yield Prompt(row.subject, row.name, inputs, input_hash(inputs))
