@@ -1,36 +1,38 @@
 """`data.impressions:` as people's files are: what is refused, what is estimated, and that a planted bias is undone."""
 
+import importlib.util
 import json
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.dataset.impressions import RECIPE, page_world, write_world
 from tokenrec.dataset.impressions import position_bias, weigh
 from tokenrec.dataset.lists import make_lists
 from tokenrec.dataset.load import load_dataset
-from tokenrec.dataset.types import FIT, TEST, TUNE_A, TUNE_B, Impressions
+from tokenrec.dataset.types import FIT, TUNE_A, TUNE_B, Impressions
 from tokenrec.errors import InputError
-from tokenrec.evidence.arms import measure_arms
-from tokenrec.evidence.by_position import by_position
-from tokenrec.features.types import Columns
-from tokenrec.ranking.behaviour import behaviour_columns
-from tokenrec.ranking.ranker import GRID, Settings, sample_rows, weighted_rows
+from tokenrec.ranking.ranker import GRID, sample_rows, weighted_rows
 from tokenrec.recipe.load import load_recipe
+
+spec = importlib.util.spec_from_file_location("position", Path(__file__).parents[2] / "evals/benchmarks/position.py")
+position = sys.modules["position"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(position)
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
     root = tmp_path_factory.mktemp("page")
-    made = page_world()
-    write_world(root, made)
+    made = position.page_world()
+    position.write_world(root, made)
     return root, made
 
 
 def load(root, impressions="", **changed):
     """The dataset of the world in `root`, with the impressions: line given."""
-    (root / "recipe.yaml").write_text(RECIPE + (f"  impressions: {impressions}\n" if impressions else ""))
+    (root / "recipe.yaml").write_text(position.RECIPE + (f"  impressions: {impressions}\n" if impressions else ""))
     loaded = load_recipe(root / "recipe.yaml")
     return load_dataset(loaded.recipe, loaded.folder, **changed)
 
@@ -39,7 +41,7 @@ LOG = "{path: shown.csv, user: user, item: item, position: place, time: at}"
 
 
 def test_how_many_look_at_a_position_is_found(tmp_path):
-    write_world(tmp_path, page_world(seed=2, knows=2))
+    position.write_world(tmp_path, position.page_world(seed=2, knows=2))
     data = load(tmp_path, LOG)
     truth = np.arange(1, 11.0) ** -1
     assert np.abs(data.impressions.looked_at[1:] - truth).max() < 0.06
@@ -53,44 +55,15 @@ def test_how_many_look_at_a_position_is_found(tmp_path):
 
 
 def test_planted_position_bias_is_undone(world):
-    """True relevance of the ten items on top, as a share of the best ten's: by a ranker that knows the log and by one
-    that takes the likes as they are. The plain metric sees it the other way round, the weighed one does not."""
-    root, made = world
-    plain, weighed = load(root), load(root, LOG)
-    for settings in (Settings(rounds=60), replace(GRID[3], rounds=60)):  # logistic and a ranking objective
-        fit, test = make_lists(plain, FIT), make_lists(weighed, TEST)
-        lists = {"plain": fit, "weighed": make_lists(weighed, FIT)}
-        lists["weight alone"] = replace(lists["weighed"], shown=None)
-        found, value, by = {}, {}, {}
-        for name, learn in lists.items():
-            blocks = {"raw_text": tuple(columns(plain, part, made) for part in (learn, test))}
-            scores = measure_arms(plain, learn, test, blocks, {"raw_text": ["raw_text"]}, settings, [0, 1, 2])
-            found[name] = worth(scores.scores["raw_text"], plain, test, made)
-            value[name] = scores.mean("raw_text", "ndcg@10")
-            by[name] = by_position(scores, "ndcg@10")[0]["value"]
-        assert found["weighed"] > found["plain"] + 0.1 and found["weight alone"] > found["plain"], found
-        assert value["weighed"] < value["plain"]  # who repeats the page's order foretells the page's clicks
-        assert by["weighed"] / by["plain"] > value["weighed"] / value["plain"]
-
-
-def columns(data, lists, made):
-    """Behaviour, which the page has bent, and what a text would say: the item's taste, and its quality blurred."""
-    user = np.array([int(data.user_ids[u][1:]) for u in lists.user])[lists.list_of_row]
-    item = lists.item_of_row
-    text = np.c_[made.taste[item] == made.want[user], made.blurred[item], made.house[item]].astype(np.float32)
-    behaviour = behaviour_columns(data, lists)
-    return Columns("raw_text", [*behaviour.names, "match", "quality", "house"], np.c_[behaviour.matrix, text])
-
-
-def worth(score, data, lists, made) -> float:
-    user = np.array([int(data.user_ids[u][1:]) for u in lists.user])[lists.list_of_row]
-    wanted = made.wanted[user, lists.item_of_row]
-
-    def top(by):
-        order = np.lexsort((-by, lists.list_of_row))
-        return np.mean([wanted[order[a : a + 10]].mean() for a in lists.indptr[:-1]])
-
-    return top(score) / top(wanted)
+    """A ranker that knows the log finds what is truly wanted, better than one that takes the likes as they are. The
+    plain metric sees it the other way round, the weighed one less so."""
+    for settings in (replace(GRID[0], rounds=60), replace(GRID[3], rounds=60)):  # logistic and a ranking objective
+        found = position.measure(*world, settings)
+        plain, weighed, alone = found["plain"], found["weighed"], found["weights alone"]
+        assert weighed["wanted"] > plain["wanted"] + 0.1 and alone["wanted"] > plain["wanted"] + 0.05, found
+        assert weighed["ndcg"] < plain["ndcg"]  # who repeats the page's order foretells the page's clicks
+        by, flat = "ndcg_by_position", "ndcg"
+        assert weighed[by] / plain[by] > weighed[flat] / plain[flat]
 
 
 def test_weights_and_negatives_of_the_fit_lists(world):
@@ -218,7 +191,7 @@ def test_the_recipe_is_checked(world, line, words):
 def test_without_times_a_pair_falls_in_its_events_window_or_by_hash(world):
     root, made = world
     (root / "timeless.yaml").write_text(
-        RECIPE.replace(", time: at", "") + "  split: {by: user}\n"
+        position.RECIPE.replace(", time: at", "") + "  split: {by: user}\n"
         "  impressions: {path: shown.csv, user: user, item: item, position: place}\n")
     loaded = load_recipe(root / "timeless.yaml")
     data = load_dataset(loaded.recipe, loaded.folder)

@@ -58,6 +58,7 @@ def test_scores_of_candidates_are_measured_as_ours_are(finished, tmp_path):
     assert made["raw_text+flavour"]["value"] == made["raw_text+tokens"]["value"] != made["raw_text"]["value"]
     assert made["raw_text+menu_line"]["value"] == made["raw_text+tokens-flavour"]["value"] == made["raw_text"]["value"]
     assert {a["metric"] for a in document["arms"]} == {"ndcg@5", "ndcg@10", "recall@10", "mrr@10"}
+    assert tokenrec("plan", recipe)[0] == 0
     calls = (tmp_path / "calls.txt").read_text().splitlines()
     assert "behaviour" in calls and "behaviour,raw_text,flavour,menu_line,palate" in calls
     lists = store(tmp_path).execute("select count(*) from metrics where arm = 'raw_text' and metric = 'ndcg@5'")

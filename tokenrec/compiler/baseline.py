@@ -37,7 +37,7 @@ def settings_and_power(session: Session, stages) -> dict[str, Any]:
     A user's own ranker has its own settings.
     """
     objective = session.recipe.objective
-    with stages.stage("ranker settings on tune-A", 2) as bar:
+    with stages.stage("your ranker on tune-A" if session.recipe.reward else "ranker settings on tune-A", 2) as bar:
         fit = [session.behaviour(FIT), session.columns("raw_text", FIT, [session.raw])]
         tune = [session.behaviour(TUNE_A), session.columns("raw_text", TUNE_A, [session.raw])]
         fit_lists, tune_lists = session.lists[FIT], session.lists[TUNE_A]

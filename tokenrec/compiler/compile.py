@@ -235,5 +235,7 @@ def _ceiling(lists: Lists) -> float:
 def _two_way(session: Session, evidence: Evidence) -> float:
     """The same when the items are taken for a sample as well, from the test lists themselves: item texts need it."""
     objective = session.recipe.objective
+    if objective.metric == OWN:
+        return float("nan")  # a list's own score has no items
     difference = compare(evidence.scores, "raw_text", "behaviour", objective.metric, objective.slice)
     return smallest_lift_two_way(difference.se)

@@ -6,8 +6,9 @@ and not taken is a negative by its own right. Probabilities are relative to the 
 the position where the recipe says so, else estimated from items that were shown at several positions.
 """
 
+from array import array
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,17 +21,20 @@ from tokenrec.errors import InputError
 from tokenrec.ids import unit_hash
 from tokenrec.recipe.models import ImpressionsFile, Split
 
+MOST = 100_000  # the farthest position that is believed
 CLICKS = 50  # a position with fewer is estimated together with the next ones
 ROUNDS = 200
 
 
 @dataclass
 class _Shown:
-    user: list[str]
-    item: list[str]
-    position: list[int]
-    time: list[float]
-    clicked: list[bool]
+    """Parallel arrays, as read."""
+
+    user: array = field(default_factory=lambda: array("i"))
+    item: array = field(default_factory=lambda: array("i"))
+    position: array = field(default_factory=lambda: array("i"))
+    time: array = field(default_factory=lambda: array("d"))
+    clicked: array = field(default_factory=lambda: array("b"))
 
 
 def load_impressions(
@@ -47,8 +51,7 @@ def load_impressions(
     raw, strangers = _read(file, folder, users, items, unused, notes)
     if strangers:
         notes.append(f"{file.path}: left out {strangers:,} impressions of users without events here.")
-    user = np.array([users[u] for u in raw.user], np.int32)
-    item = np.array([items[i] for i in raw.item], np.int32)
+    user, item = np.array(raw.user, np.int32), np.array(raw.item, np.int32)
     position = np.array(raw.position, np.int32)
     if file.time:
         time = np.array(raw.time, float) / (unit or 1.0)
@@ -151,7 +154,7 @@ def _looked_at(file: ImpressionsFile, item, position, clicked, most: int) -> tup
 def _read(
     file: ImpressionsFile, folder: Path, users: dict, items: dict, unused: set[str], notes: list[str]
 ) -> tuple[_Shown, int]:
-    made, strangers, tally = _Shown([], [], [], [], []), 0, Tally(file.path)
+    made, strangers, tally = _Shown(), 0, Tally(file.path)
     untyped, kinds = file_kind(folder / file.path, file.path) in (".csv", ".tsv"), Counter()
     columns = [c for c in (file.user, file.item, file.position, file.time, file.clicked) if c]
     for line, row in read_rows(folder / file.path, columns, file.path):
@@ -167,7 +170,7 @@ def _read(
             tally.skip(f"rows whose {file.item} is no item", line)
             continue
         position = values.as_number(row[file.position])
-        if position is None or not position >= 1 or position != int(position):
+        if position is None or not 1 <= position <= MOST or position != int(position):
             tally.skip(f"rows whose {file.position} is no position (1 is the top, 2 the next)", line)
             continue
         when = values.as_time(row[file.time]) if file.time else ("", 0.0)
@@ -182,8 +185,8 @@ def _read(
             strangers += item not in unused
             continue
         kinds[when[0]] += 1
-        made.user.append(user)
-        made.item.append(item)
+        made.user.append(users[user])
+        made.item.append(items[item])
         made.position.append(int(position))
         made.time.append(when[1])
         made.clicked.append(clicked)

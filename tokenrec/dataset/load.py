@@ -17,7 +17,7 @@ from tokenrec.dataset.read import Tally, file_kind, place, read_rows
 from tokenrec.dataset.types import Dataset, Events, Impressions
 from tokenrec.errors import InputError
 from tokenrec.ids import canonical_json, unit_hash
-from tokenrec.recipe.models import EventsFile, Recipe
+from tokenrec.recipe.models import EventsFile, ImpressionsFile, Recipe
 from tokenrec.spool import Records
 
 _COMPARE = {
@@ -101,7 +101,7 @@ def load_dataset(recipe: Recipe, folder: Path, most_users: int | None = None) ->
     records = items.ordered(item_ids)
     return Dataset(
         name=recipe.name, item_ids=item_ids, items=records, user_ids=names, users=users, events=events,
-        data_hash=_hash(data.split.by, item_ids, records, names, users, events, shown),
+        data_hash=_hash(data.split.by, item_ids, records, names, users, events, shown, data.impressions),
         split=data.split.by, simulated=data.simulated, notes=notes,
         held=splits.held_items(item_ids, data.split) if data.split.by == "item_holdout" else None, impressions=shown,
     )  # fmt: skip
@@ -274,7 +274,7 @@ def _span(value: np.ndarray) -> str:
 
 def _hash(
     split: str, item_ids: list[str], items: Sequence[dict], user_ids: list[str], users: Sequence[dict], events: Events,
-    shown: Impressions | None,
+    shown: Impressions | None, file: ImpressionsFile | None,
 ) -> str:  # fmt: skip
     """SHA-256 over canonical records and little-endian event columns, in an order that ties can't change."""
     digest = hashlib.sha256(f"[{canonical_json(split)}".encode())
@@ -292,6 +292,7 @@ def _hash(
     ):  # fmt: skip
         digest.update(np.ascontiguousarray(column[order], dtype=kind).tobytes())
     if shown:
+        digest.update(canonical_json([file.examined, file.most]).encode())
         columns = (shown.user, shown.item, shown.position, shown.window, shown.clicked)
         digest.update(np.stack(columns).astype("<i4")[:, np.lexsort(columns)].tobytes())
     return digest.hexdigest()

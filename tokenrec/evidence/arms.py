@@ -10,8 +10,8 @@ from tokenrec.dataset.types import Dataset, Lists
 from tokenrec.features.types import Columns
 from tokenrec.ranking.metrics import Contributions, contributions, mean, per_list, relevant_ranks, tie_order
 from tokenrec.ranking.own import METRIC as OWN
-from tokenrec.ranking.own import Reward, rank
-from tokenrec.ranking.ranker import Settings, average
+from tokenrec.ranking.own import Reward
+from tokenrec.ranking.ranker import Settings, average, score, train
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,10 @@ def measure_arms(
         fit, test = [blocks[name][0] for name in used], [blocks[name][1] for name in used]
         each = []
         for seed in seeds:
-            each.append(rank(settings, fit, lists_fit, test, lists_test, dataset, seed))
+            if isinstance(settings, Reward):
+                each.append(settings(fit, lists_fit, test, lists_test, dataset, seed))
+            else:
+                each.append(score(train(fit, lists_fit, settings, seed), test))
             done += 1
             if on_progress:
                 on_progress(arm, done, total)

@@ -20,7 +20,7 @@ import numpy as np
 from tokenrec.dataset.types import Dataset, Lists
 from tokenrec.errors import InputError
 from tokenrec.features.types import Columns
-from tokenrec.ranking.ranker import Settings, sample_rows, score, train
+from tokenrec.ranking.ranker import sample_rows
 
 METRIC = "reward"  # the objective that is the user's own score of a list
 
@@ -95,16 +95,6 @@ class Reward:
                 f"{bad[0]}. Return finite numbers; what can't be told gets the lowest"
             )
         return made if self.listwise else made.astype(np.float32)
-
-
-def rank(
-    settings: Settings | Reward, fit: list[Columns], lists_fit: Lists, columns: list[Columns], lists: Lists,
-    dataset: Dataset, seed: int,
-) -> np.ndarray:  # fmt: skip
-    """Learn on the fit lists and score `lists`, by our ranker or by the user's function in its place."""
-    if isinstance(settings, Reward):
-        return settings(fit, lists_fit, columns, lists, dataset, seed)
-    return score(train(fit, lists_fit, settings, seed), columns)
 
 
 def load_reward(reward: str, root: Path, metric: str, negatives: int) -> Reward:

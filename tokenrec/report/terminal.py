@@ -40,8 +40,8 @@ def summary(doc: dict[str, Any]) -> list[str]:
     if own := doc["reward"]:
         lines.append(
             f"Ranked by {own['function']}, measured by us." if own["gives"] == "candidates" else
-            f"The figures are {own['function']}'s own scores of lists, which it was told the answers for: their "
-            "intervals are over users alone, and there is nothing to say of other metrics, cold or warm."
+            f"The figures are {own['function']}'s own scores of lists, made with the answers in sight. Their "
+            "intervals are over users alone, too sure of item texts; other metrics, cold and warm can't be told."
         )  # fmt: skip
     helped = [r["task"] for r in doc["leaderboard"] if r["verdict"] == "helps"]
     if helped:
@@ -55,10 +55,11 @@ def summary(doc: dict[str, Any]) -> list[str]:
             f"(80% power, {doc['lists']['n_test']:,} test lists; an upper guess)"
             + (f"; {wide:.4f} when the items count as a sample too." if wide and wide > least else ".")
         )
-    lines.append(
-        "The leaderboard's intervals cover users and items, the arms' users; none covers a text's part as a "
-        "distractor, nor writing the texts anew."
-    )
+    if (doc["reward"] or {}).get("gives") != "lists":
+        lines.append(
+            "The leaderboard's intervals cover users and items, the arms' users; none covers a text's part as a "
+            "distractor, nor writing the texts anew."
+        )
     cost = "unknown" if doc["cost_usd"] is None else f"${doc['cost_usd']:.2f}"
     stored = "answers were played back" if any(t["asked"] for t in doc["tasks"]) else "everything was in the store"
     calls = f"{doc['lm_calls']:,} LM calls" if doc["lm_calls"] else f"0 LM calls: {stored}"
