@@ -16,6 +16,7 @@ from tokenrec.evidence.verdicts import Row, leaderboard
 from tokenrec.features.columns import shuffle_vectors
 from tokenrec.features.vectors import extractive, oracle
 from tokenrec.ranking.metrics import tie_order
+from tokenrec.ranking.own import METRIC as OWN
 from tokenrec.recipe.models import SLICES
 
 PLACEBO_DRAWS = 3
@@ -31,7 +32,9 @@ class Evidence:
 
 
 def metrics_of(session: Session) -> list[str]:
-    """The objective first, then NDCG, recall and MRR at the ranker's k."""
+    """The objective first, then NDCG, recall and MRR at the ranker's k; a user's own score of lists stands alone."""
+    if session.recipe.objective.metric == OWN:
+        return [OWN]
     k = session.recipe.ranker.k
     return list(dict.fromkeys([session.recipe.objective.metric, f"ndcg@{k}", f"recall@{k}", f"mrr@{k}"]))
 
@@ -50,8 +53,10 @@ def measure(session: Session, written: dict[str, Written], progress) -> Evidence
     unseen = [n for n in written if n not in usable]
     by = {n: "user" if w.spec.subject == "user" else "user_item" for n, w in written.items()}
     rows = leaderboard(scores, list(usable), objective.metric, objective.slice, objective.margin, by)
-    tie = tie_order(session.dataset.item_ids)
-    second = opinions(explainer, scores, list(usable), objective.metric, tie, objective.slice, by)
+    second = []
+    if explainer.of:  # no ranker but ours can be asked
+        tie = tie_order(session.dataset.item_ids)
+        second = opinions(explainer, scores, list(usable), objective.metric, tie, objective.slice, by)
     return Evidence(scores, _values(session, scores), rows, unseen, second)
 
 
@@ -105,7 +110,7 @@ def _arms(session: Session, written: dict[str, Written], usable: dict[str, Writt
 def _values(session: Session, scores: ArmScores) -> list[dict[str, Any]]:
     """Mean of every arm, slice and metric with a 95% interval over users (percentile bootstrap)."""
     rows = []
-    for arm in scores.scores:
+    for arm in scores.arms:
         for slice in SLICES:
             for metric in metrics_of(session):
                 values = scores.per_list(arm, metric, slice)

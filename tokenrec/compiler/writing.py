@@ -79,6 +79,8 @@ def prepare_task(session: Session, name: str, unwritten: Tokens | None = None) -
         load_program_state(program, lock.state)
         if lock.promoted_on not in (None, session.dataset.data_hash):
             stale = f"{lock.path.name} was promoted on other data than this: compile again to see whether it still wins"
+        elif lock.promoted_on and lock.promoted_by != session.reward_id:
+            stale = f"{lock.path.name} was promoted by another reward: compile again to see whether it still wins"
     scorers = open_scorers(session.loaded.project, session.recipe, spec, session.db)
     judge = make_judge(session.recipe, spec, session.dataset, session.loaded.project.root, scorers)
     told = {t: store.tokens(session.db, session.recipe.name, t) for t in needs(spec.task)}

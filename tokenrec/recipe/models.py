@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
-Metric = Annotated[str, StringConstraints(pattern=r"^(ndcg|recall|mrr)@[1-9][0-9]*$")]
+Metric = Annotated[str, StringConstraints(pattern=r"^((ndcg|recall|mrr)@[1-9][0-9]*|reward)$")]
 Comparison = Annotated[str, StringConstraints(pattern=r"^\s*(>=|<=|==|!=|>|<)\s*-?[0-9.]+\s*$")]
 SLICES = ("all", "cold_items", "sparse_users", "warm")
 
@@ -56,6 +56,26 @@ class EventsFile(Model):
     test: str | None = Field(default=None, description="With split given: the published test file.")
 
 
+class ImpressionsFile(Model):
+    """What was shown to whom, and where, a row a shown item. Likes then count by how many look at their position, and
+    the ranker's negatives are what was shown and not taken."""
+
+    path: str
+    user: str
+    item: str
+    position: str = Field(description="Place on the page or in the list; 1 is the top.")
+    time: str | None = Field(default=None, description="As in events, in the same unit; needed where events have one.")
+    clicked: str | None = Field(
+        default=None, description="0 or 1: the shown item was taken; likes of the same user and item unless said."
+    )
+    examined: Literal["estimate"] | Annotated[float, Field(ge=0)] = Field(
+        default="estimate",
+        description="How many look at a position: estimated from items that were shown at several, or a power p of "
+        "it, 1/position^p.",
+    )
+    most: float = Field(default=10, ge=1, description="The largest weight of a like, relative to the top position's.")
+
+
 class LabelsFile(Model):
     """Known truth about items, for the oracle arm and the grading of tags only; never for features."""
 
@@ -86,6 +106,7 @@ class Data(Model):
     events: EventsFile
     users: UsersFile | None = None
     labels: LabelsFile | None = None
+    impressions: ImpressionsFile | None = None
     split: Split = Split()
     simulated: bool = Field(default=False, description="Say SIMULATED wherever these users are shown.")
     most_users: int | None = Field(
@@ -94,7 +115,9 @@ class Data(Model):
 
 
 class Objective(Model):
-    metric: Metric = "ndcg@10"
+    metric: Metric = Field(
+        default="ndcg@10", description="ndcg@K, recall@K or mrr@K. Beside reward: it is reward unless said."
+    )
     slice: Literal["all", "cold_items", "sparse_users", "warm"] = "all"
     margin: float | None = Field(
         default=None, gt=0, description="Lift that would not matter; 1% of raw_text unless said."
@@ -435,6 +458,11 @@ class Recipe(Model):
     about: str = ""
     data: Data
     objective: Objective = Objective()
+    reward: str | None = Field(
+        default=None,
+        description="Your own ranker or metric in place of ours: ./file.py:function, relative to the folder of "
+        "tokenrec.yaml. It gives a score a list, or with objective: {metric: ndcg@10} a score a candidate.",
+    )
     lm: Models = Models()
     tasks: dict[Name, Task] = {}
     ranker: Ranker = Ranker()
@@ -442,3 +470,11 @@ class Recipe(Model):
     eval: Eval = Eval()
     privacy: Privacy = Privacy()
     budget: Budget = Field(default=Budget(), description="Limits on one run, search included.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_metric(cls, value):
+        objective = value.get("objective", {}) if isinstance(value, dict) and value.get("reward") else None
+        if isinstance(objective, dict) and "metric" not in objective:
+            return {**value, "objective": {**objective, "metric": "reward"}}
+        return value
