@@ -5,7 +5,7 @@ import operator
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +13,14 @@ import numpy as np
 from tokenrec.dataset import split as splits
 from tokenrec.dataset import values
 from tokenrec.dataset.read import file_kind, place, read_rows
+from tokenrec.dataset.reviews import load_reviews
+from tokenrec.dataset.tally import Tally
 from tokenrec.dataset.types import Dataset, Events
 from tokenrec.errors import InputError
 from tokenrec.ids import canonical_json, unit_hash
 from tokenrec.recipe.models import EventsFile, Recipe
 from tokenrec.spool import Records
 
-MOST_BAD_SHARE, BAD_ROWS_FORGIVEN = 0.10, 20
 _COMPARE = {
     ">=": operator.ge,
     "<=": operator.le,
@@ -96,12 +97,13 @@ def load_dataset(recipe: Recipe, folder: Path, most_users: int | None = None) ->
         notes.append(f"{data.events.path}: item_holdout dropped {(~keep).sum():,} history events of held-out items.")
     users = _read_users(recipe, folder, names, notes)
     records = items.ordered(item_ids)
-    return Dataset(
+    made = Dataset(
         name=recipe.name, item_ids=item_ids, items=records, user_ids=names, users=users, events=events,
         data_hash=_hash(data.split.by, item_ids, records, names, users, events),
         split=data.split.by, simulated=data.simulated, notes=notes,
         held=splits.held_items(item_ids, data.split) if data.split.by == "item_holdout" else None,
     )  # fmt: skip
+    return replace(made, reviews=load_reviews(recipe, folder, made, hidden))
 
 
 def load_labels(recipe: Recipe, folder: Path) -> dict[str, dict]:
@@ -123,39 +125,12 @@ class RawEvents:
     line: list[int] = field(default_factory=list)
 
 
-class Tally:
-    """Counts what one file's rows lacked, by kind, keeping the first places for people to look at."""
-
-    def __init__(self, name: str):
-        self.name, self.rows, self.bad, self.mended, self.first = name, 0, Counter(), Counter(), {}
-
-    def skip(self, kind: str, line: int) -> None:
-        self._count(self.bad, kind, line)
-
-    def mend(self, kind: str, line: int) -> None:
-        self._count(self.mended, kind, line)
-
-    def _count(self, counter: Counter, kind: str, line: int) -> None:
-        counter[kind] += 1
-        if counter[kind] <= 3:
-            self.first.setdefault(kind, []).append(place(self.name, line))
-
-    def close(self, notes: list[str], fix: str) -> None:
-        """Add to `notes`; raise InputError where too many rows are bad. `fix` says what to look at."""
-        said = [f"{n:,} {kind} (first: {', '.join(self.first[kind])})" for kind, n in self.bad.most_common()]
-        bad = self.bad.total()
-        if bad > BAD_ROWS_FORGIVEN and bad > MOST_BAD_SHARE * self.rows:
-            raise InputError(f"{self.name}: {bad:,} of {self.rows:,} rows can't be used: {'; '.join(said)}. {fix}")
-        notes += [f"{self.name}: skipped {s}." for s in said]
-        notes += [f"{self.name}: {n:,} {k} (first: {', '.join(self.first[k])})." for k, n in self.mended.most_common()]
-
-
 def _read_items(recipe: Recipe, folder: Path, notes: list[str]) -> tuple[Records, set[str]]:
     """Records by id, and the ids that `where:` leaves out."""
     file, used = recipe.data.items, []
     for task in recipe.tasks.values():
         used += [f for f in task.inputs if task.for_ == "item" and not f.startswith("$")]
-        used += task.history.show if task.history else []
+        used += [*task.shown, *(task.evidence.of if task.evidence else [])]
     used = [f for f in used if not f.startswith("$")]
     text = [*file.text, *([file.name] if file.name else [])]
     extra = [file.where] if file.where else []

@@ -8,7 +8,7 @@ from tokenrec.dataset.load import load_dataset
 from tokenrec.errors import InputError
 from tokenrec.evidence.agreement import agreement
 from tokenrec.evidence.audited import Sample, load_sample
-from tokenrec.evidence.breakdown import LEAST, Basis, basis_of, by_output, by_slice, by_type, rates_of, slicer
+from tokenrec.evidence.breakdown import LEAST, SLICES, Basis, basis_of, by_output, by_slice, by_type, rates_of, slicer
 from tokenrec.evidence.calibrating import calibrate_task, promises
 from tokenrec.evidence.earlier import earlier_programs
 from tokenrec.evidence.labels import Labels, matched_labels, read_labels
@@ -98,7 +98,8 @@ def gather(loaded: LoadedRecipe) -> Evaluation:
             found.programs[name] = store.current(db, recipe.name, name)
             found.worst[name] = worst(db, texts, stored)
             task = recipe.tasks[name]
-            found.slices[name] = slicer(dataset, task.for_)
+            if task.for_ in SLICES:
+                found.slices[name] = slicer(dataset, task.for_)
             if row := current[name]:
                 key = (row["program_id"], row["lm_id"])
                 found.earlier[name] = earlier_programs(db, task_spec(recipe, name), *key, stored, judged_kinds(task))

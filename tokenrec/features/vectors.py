@@ -19,9 +19,11 @@ Rows = Iterable[tuple[str, dict[str, Any], dict | None]]  # subject, output, raw
 def task_vectors(
     db, dataset: Dataset, spec: TaskSpec, rows: Rows, encoder: Encoder, weights: dict[str, dict[str, float] | None]
 ) -> list[Vectors]:
-    """One Vectors an output. Tags and choices are the choices' calibrated probabilities where the LM gave
-    them, else multi-hot; numbers stay as they are; text goes through the encoder.
+    """One Vectors an output, none for texts about sets. Tags and choices are the choices' calibrated probabilities
+    where the LM gave them, else multi-hot; numbers stay as they are; text goes through the encoder.
     """
+    if spec.subject == "set":  # of many items and one user: no vector of either
+        return []
     ids = dataset.item_ids if spec.subject == "item" else dataset.user_ids
     code = {subject: i for i, subject in enumerate(ids)}
     rows = [r for r in rows if r[0] in code]
