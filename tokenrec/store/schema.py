@@ -7,7 +7,7 @@ TABLES = {
     "runs": "one row a command that wrote here",
     "programs": "every program that ever wrote: its DSPy state as JSON",
     "subjects": "what each task writes about now: subject → input_hash, program",
-    "sources": "whose likes or words the inputs of a text hold, where it is about no user: subject → user, item ids as JSON",
+    "sources": "whose likes or words a prompt holds, where its subject is no user: subject → user, item ids as JSON",
     "completions": "every LM answer with usage, cost, state and typed output; keyed by program, LM, input, sample",
     "verdicts": "one row a gate's finding on a completion, under one gate_id",
     "vectors": "encoder vectors of texts, float32 bytes, keyed by encoder and text hash",

@@ -1,10 +1,10 @@
 """Sentences that stand for a text: what prompts quote of reviews and of items' own texts.
 
-The representative one is nearest to the mean of its review's sentences, and to that of its item's own text. A sentence is
-a unit vector of its content words' stems (the centroid of Radev et al. 2004, with equal weights); what stands in every
-fifth review ("thanks", "recipe", "great") is no content. Words and not an encoder, so that no prompt moves with the last
-digit of a vector; a list of common words and not weights from the whole corpus, so that a new review hardly ever changes
-what is quoted of another, which would be a prompt to be answered anew.
+The representative one is nearest to the mean of its review's sentences, and to that of its item's own text. A
+sentence is a unit vector of its content words' stems (the centroid of Radev et al. 2004, with equal weights); what
+stands in every fifth review ("thanks", "recipe", "great") is no content. Words and not an encoder, so that no prompt
+moves with the last digit of a vector; a list of common words and not weights from the whole corpus, so that a new
+review hardly ever changes what is quoted of another, which would be a prompt to be answered anew.
 """
 
 from collections import Counter

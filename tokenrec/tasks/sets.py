@@ -43,7 +43,7 @@ def item_sets(recipe: Recipe, dataset: Dataset, task: Task) -> list[ItemSet]:
     made: dict[str, ItemSet] = {}
     common = common_words(dataset, task)
     for user, liked in _liked(dataset, task):
-        told = [_told(recipe, dataset, task.evidence, common, *row) for row in liked]
+        told = [_told(recipe, dataset, task.evidence, common, one) for one in liked]
         for hand in _deal(dataset, user, told, task.drawn):
             subject = set_id([dataset.item_ids[t.item] for t in hand])
             made.setdefault(subject, ItemSet(subject, user, _budgeted(hand, task.evidence)))
@@ -99,8 +99,9 @@ def common_words(dataset: Dataset, task: Task) -> frozenset[str]:
 
 
 def _told(
-    recipe: Recipe, dataset: Dataset, evidence: Evidence | None, common: frozenset[str], item: int, time: float, row: int
+    recipe: Recipe, dataset: Dataset, evidence: Evidence | None, common: frozenset[str], liked: tuple[int, float, int]
 ) -> Told:
+    item, time, row = liked
     if evidence is None:
         return Told(item, time)
     record = dataset.items[item]
