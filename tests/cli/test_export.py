@@ -7,12 +7,16 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pyarrow.parquet as pq
+import pytest
 
 from tests.cli.conftest import TWICE
 from tests.end_to_end.test_main_job import holds
 from tests.end_to_end.worlds import RECIPE, ROOT, TASTES, answers, dishes, lend_vectors, project, store, tokenrec, write
 from tokenrec.cli import export as module
+from tokenrec.errors import InputError
+from tokenrec.features.prestored import Prestored
 from tokenrec.lm.replay import read_recording
 
 TOKENS = "select task, subject, kind, output, probabilities from tokens order by task, subject"
@@ -207,3 +211,35 @@ def _peak(tmp_path, n: int) -> str:
     *_, peak, heavy = done.stdout.splitlines()
     assert heavy == "[]"
     return peak
+
+
+def test_features_can_be_served_without_a_store(served, tmp_path):
+    document = export(served.recipe, "--features", tmp_path / "vectors")
+    outputs = {f"{o['task']}.{o['output']}": o for o in document["features"]["outputs"]}
+    rows = store(served.root).execute(TOKENS).fetchall()
+    taste, line = (Prestored(tmp_path / "vectors", name) for name in ("flavour.taste", "menu_line.line"))
+    assert isinstance(line.matrix, np.memmap) and line.about["version"] == outputs["menu_line.line"]["version"]
+    said = {(r["task"], r["subject"]): json.loads(r["output"]) for r in rows}
+    for dish in dishes():
+        one = said.get(("flavour", dish["dish_id"]))
+        vector = taste.get(dish["dish_id"])
+        assert (vector is None) == (one is None)
+        if one:
+            assert {c for c, x in zip(taste.about["columns"], vector, strict=True) if x} == set(one["taste"])
+    told = {s: o["line"] for (t, s), o in said.items() if t == "menu_line"}
+    many = line.many([*told, "nobody"])
+    assert np.isnan(many[-1]).all() and np.allclose(np.linalg.norm(many[:-1], axis=1), 1, atol=1e-5)
+    assert all(np.array_equal(line.get(s), v) for s, v in zip(told, many)) and line.get("nobody") is None
+    again = export(served.recipe, "--features", tmp_path / "vectors")
+    assert again == document
+    flat = export(served.recipe, "--features", tmp_path / "v.parquet")
+    table = pq.read_table(tmp_path / "v.parquet").to_pylist()
+    assert len(table) == flat["features"]["rows"] == document["features"]["rows"]
+    one = next(r for r in table if r["task"] == "menu_line")
+    assert np.array_equal(np.array(one["vector"], np.float32), line.get(one["subject"]))
+    with pytest.raises(InputError, match="no exported vectors"):
+        Prestored(tmp_path, "menu_line.line")
+    np.save(tmp_path / "vectors/menu_line.line.npy", np.zeros((1, 2), np.float32))
+    with pytest.raises(InputError, match="different exports"):
+        Prestored(tmp_path / "vectors", "menu_line.line")
+    assert "name a FILE.parquet" in export(served.recipe, "--features", tmp_path / "x.csv", code=2)["message"]

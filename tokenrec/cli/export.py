@@ -25,24 +25,29 @@ FEWEST = 20  # answers that a calibration takes (tasks.program.calibrate)
               help="Every answer of the tasks' present programs, as `kind: replay` reads them.")
 @click.option("--tokens", metavar="FILE", type=click.Path(dir_okay=False),
               help="The accepted outputs, a row a task and subject: .csv, .parquet or .jsonl.")
+@click.option("--features", metavar="PATH", type=click.Path(),
+              help="The tokens as vectors: a FILE.parquet, or a folder of memory-mapped arrays to serve from.")
 @store_option
 @common_options
-def command(out: Out, recipe: str, completions: str | None, tokens: str | None, store_path: str | None) -> None:
+def command(
+    out: Out, recipe: str, completions: str | None, tokens: str | None, features: str | None, store_path: str | None
+) -> None:
     """Write what the store holds of a recipe to files, for another machine or another tool.
 
     With `models: {tape: {kind: replay, path: FILE.jsonl}}` in tokenrec.yaml and `lm: {writer: tape}` in the recipe, a
     project with the same data gets the same tokens and arms without an LM. A file that exists is replaced, once the
     new one is whole. The files hold the ids of users that tasks are about.
     """
-    if not completions and not tokens:
-        raise click.UsageError("name --completions FILE.jsonl, --tokens FILE, or both")
+    if not completions and not tokens and not features:
+        raise click.UsageError("name --completions FILE.jsonl, --tokens FILE, or --features PATH")
     if completions and Path(completions).suffix.lower() != ".jsonl":
         raise InputError(f"--completions {completions}: completions are JSON lines. name a file that ends in .jsonl")
     if tokens and Path(tokens).suffix.lower() not in FORMS:
         raise InputError(f"--tokens {tokens}: the form is not known. name a file that ends in {', '.join(FORMS)}")
     db, _, loaded = find_store(recipe, store_path)
     name = loaded.recipe.name
-    doc: dict[str, Any] = {"kind": "export", "schema_version": 1, "recipe": name, "completions": None, "tokens": None}
+    doc: dict[str, Any] = {"kind": "export", "schema_version": 1, "recipe": name, "completions": None, "tokens": None,
+                           "features": None}  # fmt: skip
     notes: list[str] = []
     try:
         db.execute("begin")  # one state of the store, though a run may be writing
@@ -59,6 +64,9 @@ def command(out: Out, recipe: str, completions: str | None, tokens: str | None, 
             with whole(tokens) as partial:
                 rows = WRITERS[Path(tokens).suffix.lower()](partial, columns, _tokens(db, written, columns))
             doc["tokens"] = {"file": tokens, "rows": rows, "columns": ["task", "subject", "kind", *columns]}
+        if features:
+            db.execute("commit")  # texts that were never encoded are, and kept
+            doc["features"] = _features(db, loaded, Path(features))
     finally:
         db.conn.close()
     for note in notes:
@@ -68,6 +76,23 @@ def command(out: Out, recipe: str, completions: str | None, tokens: str | None, 
         out.print(f"wrote {doc['completions']['lines']:,} completions to {completions}")
     if tokens:
         out.print(f"wrote {doc['tokens']['rows']:,} tokens to {tokens}")
+    if features:
+        out.print(f"wrote {doc['features']['rows']:,} vectors to {features}")
+
+
+def _features(db, loaded, path: Path) -> dict[str, Any]:
+    from tokenrec.encoders.encoder import open_encoder
+    from tokenrec.features.prestored import stored_vectors, write_folder, write_parquet
+
+    recipe = loaded.recipe
+    found = stored_vectors(db, recipe, open_encoder(loaded.project, recipe.lm.encoder))
+    if path.suffix.lower() == ".parquet":
+        return {"path": str(path), "rows": write_parquet(path, found), "outputs": None}
+    if path.is_file() or path.suffix:
+        raise InputError(f"--features {path}: name a FILE.parquet, or a folder")
+    written = write_folder(path, recipe.name, found)
+    said = [{k: w[k] for k in ("task", "output", "n", "d", "version")} for w in written]
+    return {"path": str(path), "rows": sum(w["n"] for w in written), "outputs": said}
 
 
 def _completions(db, now: dict[str, Any], write: Callable[[str], Any], notes: list[str]) -> int:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tokenrec.config import Embedded, LoadedProject, resolve_model
 from tokenrec.config import Encoder as EncoderConfig
-from tokenrec.config import LoadedProject, resolve_model
 from tokenrec.errors import InputError
 from tokenrec.store.store import transaction
 
@@ -28,6 +28,10 @@ class Encoder:
 
     @functools.cached_property
     def model(self):
+        if self.path.endswith(".gguf"):
+            from tokenrec.encoders.hidden import HiddenStates
+
+            return HiddenStates(self.path)
         from sentence_transformers import SentenceTransformer
 
         return SentenceTransformer(self.path, device="cpu")
@@ -73,8 +77,13 @@ class Encoder:
 def open_encoder(project: LoadedProject, name: str) -> Encoder:
     """The encoder that a recipe's `lm.encoder` names. Raises InputError when it can't be used."""
     config = resolve_model(project, name)
+    if isinstance(config, Embedded):
+        from tokenrec.lm.llama import bundled_weights
+
+        path = Path(config.path) if config.path else bundled_weights()
+        return Encoder(f"hidden/{path.stem}@{path.stat().st_size}", str(path))
     if not isinstance(config, EncoderConfig):
-        raise InputError(f'"{name}" is no encoder. name a model of kind encoder, or minilm')
+        raise InputError(f'"{name}" is no encoder. name a model of kind encoder or embedded, or minilm')
     if config.hub:
         return Encoder(f"hub/{config.hub}", config.hub)
     if config.path:

@@ -129,7 +129,7 @@ class Models(Model):
 
     writer: str = "embedded"
     reflector: str = "embedded"
-    encoder: str = "minilm"
+    encoder: str = Field(default="minilm", description="Text to vectors; a GGUF gives its own hidden states.")
     judge: str | None = Field(default=None, description="The LM of `judge: lm`; the reflector unless said.")
     nli: str | None = Field(
         default=None, description="The model of `judge: nli`: kind nli in tokenrec.yaml, a folder, or a hub's name."
@@ -266,7 +266,10 @@ class History(Model):
 
     most: int = Field(default=20, ge=1)
     min: int = Field(default=2, ge=1)
-    sample: Literal["recent", "diverse", "random"] = "recent"
+    sample: Literal["recent", "first", "diverse", "random"] = "recent"
+    share: float = Field(
+        default=1.0, gt=0, le=1, description="Only this share of the user's likes, the earliest (rounded up)."
+    )
     show: list[str] = Field(default=[], description="Item fields shown for each; the item's name unless said.")
 
 

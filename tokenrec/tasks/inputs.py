@@ -1,5 +1,6 @@
 """What a prompt is told of its subject, and which subjects a task has."""
 
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -163,8 +164,11 @@ def _liked(dataset: Dataset) -> dict[int, list[tuple[float, int]]]:
 def _sample(spec: TaskSpec, subject: str, liked: list[tuple[float, int]]) -> list[tuple[float, int]]:
     history = spec.task.history
     most, how = (history.most, history.sample) if history else (20, "recent")
+    liked = liked[: math.ceil(round(history.share * len(liked), 9))] if history else liked
     if len(liked) <= most:
         return liked
+    if how == "first":
+        return liked[:most]
     if how == "recent":
         return liked[-most:]
     if how == "diverse":  # evenly spread over the user's time

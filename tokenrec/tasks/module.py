@@ -112,19 +112,32 @@ def _demos(spec: TaskSpec, outputs: list[str]) -> list[dspy.Example]:
     return found
 
 
+def built_in(name: str):
+    """The module programs/<name>.py. Raises ImportError where there is none."""
+    folder = Path(__file__).parents[1] / "programs"
+    folder = folder if folder.is_dir() else Path(__file__).parents[2] / "programs"  # a checkout
+    if not (folder / f"{name}.py").is_file():
+        raise ImportError(f"there is no built-in program {name}")
+    return _imported(folder / f"{name}.py")
+
+
+def _imported(path: Path):
+    loader = importlib.util.spec_from_file_location(f"tokenrec_program_{path.stem}", path)
+    module = importlib.util.module_from_spec(loader)
+    loader.loader.exec_module(module)
+    return module
+
+
 def used_class(use: str, root: Path | None) -> tuple[type[dspy.Module], Path]:
     """The user's or a built-in DSPy module that `use:` names, and its file. Raises InputError."""
     where, _, name = use.rpartition(":" if ":" in use else ".")
     try:
-        built_in = Path(__file__).parents[1] / "programs"
-        built_in = built_in if built_in.is_dir() else Path(__file__).parents[2] / "programs"  # a checkout
-        if where.endswith(".py") or (built_in / f"{where}.py").is_file():
-            path = (Path(root or ".") / where).resolve() if where.endswith(".py") else built_in / f"{where}.py"
-            loader = importlib.util.spec_from_file_location(f"tokenrec_program_{path.stem}", path)
-            module = importlib.util.module_from_spec(loader)
-            loader.loader.exec_module(module)
+        if where.endswith(".py"):
+            path = (Path(root or ".") / where).resolve()
+            module = _imported(path)
         else:
-            raise ImportError(f"there is no built-in program {where}")
+            module = built_in(where)
+            path = Path(module.__file__)
         kind = getattr(module, name)
     except Exception as error:  # a user's file may raise anything
         raise InputError(f"use: {use} can't be loaded: {type(error).__name__}: {error}") from error
