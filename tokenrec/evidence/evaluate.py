@@ -52,8 +52,10 @@ class Evaluation:
     gone: int = 0
 
 
-def gather(loaded: LoadedRecipe) -> Evaluation:
+def gather(loaded: LoadedRecipe, bare: bool = False) -> Evaluation:
     """Texts as the present gates see them, with labels; verdicts and audits in the store are brought up to date.
+
+    bare: nothing written yet is fine where no limit asks for it, and noted.
 
     Raises InputError when nothing was written yet, the labels file has a fault, or a task changed since it wrote.
     """
@@ -61,14 +63,19 @@ def gather(loaded: LoadedRecipe) -> Evaluation:
     labels = Labels({})
     if recipe.eval.labels:
         labels = read_labels(loaded.folder / recipe.eval.labels, recipe.tasks, recipe.eval.labels)
+    unwritten, bare = NOT_YET.format(recipe.name, loaded.path), bare and not recipe.eval.fail_if
     if not loaded.project.store.is_file():
-        raise InputError(NOT_YET.format(recipe.name, loaded.path))
+        if bare:
+            return Evaluation({}, labels, notes=[unwritten])
+        raise InputError(unwritten)
     db = open_store(loaded.project.store)
     try:
         order = task_order(recipe)
         current = {name: store.current(db, recipe.name, name) for name in order}
         if not any(current.values()):
-            raise InputError(NOT_YET.format(recipe.name, loaded.path))
+            if bare:
+                return Evaluation({}, labels, notes=[unwritten])
+            raise InputError(unwritten)
         found = Evaluation({name: TaskTexts(name) for name in order}, labels)
         dataset = load_dataset(recipe, loaded.folder)
         for name, row in current.items():

@@ -64,12 +64,16 @@ def _closed(rows: list, code: dict, name: str, output: Output, choices: list[str
 
 def raw_text(db, recipe: Recipe, dataset: Dataset, encoder: Encoder, progress=lambda done, total: None) -> Vectors:
     """The raw_text arm: the encoder on the items' own text fields (the LLM-embedding paradigm)."""
-    fields = recipe.data.items.text
-    texts = [". ".join(t for f in fields if (t := value_text(item.get(f)))) for item in dataset.items]
-    matrix = encoder.encode(db, texts, progress)
+    matrix = encoder.encode(db, item_texts(recipe, dataset), progress)
     return Vectors(
         "raw_text", "text", "item", matrix, [f"e{i}" for i in range(matrix.shape[1])], False, encoder.encoder_id
     )
+
+
+def item_texts(recipe: Recipe, dataset: Dataset) -> list[str]:
+    """The items' own text fields, one text an item."""
+    fields = recipe.data.items.text
+    return [". ".join(t for f in fields if (t := value_text(item.get(f)))) for item in dataset.items]
 
 
 def extractive(db, recipe: Recipe, dataset: Dataset, encoder: Encoder) -> Vectors:
