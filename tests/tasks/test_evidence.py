@@ -60,6 +60,15 @@ def test_reviewers_who_say_the_same_are_quoted_once_before_another_thing():
     assert [i for i, _ in quotes_of_many(texts, Evidence(reviews=2), ["garlic chicken with lemon"])] == [0, 3]
 
 
+def test_pieces_that_an_abbreviation_broke_are_not_quoted():
+    text = "I put in two tsp. of the lemon sauce as we like it. We ate it all up at once. I would not use 16 oz."
+    rule = Evidence(sentences=5)
+    assert quotes(text, rule) == ["We ate it all up at once.", "I would not use 16 oz."]
+    assert quotes_of_many([text, "Ask Mrs. Brown about lemon sauce and pie."], rule) == [
+        (0, "We ate it all up at once."), (0, "I would not use 16 oz."),
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("most, kept", [(200, 3), (12, 2), (5, 0), (6, 1)])
 def test_the_budget_of_words_is_kept_to(most, kept):
     assert within(["one two three four five six"] * 3, Evidence(total_words=most)) == kept

@@ -7,6 +7,7 @@ moves with the last digit of a vector; a list of common words and not weights fr
 review hardly ever changes what is quoted of another, which would be a prompt to be answered anew.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
@@ -17,6 +18,8 @@ from tokenrec.ids import unit_hash
 from tokenrec.recipe.models import Evidence
 
 COMMON = 0.2  # of the texts: a stem that more have says nothing of any
+# a stop after these most often ends no sentence: it and the next are pieces of one
+_SHORT = re.compile(r"\b(?:[A-Z]|approx|dr|etc|hrs?|lbs?|min|mrs?|no|oz|pkg|st|tbsp?|tbls?|tsp|temp|vs|yrs?)\.$", re.I)
 
 
 def common_stems(texts: Iterable[str]) -> frozenset[str]:
@@ -34,11 +37,17 @@ def quotes(text: str, rule: Evidence, about: Sequence[str] = (), common: frozens
     `about`: what else is said of its item. `common`: stems that are no content.
     """
     found = sentences(text)
-    usable = [i for i, s in enumerate(found) if fits(s, rule)]
+    usable = [i for i in _whole(found) if fits(found[i], rule)]
     if len(usable) > rule.sentences:
         value = _worth(found, [_stems(s) - common for s in found], rule, about, common)
         usable = sorted(usable, key=lambda i: (-value[i], i))[: rule.sentences]
     return [found[i] for i in sorted(usable)]
+
+
+def _whole(found: Sequence[str]) -> list[int]:
+    """Which sentences are no pieces of one that an abbreviation broke."""
+    broken = [bool(_SHORT.search(s)) and i + 1 < len(found) for i, s in enumerate(found)]
+    return [i for i in range(len(found)) if not broken[i] and not (i and broken[i - 1])]
 
 
 def fits(sentence: str, rule: Evidence) -> bool:
@@ -54,10 +63,12 @@ def quotes_of_many(
     Sentences are taken one by one, near to the mean of all and far from those that are taken already (maximal marginal
     relevance, Carbonell and Goldstein 1998, both weighed alike): by nearness alone ten reviewers say one thing.
     """
-    found = [(i, s) for i, text in enumerate(texts) for s in sentences(text)]
+    split = [sentences(text) for text in texts]
+    found = [(i, s) for i, own in enumerate(split) for s in own]
+    ends = [0, *accumulate(map(len, split))]
     stems = [_stems(s) - common for _, s in found]
     value = _worth([s for _, s in found], stems, rule, about, common)
-    usable = [n for n, (_, s) in enumerate(found) if fits(s, rule)]
+    usable = [ends[i] + j for i, own in enumerate(split) for j in _whole(own) if fits(own[j], rule)]
     taken: list[int] = []
     said: Counter = Counter()
     near = [0.0] * len(found)
