@@ -5,7 +5,7 @@ import operator
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,9 @@ import numpy as np
 from tokenrec.dataset import split as splits
 from tokenrec.dataset import values
 from tokenrec.dataset.impressions import load_impressions
-from tokenrec.dataset.read import Tally, file_kind, place, read_rows
+from tokenrec.dataset.read import file_kind, place, read_rows
+from tokenrec.dataset.reviews import load_reviews
+from tokenrec.dataset.tally import Tally
 from tokenrec.dataset.types import Dataset, Events, Impressions
 from tokenrec.errors import InputError
 from tokenrec.ids import canonical_json, unit_hash
@@ -107,13 +109,14 @@ def load_dataset(recipe: Recipe, folder: Path, most_users: int | None = None) ->
         data.impressions, folder, names, item_ids, hidden, events, data.split, unit, notes
     )
     records = items.ordered(item_ids)
-    return Dataset(
+    made = Dataset(
         name=recipe.name, item_ids=item_ids, items=records, user_ids=names, users=users, events=events,
         data_hash=_hash(data.split.by, item_ids, records, names, users, events, shown, data.impressions),
         split=data.split.by, simulated=data.simulated, notes=notes,
         held=splits.held_items(item_ids, data.split) if data.split.by == "item_holdout" else None,
         posed=posed, impressions=shown,
     )  # fmt: skip
+    return replace(made, reviews=load_reviews(recipe, folder, made, hidden))
 
 
 def load_labels(recipe: Recipe, folder: Path) -> dict[str, dict]:
@@ -140,7 +143,7 @@ def _read_items(recipe: Recipe, folder: Path, notes: list[str]) -> tuple[Records
     file, used = recipe.data.items, []
     for task in recipe.tasks.values():
         used += [f for f in task.inputs if task.for_ == "item" and not f.startswith("$")]
-        used += task.history.show if task.history else []
+        used += [*task.shown, *(task.evidence.of if task.evidence else [])]
     used = [f for f in used if not f.startswith("$")]
     text = [*file.text, *([file.name] if file.name else [])]
     extra = [file.where] if file.where else []

@@ -45,6 +45,24 @@ class Impressions:
 
 
 @dataclass(frozen=True)
+class Reviews:
+    """What users wrote, parallel arrays of length n by user, then item; one a user and item.
+
+    `history` marks what texts may be made from, as events of the history window are.
+    """
+
+    user: np.ndarray  # int32[n]
+    item: np.ndarray  # int32[n]
+    value: np.ndarray  # float32[n], NaN where no rating came with it
+    time: np.ndarray  # float64[n], NaN where the file has none
+    history: np.ndarray  # bool[n]
+    text: Sequence[str]  # never empty
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Items, users and events of one recipe; `items[i]` is the record whose id is `item_ids[i]`."""
 
@@ -61,6 +79,7 @@ class Dataset:
     held: np.ndarray | None = None  # bool[n_items], item_holdout: items that nothing may be learnt of from events
     posed: np.ndarray | None = None  # bool[n_items], objective cold_items: pass for new ones until test
     impressions: Impressions | None = None
+    reviews: Reviews | None = None
 
 
 @dataclass(frozen=True)

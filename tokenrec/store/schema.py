@@ -7,6 +7,7 @@ TABLES = {
     "runs": "one row a command that wrote here",
     "programs": "every program that ever wrote: its DSPy state as JSON",
     "subjects": "what each task writes about now: subject → input_hash, program",
+    "sources": "whose likes or words a prompt holds, where its subject is no user: subject → user, item ids as JSON",
     "completions": "every LM answer with usage, cost, state and typed output; keyed by program, LM, input, sample",
     "verdicts": "one row a gate's finding on a completion, under one gate_id",
     "vectors": "encoder vectors of texts, float32 bytes, keyed by encoder and text hash",
@@ -108,6 +109,17 @@ def m007_chosen(db: sqlite3.Connection) -> None:
         "create table chosen (choice_id text not null, recipe text not null, task text not null, kind text not null,"
         " subject text not null, primary key (choice_id, subject)) without rowid"
     )
+
+
+@migration
+def m008_sources(db: sqlite3.Connection) -> None:
+    """Texts about sets of liked items, and about items with what users wrote of them: whose they are."""
+    db.execute(
+        "create table sources (recipe text not null, task text not null, program_id text not null, lm_id text not null,"
+        " subject text not null, user text not null, items text not null,"
+        " primary key (recipe, task, program_id, lm_id, subject, user)) without rowid"
+    )
+    db.execute("create index sources_by_user on sources (user)")
 
 
 _TOKENS = """
