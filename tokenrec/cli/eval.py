@@ -49,6 +49,9 @@ def command(
     factuality: {risk, confidence}, in programs/calibrated/. No label has a part in how its own text is judged, so the
     same labels still measure the rates.
 
+    With data.queries the recipe's requests are ranked for as well, by BM25, the encoder and both fused: NDCG, MAP,
+    MRR and recall with 95% intervals and paired tests. That much needs no text to be written yet.
+
     RECIPE may also be a suite (kind: suite): labelled cases that the gates are tried on. It prints what share of the
     cases to reject is caught and what share of the others is refused, and exits 1 when a limit of its fail_if trips,
     5 when there is no case to say so.
@@ -67,7 +70,7 @@ def command(
 
     fitted = _recalibrate(loaded, completions) if fit else []
     found, more = _gather(loaded, completions, verdicts)
-    doc = document(loaded, found) | more | {"recalibrated": fitted}
+    doc = document(loaded, found) | more | {"recalibrated": fitted, "queries": _queries(loaded, completions)}
     if completions is None:
         doc["previous"] = _previous(loaded, doc)
     if junit:
@@ -88,7 +91,12 @@ def command(
     if not out.json:
         from tokenrec.cli.eval_tables import print_eval
 
-        print_eval(out.table_console, doc, by)
+        if doc["tasks"]:
+            print_eval(out.table_console, doc, by)
+        if doc["queries"]:
+            from tokenrec.cli.eval_queries import print_queries
+
+            print_queries(out.table_console, doc)
         if "verdicts" in doc:
             out.print(f"The verdict on each line: {doc['verdicts']}")
     return 0 if sample else exit_code([limit["verdict"] for limit in doc["failed_limits"]])
@@ -109,11 +117,20 @@ def _gather(loaded, completions: str | None, verdicts: str | None):
 
         if verdicts is not None:
             raise InputError("--verdicts goes with --completions FILE. Add that, or take it out")
-        return gather(loaded), {}
+        return gather(loaded, bare=loaded.recipe.data.queries is not None), {}
     from tokenrec.evidence.outside import gate_file
 
     path = Path(verdicts) if verdicts else Path(completions).with_suffix(".verdicts.jsonl")
     return gate_file(loaded, Path(completions), path), {"verdicts": str(path)}
+
+
+def _queries(loaded, completions: str | None) -> dict[str, Any] | None:
+    """How well the recipe's requests are answered; not when a file's texts are the question."""
+    if completions is not None or loaded.recipe.data.queries is None:
+        return None
+    from tokenrec.evidence.queries import measure_queries
+
+    return measure_queries(loaded)
 
 
 def _recalibrate(loaded, completions: str | None) -> list[dict[str, Any]]:

@@ -17,11 +17,16 @@ from tokenrec.errors import InputError
 GONE = "[forgotten]"
 _THEIRS = (
     "subject = :user and (recipe, task) in (select recipe, task from temp.user_programs)"
+    " or (recipe, task, subject) in (select recipe, task, subject from temp.of_them)"
     " or completion_id in (select completion_id from temp.theirs)"
 )
+_OF_THEM = "(recipe, task, program_id, lm_id, subject) in (select * from temp.of_them)"
 WHERE = {  # table: which of its rows are the user's
-    "subjects": "subject = :user and kind = 'user'",
-    "failures": "subject = :user and program_id in (select program_id from temp.user_programs)",
+    "subjects": _OF_THEM,
+    "sources": f"user = :user or {_OF_THEM}",
+    "chosen": "subject = :user and kind = 'user'",
+    "failures": "subject = :user and program_id in (select program_id from temp.user_programs) or (program_id, subject)"
+                " in (select program_id, subject from temp.of_them)",
     **dict.fromkeys(("audits", "samples", "skips", "doubled"), _THEIRS),
     "verdicts": "completion_id in (select completion_id from temp.theirs)",
     "completions": "completion_id in (select completion_id from temp.theirs)",
@@ -41,7 +46,8 @@ WHERE = {  # table: which of its rows are the user's
 def command(out: Out, recipe: str, user_id: str, yes: bool, store_path: str | None) -> None:
     """Remove a user from the store: texts about them, labels of those, events, lists, figures, vectors.
 
-    Of every recipe in the store that knows the id. A text that other users share is kept. Old answers of user tasks
+    Of every recipe in the store that knows the id. Texts about sets of what they liked, and about items with words of
+    theirs in the prompt, go too. A text that other users share is kept. Old answers of user tasks
     that no present subject has are removed too, since nothing says whose they were. The files are then written anew,
     so that nothing is left in their bytes. The recipe's own data files are not touched: take the user out of them
     first, or the next compile writes about them again. It can't be undone.
@@ -75,20 +81,28 @@ def command(out: Out, recipe: str, user_id: str, yes: bool, store_path: str | No
 
 
 def _mark(db, user: str) -> None:
-    """Temporary tables: programs that write about users, and the completions that are this user's alone or nobody's."""
-    for table in ("user_programs", "held", "theirs"):
+    """Temporary tables: programs that write about users; the subjects that are this user, or hold what they liked or
+    wrote; and the completions that are of these alone, or of nobody and by a program that writes of users' doings."""
+    for table in ("user_programs", "held", "theirs", "of_them"):
         db.execute(f"drop table if exists temp.{table}")
+    db.execute(
+        "create temp table of_them as select recipe, task, program_id, lm_id, subject from subjects"
+        " where subject = :user and kind = 'user' union select s.recipe, s.task, s.program_id, s.lm_id, s.subject"
+        " from sources o join subjects s on s.recipe = o.recipe and s.subject = o.subject"
+        # what a language model was asked to judge of such a text holds it too
+        " and (s.task = o.task or s.task glob o.task || '.*.judge') where o.user = :user", {"user": user}
+    )  # fmt: skip
     db.execute(
         "create temp table user_programs as select distinct recipe, task, program_id from subjects where kind = 'user'"
     )
     db.execute("create temp table held (program_id, lm_id, input_hash, primary key (program_id, lm_id, input_hash))")
     db.execute(
         "insert or ignore into temp.held select program_id, lm_id, input_hash from subjects"
-        " where not (subject = ? and kind = 'user')", [user]
-    )  # fmt: skip
+        " where (recipe, task, program_id, lm_id, subject) not in (select * from temp.of_them)"
+    )
     db.execute(
-        "create temp table theirs as select completion_id from completions c"
-        " where program_id in (select program_id from temp.user_programs) and not exists (select 1 from temp.held h"
+        "create temp table theirs as select completion_id from completions c where program_id in (select program_id"
+        " from temp.user_programs union select program_id from sources) and not exists (select 1 from temp.held h"
         " where h.program_id = c.program_id and h.lm_id = c.lm_id and h.input_hash = c.input_hash)"
     )
 
@@ -96,7 +110,8 @@ def _mark(db, user: str) -> None:
 def _recipes(db, user: str) -> list[str]:
     """The recipes that have rows of this user."""
     return [r[0] for r in db.execute(
-        "select recipe from subjects where subject = :user and kind = 'user' union select recipe from windows"
+        "select recipe from temp.of_them union select recipe from sources where user = :user"
+        " union select recipe from windows"
         " where user = :user union select r.recipe from lists l join runs r using (run) where l.user = :user union"
         " select p.recipe from failures f join temp.user_programs p using (program_id) where f.subject = :user union"
         " select recipe from audits a where subject = :user and (recipe, task) in"
@@ -132,8 +147,9 @@ def forget(db, path: Path, user: str) -> dict[str, Any]:
     with transaction(db) as sql:
         shared = sql.execute(
             "select count(distinct c.completion_id) from subjects s join completions c on c.program_id = s.program_id"
-            " and c.lm_id = s.lm_id and c.input_hash = s.input_hash where s.subject = ? and s.kind = 'user'"
-            " and c.completion_id not in (select completion_id from temp.theirs)", [user],
+            " and c.lm_id = s.lm_id and c.input_hash = s.input_hash"
+            " where (s.recipe, s.task, s.program_id, s.lm_id, s.subject) in (select * from temp.of_them)"
+            " and c.completion_id not in (select completion_id from temp.theirs)"
         ).fetchone()[0]  # fmt: skip
         for file in files:
             sql.execute("delete from files where kind = 'scores' and run = ?", [file["run"]])

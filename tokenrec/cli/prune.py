@@ -20,7 +20,7 @@ WHERE = {  # table: which of its rows go, in an order that foreign keys allow
                 " where p.recipe in (select recipe from temp.scope) and c.program_id = failures.program_id"
                 " and c.lm_id = failures.lm_id and c.input_hash = failures.input_hash and c.sample = failures.sample)",
     # `forget` knows by them whom an answer is about: they stay while any answer of their program does
-    "subjects": "(program_id, lm_id) in (select program_id, lm_id from temp.emptied)",
+    **dict.fromkeys(("subjects", "sources"), "(program_id, lm_id) in (select program_id, lm_id from temp.emptied)"),
     "completions": "completion_id in (select completion_id from temp.gone)",
     "metrics": "run in (select run from temp.earlier)",
     "lists": "run in (select run from temp.earlier)",

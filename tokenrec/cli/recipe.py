@@ -30,12 +30,15 @@ def check(out: Out, recipe: str, data: bool) -> None:
              f"  models: writer {found.lm.writer}, reflector {found.lm.reflector}, encoder {found.lm.encoder}"]
     if data:
         from tokenrec.dataset.load import load_dataset
+        from tokenrec.dataset.queries import load_queries
 
         dataset = load_dataset(found, loaded.folder)
+        requests = load_queries(found, loaded.folder, dataset, dataset.notes)
         document |= {"items": len(dataset.item_ids), "users": len(dataset.user_ids), "events": len(dataset.events),
                      "notes": dataset.notes}
-        lines.append(f"  data: {len(dataset.item_ids)} items, {len(dataset.user_ids)} users, "
-                     f"{len(dataset.events)} events")
+        parts = {"items": dataset.item_ids, "users": dataset.user_ids, "events": dataset.events,
+                 "reviews": dataset.reviews, "requests": requests}  # fmt: skip
+        lines.append("  data: " + ", ".join(f"{len(p)} {name}" for name, p in parts.items() if p is not None))
         lines += [f"  note: {note}" for note in dataset.notes]
     out.emit(document)
     out.print("\n".join(lines))

@@ -8,6 +8,7 @@ import numpy as np
 
 from tokenrec.compiler.lock import compiled_for, lock_path, write_lock
 from tokenrec.compiler.optimizers import PROPOSING, why_not_optimized
+from tokenrec.compiler.own_lite import OwnLite
 from tokenrec.compiler.promotion import Promotion, decide_promotion
 from tokenrec.compiler.reward import LiteScore
 from tokenrec.compiler.search import Proposal, search
@@ -131,6 +132,7 @@ def _search_id(session: Session, written: Mapping[str, Prepared], name: str, opt
         session.dataset.data_hash, session.encoder.encoder_id, options.model_dump(),
         recipe.objective.model_dump(), [o.source_id for n, o in sorted(written.items()) if n != name],
         recipe.lm.reflector if options.optimizer in PROPOSING else "",
+        *([session.reward_id] if session.reward_id else []),
     ])  # fmt: skip
 
 
@@ -144,7 +146,7 @@ def _finals(
         if other != name and w.vectors and not all(np.isnan(v.matrix).all() for v in w.vectors)
     }  # fmt: skip
     with stages.stage("lite", 2) as bar:
-        lite_score = LiteScore(session, others)
+        lite_score = (OwnLite if session.recipe.reward else LiteScore)(session, others)
         bar.step()
         made.lite_incumbent = lite_score(task.vectors, met)
         bar.step()
@@ -211,10 +213,11 @@ def save_locks(session: Session, written: dict[str, Written], improvements: list
             "program_id": task.program_id,
             "source_id": task.source_id,
             "state": program_state(task.program),
-            "compiled_for": compiled_for(session.recipe, session.dataset.data_hash),
+            "compiled_for": compiled_for(session.recipe, session.dataset.data_hash, session.reward_id),
             "promotion": _promotion(previous) if keep else (
                 {"delta": round(tested.delta, 6), "low": round(tested.low, 6), "p": round(tested.p, 6),
-                 "data_hash": session.dataset.data_hash, "replaced": tested.incumbent}
+                 "data_hash": session.dataset.data_hash, "replaced": tested.incumbent,
+                 **({"reward": session.reward_id} if session.reward_id else {})}
                 if tested and tested.promoted else None
             ),
         })  # fmt: skip

@@ -3,6 +3,7 @@
 import numpy as np
 from scipy import sparse
 
+from tokenrec.dataset.impressions import weigh
 from tokenrec.dataset.split import events_before, usable_before, yet_to_come
 from tokenrec.dataset.types import Dataset, Lists
 
@@ -57,7 +58,7 @@ def make_lists(dataset: Dataset, window: int, candidates: Candidates = None) -> 
     usable = usable_before(dataset, window)
     liked = np.bincount(events.item[usable & events.positive], minlength=n_items)
     active = np.bincount(events.user[usable], minlength=len(dataset.user_ids))
-    return Lists(
+    made = Lists(
         window=window,
         user=users,
         indptr=np.r_[0, np.cumsum(np.bincount(list_of_row, minlength=len(users)))].astype(np.int64),
@@ -69,6 +70,7 @@ def make_lists(dataset: Dataset, window: int, candidates: Candidates = None) -> 
         cold_row=(liked <= COLD_POSITIVES)[item_of_row],
         sparse_list=active[users] <= SPARSE_EVENTS,
     )
+    return weigh(made, dataset.impressions, n_items) if dataset.impressions else made
 
 
 def _relevant(dataset: Dataset, before: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:

@@ -5,21 +5,23 @@ import operator
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from tokenrec.dataset import split as splits
 from tokenrec.dataset import values
+from tokenrec.dataset.impressions import load_impressions
 from tokenrec.dataset.read import file_kind, place, read_rows
-from tokenrec.dataset.types import Dataset, Events
+from tokenrec.dataset.reviews import load_reviews
+from tokenrec.dataset.tally import Tally
+from tokenrec.dataset.types import Dataset, Events, Impressions
 from tokenrec.errors import InputError
 from tokenrec.ids import canonical_json, unit_hash
-from tokenrec.recipe.models import EventsFile, Recipe
+from tokenrec.recipe.models import EventsFile, ImpressionsFile, Recipe
 from tokenrec.spool import Records
 
-MOST_BAD_SHARE, BAD_ROWS_FORGIVEN = 0.10, 20
 _COMPARE = {
     ">=": operator.ge,
     "<=": operator.le,
@@ -72,8 +74,8 @@ def load_dataset(recipe: Recipe, folder: Path, most_users: int | None = None) ->
     value = np.array(raw.value, np.float32)
     positive = _positive(data.events, value)
     time = np.array(raw.time, np.float64) if data.events.time else np.arange(len(user), dtype=np.float64)
-    if data.events.time:
-        time /= values.per_second(float(np.median(np.abs(time))))
+    unit = values.per_second(float(np.median(np.abs(time)))) if data.events.time else None
+    time /= unit or 1.0
     order = np.argsort(time, kind="stable")
     order = order[kept[order]]
     user, item, time, value, positive, in_test = (a[order] for a in (user, item, time, value, positive, in_test))
@@ -103,14 +105,18 @@ def load_dataset(recipe: Recipe, folder: Path, most_users: int | None = None) ->
             f"nothing is learnt of their events there.{later}"
         )
     users = _read_users(recipe, folder, names, notes)
+    shown = data.impressions and load_impressions(
+        data.impressions, folder, names, item_ids, hidden, events, data.split, unit, notes
+    )
     records = items.ordered(item_ids)
-    return Dataset(
+    made = Dataset(
         name=recipe.name, item_ids=item_ids, items=records, user_ids=names, users=users, events=events,
-        data_hash=_hash(data.split.by, item_ids, records, names, users, events),
+        data_hash=_hash(data.split.by, item_ids, records, names, users, events, shown, data.impressions),
         split=data.split.by, simulated=data.simulated, notes=notes,
         held=splits.held_items(item_ids, data.split) if data.split.by == "item_holdout" else None,
-        posed=posed,
+        posed=posed, impressions=shown,
     )  # fmt: skip
+    return replace(made, reviews=load_reviews(recipe, folder, made, hidden))
 
 
 def load_labels(recipe: Recipe, folder: Path) -> dict[str, dict]:
@@ -132,39 +138,12 @@ class RawEvents:
     line: list[int] = field(default_factory=list)
 
 
-class Tally:
-    """Counts what one file's rows lacked, by kind, keeping the first places for people to look at."""
-
-    def __init__(self, name: str):
-        self.name, self.rows, self.bad, self.mended, self.first = name, 0, Counter(), Counter(), {}
-
-    def skip(self, kind: str, line: int) -> None:
-        self._count(self.bad, kind, line)
-
-    def mend(self, kind: str, line: int) -> None:
-        self._count(self.mended, kind, line)
-
-    def _count(self, counter: Counter, kind: str, line: int) -> None:
-        counter[kind] += 1
-        if counter[kind] <= 3:
-            self.first.setdefault(kind, []).append(place(self.name, line))
-
-    def close(self, notes: list[str], fix: str) -> None:
-        """Add to `notes`; raise InputError where too many rows are bad. `fix` says what to look at."""
-        said = [f"{n:,} {kind} (first: {', '.join(self.first[kind])})" for kind, n in self.bad.most_common()]
-        bad = self.bad.total()
-        if bad > BAD_ROWS_FORGIVEN and bad > MOST_BAD_SHARE * self.rows:
-            raise InputError(f"{self.name}: {bad:,} of {self.rows:,} rows can't be used: {'; '.join(said)}. {fix}")
-        notes += [f"{self.name}: skipped {s}." for s in said]
-        notes += [f"{self.name}: {n:,} {k} (first: {', '.join(self.first[k])})." for k, n in self.mended.most_common()]
-
-
 def _read_items(recipe: Recipe, folder: Path, notes: list[str]) -> tuple[Records, set[str]]:
     """Records by id, and the ids that `where:` leaves out."""
     file, used = recipe.data.items, []
     for task in recipe.tasks.values():
         used += [f for f in task.inputs if task.for_ == "item" and not f.startswith("$")]
-        used += task.history.show if task.history else []
+        used += [*task.shown, *(task.evidence.of if task.evidence else [])]
     used = [f for f in used if not f.startswith("$")]
     text = [*file.text, *([file.name] if file.name else [])]
     extra = [file.where] if file.where else []
@@ -306,8 +285,9 @@ def _span(value: np.ndarray) -> str:
 
 
 def _hash(
-    split: str, item_ids: list[str], items: Sequence[dict], user_ids: list[str], users: Sequence[dict], events: Events
-) -> str:
+    split: str, item_ids: list[str], items: Sequence[dict], user_ids: list[str], users: Sequence[dict], events: Events,
+    shown: Impressions | None, file: ImpressionsFile | None,
+) -> str:  # fmt: skip
     """SHA-256 over canonical records and little-endian event columns, in an order that ties can't change."""
     digest = hashlib.sha256(f"[{canonical_json(split)}".encode())
     for part in (item_ids, items, user_ids, users):  # the JSON of it all, never held as a whole
@@ -323,4 +303,8 @@ def _hash(
         (events.positive, "u1"), (events.window, "u1"),
     ):  # fmt: skip
         digest.update(np.ascontiguousarray(column[order], dtype=kind).tobytes())
+    if shown:
+        digest.update(canonical_json([file.examined, file.most]).encode())
+        columns = (shown.user, shown.item, shown.position, shown.window, shown.clicked)
+        digest.update(np.stack(columns).astype("<i4")[:, np.lexsort(columns)].tobytes())
     return digest.hexdigest()

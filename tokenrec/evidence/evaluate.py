@@ -8,7 +8,7 @@ from tokenrec.dataset.load import load_dataset
 from tokenrec.errors import InputError
 from tokenrec.evidence.agreement import agreement
 from tokenrec.evidence.audited import Sample, load_sample
-from tokenrec.evidence.breakdown import LEAST, Basis, basis_of, by_output, by_slice, by_type, rates_of, slicer
+from tokenrec.evidence.breakdown import LEAST, SLICES, Basis, basis_of, by_output, by_slice, by_type, rates_of, slicer
 from tokenrec.evidence.calibrating import calibrate_task, promises
 from tokenrec.evidence.earlier import earlier_programs
 from tokenrec.evidence.labels import Labels, matched_labels, read_labels
@@ -52,8 +52,10 @@ class Evaluation:
     gone: int = 0
 
 
-def gather(loaded: LoadedRecipe) -> Evaluation:
+def gather(loaded: LoadedRecipe, bare: bool = False) -> Evaluation:
     """Texts as the present gates see them, with labels; verdicts and audits in the store are brought up to date.
+
+    bare: nothing written yet is fine where no limit asks for it, and noted.
 
     Raises InputError when nothing was written yet, the labels file has a fault, or a task changed since it wrote.
     """
@@ -61,14 +63,19 @@ def gather(loaded: LoadedRecipe) -> Evaluation:
     labels = Labels({})
     if recipe.eval.labels:
         labels = read_labels(loaded.folder / recipe.eval.labels, recipe.tasks, recipe.eval.labels)
+    unwritten, bare = NOT_YET.format(recipe.name, loaded.path), bare and not recipe.eval.fail_if
     if not loaded.project.store.is_file():
-        raise InputError(NOT_YET.format(recipe.name, loaded.path))
+        if bare:
+            return Evaluation({}, labels, notes=[unwritten])
+        raise InputError(unwritten)
     db = open_store(loaded.project.store)
     try:
         order = task_order(recipe)
         current = {name: store.current(db, recipe.name, name) for name in order}
         if not any(current.values()):
-            raise InputError(NOT_YET.format(recipe.name, loaded.path))
+            if bare:
+                return Evaluation({}, labels, notes=[unwritten])
+            raise InputError(unwritten)
         found = Evaluation({name: TaskTexts(name) for name in order}, labels)
         dataset = load_dataset(recipe, loaded.folder)
         for name, row in current.items():
@@ -98,7 +105,8 @@ def gather(loaded: LoadedRecipe) -> Evaluation:
             found.programs[name] = store.current(db, recipe.name, name)
             found.worst[name] = worst(db, texts, stored)
             task = recipe.tasks[name]
-            found.slices[name] = slicer(dataset, task.for_)
+            if task.for_ in SLICES:
+                found.slices[name] = slicer(dataset, task.for_)
             if row := current[name]:
                 key = (row["program_id"], row["lm_id"])
                 found.earlier[name] = earlier_programs(db, task_spec(recipe, name), *key, stored, judged_kinds(task))

@@ -16,7 +16,7 @@ from typing import Any
 from tokenrec.dataset.load import load_dataset
 from tokenrec.dataset.types import Dataset
 from tokenrec.errors import InputError
-from tokenrec.evidence.breakdown import slicer
+from tokenrec.evidence.breakdown import SLICES, slicer
 from tokenrec.evidence.evaluate import Evaluation
 from tokenrec.evidence.jsonl import read_lines
 from tokenrec.evidence.labels import Labels, read_labels
@@ -31,7 +31,7 @@ from tokenrec.recipe.explain import nearest
 from tokenrec.recipe.load import LoadedRecipe, task_order
 from tokenrec.recipe.models import Task
 from tokenrec.spool import Spool, dump, load
-from tokenrec.tasks.inputs import prompt_maker
+from tokenrec.tasks.inputs import prompt_maker, subject_ids
 from tokenrec.tasks.spec import task_spec
 
 
@@ -76,7 +76,7 @@ def gate_file(loaded: LoadedRecipe, path: Path, verdicts: Path) -> Evaluation:
             raise ValueError(f"task: {name} is no task of this recipe. {nearest(name, list(recipe.tasks))}")
         if name not in tasks:
             spec = task_spec(recipe, name)
-            subjects = dataset.item_ids if spec.subject == "item" else dataset.user_ids
+            subjects = subject_ids(recipe, dataset, spec)
             told = prompt_maker(recipe, dataset, spec, {})
             texts = TaskTexts(name, before=_spooled(), after=_spooled())
             scorers = open_scorers(loaded.project, recipe, spec)
@@ -95,8 +95,9 @@ def gate_file(loaded: LoadedRecipe, path: Path, verdicts: Path) -> Evaluation:
             raise ValueError("subject: is no text. give the id that the recipe's data has")
         code = task.code(subject)
         if code is None:
-            of = recipe.data.events if task.judge.task.for_ == "user" else recipe.data.items
-            what = "user with events" if task.judge.task.for_ == "user" else "item"
+            kind = task.judge.task.for_
+            of = recipe.data.items if kind == "item" else recipe.data.events
+            what = {"item": "item", "user": "user with events", "set": "set of items (tasks.sets.set_id)"}[kind]
             raise ValueError(f"subject: {subject[:80]} is no {what} of {of.path}. give an id of that file")
         return [line["task"], code, raw_answer(task.judge.task, line["output"]), end if isinstance(end, str) else ""]
 
@@ -221,7 +222,7 @@ def _evaluation(
     for name in order:
         task = tasks[name]
         task.texts.n, task.texts.malformed = len(task.seen), len(task.seen) - len(task.formed)
-        shown = [*task.judge.task.inputs, *(task.judge.task.history.show if task.judge.task.history else [])]
+        shown = [*task.judge.task.inputs, *task.judge.task.shown]
         if unheard := [o for o, out in task.judge.task.outputs.items() if out.judge == "lm"]:
             said = "a language model judges it in tokenrec compile only; no probability is given here"
             found.notes.append(f"{name}.{', '.join(unheard)}: {said}")
@@ -229,7 +230,8 @@ def _evaluation(
             found.notes.append(f"{name}: gated without {', '.join(refs)}, which is in no file")
         if task.judge.task.agreement:
             found.notes.append(f"{name}: gated by the record alone: a file has no further answers")
-        found.slices[name] = slicer(dataset, task.judge.task.for_)
+        if (kind := task.judge.task.for_) in SLICES:
+            found.slices[name] = slicer(dataset, kind)
     found.used = len(used)
     found.gone = len({(task, key) for task, key, _ in labels.by} - used)
     if found.gone:

@@ -19,9 +19,11 @@ Rows = Iterable[tuple[str, dict[str, Any], dict | None]]  # subject, output, raw
 def task_vectors(
     db, dataset: Dataset, spec: TaskSpec, rows: Rows, encoder: Encoder, weights: dict[str, dict[str, float] | None]
 ) -> list[Vectors]:
-    """One Vectors an output. Tags and choices are the choices' calibrated probabilities where the LM gave
-    them, else multi-hot; numbers stay as they are; text goes through the encoder.
+    """One Vectors an output, none for texts about sets. Tags and choices are the choices' calibrated probabilities
+    where the LM gave them, else multi-hot; numbers stay as they are; text goes through the encoder.
     """
+    if spec.subject == "set":  # of many items and one user: no vector of either
+        return []
     ids = dataset.item_ids if spec.subject == "item" else dataset.user_ids
     code = {subject: i for i, subject in enumerate(ids)}
     rows = [r for r in rows if r[0] in code]
@@ -62,12 +64,16 @@ def _closed(rows: list, code: dict, name: str, output: Output, choices: list[str
 
 def raw_text(db, recipe: Recipe, dataset: Dataset, encoder: Encoder, progress=lambda done, total: None) -> Vectors:
     """The raw_text arm: the encoder on the items' own text fields (the LLM-embedding paradigm)."""
-    fields = recipe.data.items.text
-    texts = [". ".join(t for f in fields if (t := value_text(item.get(f)))) for item in dataset.items]
-    matrix = encoder.encode(db, texts, progress)
+    matrix = encoder.encode(db, item_texts(recipe, dataset), progress)
     return Vectors(
         "raw_text", "text", "item", matrix, [f"e{i}" for i in range(matrix.shape[1])], False, encoder.encoder_id
     )
+
+
+def item_texts(recipe: Recipe, dataset: Dataset) -> list[str]:
+    """The items' own text fields, one text an item."""
+    fields = recipe.data.items.text
+    return [". ".join(t for f in fields if (t := value_text(item.get(f)))) for item in dataset.items]
 
 
 def extractive(db, recipe: Recipe, dataset: Dataset, encoder: Encoder) -> Vectors:

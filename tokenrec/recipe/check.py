@@ -9,7 +9,7 @@ from tokenrec.errors import InputError
 from tokenrec.recipe.examples import check_examples
 from tokenrec.recipe.explain import nearest
 from tokenrec.recipe.models import Data, Recipe, Task
-from tokenrec.recipe.refs import choices_of, input_names, ref, task_order
+from tokenrec.recipe.refs import LIKED, SAID, STYLE, choices_of, input_names, own_inputs, ref, task_order
 
 Fault = tuple[tuple, str]  # path in the recipe, "what is wrong. what to do"
 TAKEN = {
@@ -33,6 +33,7 @@ def check_recipe(recipe: Recipe, broken: set[str]) -> Iterator[Fault]:
         if name in TAKEN:
             yield ("tasks", name), f"cannot be called {name}: {TAKEN[name]}. give the task another name"
         yield from _inputs(recipe, name, broken)
+        yield from _told(recipe, name)
         yield from check_outputs(recipe, name, broken)
         yield from check_examples(recipe, name, broken)
         if recipe.privacy.send is not None:
@@ -46,6 +47,12 @@ def check_recipe(recipe: Recipe, broken: set[str]) -> Iterator[Fault]:
                 ("tasks", circle[0]),
                 f"{' → '.join(circle)} is a circle: each waits for the next. take one $ input out",
             )
+    if recipe.objective.metric == "reward":
+        if not recipe.reward:
+            yield ("objective", "metric"), "reward means your own function's score. name it: reward: ./mine.py:fn"
+        if recipe.objective.slice in ("cold_items", "warm"):
+            yield ("objective", "slice"), (f"{recipe.objective.slice} cuts lists apart by item, and a score of a whole "
+                                           "list can't be. take all or sparse_users, or another metric")
     known = [*recipe.tasks, *broken]
     for i, name in enumerate(recipe.compile.tasks):
         if name not in known:
@@ -77,6 +84,10 @@ def _data(data: Data) -> Iterator[Fault]:
             yield (*at, "positive"), f'"{events.positive}" compares with no number. write it like ">= 4"'
     if events.none_value is not None and events.value is None:
         yield (*at, "none_value"), "needs value:. name the column of the value, or remove none_value:"
+    if data.impressions and events.time is not None and data.impressions.time is None:
+        yield ("data", "impressions"), "lacks time:, which events have. name the column: it tells what was shown later"
+    elif data.impressions and events.time is None and data.impressions.time is not None:
+        yield ("data", "impressions", "time"), "compares with no time of the events. name theirs, or remove it"
     if data.split.by == "given" and events.test is None:
         yield ("data", "split", "by"), "given needs the published test file. name it: data.events.test"
     if data.split.by != "given" and events.test is not None:
@@ -89,12 +100,15 @@ def _data(data: Data) -> Iterator[Fault]:
 
 def _inputs(recipe: Recipe, name: str, broken: set[str]) -> Iterator[Fault]:
     task, at, seen = recipe.tasks[name], ("tasks", name), set()
-    if task.for_ == "user" and "liked" in task.outputs:
-        yield (*at, "outputs", "liked"), "is the name by which the prompt shows the history. give it another name"
+    for taken in own_inputs(task):
+        if taken in task.outputs:
+            what = {LIKED: "history", SAID: "reviews", STYLE: "way to write"}[taken]
+            yield (*at, "outputs", taken), f"is the name by which the prompt shows the {what}. give it another name"
+        if taken in task.inputs:
+            where = ("inputs", task.inputs.index(taken))
+            yield (*at, *where), f"{taken} is a field that this prompt has anyway. take it out"
     shown = [((*at, "inputs", i), text, False) for i, text in enumerate(task.inputs)]
-    shown += [
-        ((*at, "history", "show", i), text, True) for i, text in enumerate(task.history.show if task.history else [])
-    ]
+    shown += [((*at, _showing(task), "show", i), text, True) for i, text in enumerate(task.shown)]
     for path, text, of_items in shown:
         if (of_items, text) in seen:
             yield path, f"{text} is named twice. remove one"
@@ -104,6 +118,8 @@ def _inputs(recipe: Recipe, name: str, broken: set[str]) -> Iterator[Fault]:
         elif not text.startswith("$"):
             if text in task.outputs and not of_items:
                 yield path, f"{text} is also an output of this task. give the output another name"
+            if task.for_ == "set" and not of_items:
+                yield path, f"a set has no fields. show those of its items: sets: {{show: [{text}]}}"
             if task.for_ == "user" and not of_items and recipe.data:
                 users = recipe.data.users
                 if users is None:
@@ -123,11 +139,46 @@ def _inputs(recipe: Recipe, name: str, broken: set[str]) -> Iterator[Fault]:
             yield path, f"{text}: task {found[0]} has no output {found[1]}. {nearest(found[1], list(outputs))}"
         else:
             other, wanted = recipe.tasks[found[0]].for_, "item" if of_items else task.for_
-            if other == "item" and wanted == "user":
-                yield path, (f"{text} is written about items, and this task is for users. "
-                             f"show it for each of their items: history: {{show: [{text}]}}")
-            elif other != wanted:
-                yield path, f"{text} is written about users, and what is shown here are items. take it out"
+            if other == "item" and wanted != "item":
+                yield path, (f"{text} is written about items, and this task is for {wanted}s. "
+                             f"show it for each of their items: {_showing(task)}: {{show: [{text}]}}")
+            elif other != wanted or wanted == "set":
+                yield path, f"{text} is written about {other}s, and what is shown here are {wanted}s. take it out"
+
+
+def _showing(task: Task) -> str:
+    return "sets" if task.for_ == "set" else "history"
+
+
+def _told(recipe: Recipe, name: str) -> Iterator[Fault]:
+    """Sets need ratings where they go by a user's mean; evidence needs a source, and may not leak what is private."""
+    task, at, data = recipe.tasks[name], ("tasks", name), recipe.data
+    if data is None:
+        return
+    rated = data.reviews.value if data.reviews else data.events.value
+    if task.for_ == "set" and task.drawn.liked == "own_mean" and rated is None:
+        of = "data.reviews" if data.reviews else "data.events"
+        yield at, (f"goes by each user's own mean, and {of} has no value:. name the column, "
+                   "or write sets: {liked: positive}")  # fmt: skip
+    if task.for_ == "set" and task.subjects and task.subjects.order != "random":
+        yield (*at, "subjects", "order"), f"sets have no order {task.subjects.order}. write random, or leave it out"
+    if task.evidence is None:
+        if task.for_ == "set" and task.drawn.show == []:
+            yield (*at, "sets", "show"), "is empty, so that the prompt shows nothing. name a field, or add evidence: {}"
+        return
+    if not task.evidence.of and data.reviews is None:
+        yield (*at, "evidence"), ("quotes reviews, and there is no data.reviews. name that file, or fields of the "
+                                  "items: evidence: {of: [description]}")  # fmt: skip
+    send = recipe.privacy.send
+    for i, field in enumerate(task.evidence.of):
+        if field.startswith("$"):
+            yield (*at, "evidence", "of", i), f"{field} is no field of an item. name one"
+        elif send is not None and field not in send:
+            yield (*at, "evidence", "of", i), (f"{field} would go to an LM, and privacy.send does not allow it. "
+                                               "add it to privacy.send, or take it out here")  # fmt: skip
+    if not task.evidence.of and data.reviews and send is not None and data.reviews.text not in send:
+        yield (*at, "evidence"), (f"{data.reviews.text} would go to an LM, and privacy.send does not allow it. "
+                                  "add it to privacy.send")  # fmt: skip
 
 
 def check_outputs(recipe: Recipe, name: str, broken: set[str]) -> Iterator[Fault]:
@@ -156,7 +207,7 @@ def check_outputs(recipe: Recipe, name: str, broken: set[str]) -> Iterator[Fault
                 if field not in (inputs := recipe.tasks[name].inputs):
                     yield (*at, "lexicon", "from", i), f"{field} is no input of {name}. {nearest(field, inputs)}"
         task = recipe.tasks[name]
-        shown = [*input_names(task), *(["liked"] if task.for_ == "user" else [])]
+        shown = [*input_names(task), *own_inputs(task)]
         for i, field in enumerate(output.not_in):
             if field not in shown:
                 yield (*at, "not_in", i), f"{field} is no input of {name}. {nearest(field, shown)}"
@@ -178,20 +229,23 @@ def _privacy(recipe: Recipe, name: str) -> Iterator[Fault]:
     task, send, items = recipe.tasks[name], recipe.privacy.send, recipe.data.items if recipe.data else None
     advice = "add it to privacy.send, or take it out here"
     for i, text in enumerate(task.inputs):
-        if not text.startswith("$") and text not in send and (task.for_ == "item" or recipe.data and recipe.data.users):
+        of_user = task.for_ == "user" and recipe.data and recipe.data.users
+        if not text.startswith("$") and text not in send and (task.for_ == "item" or of_user):
             yield (
                 ("tasks", name, "inputs", i),
                 f"{text} would go to an LM, and privacy.send does not allow it. {advice}",
             )
-    if task.for_ != "user":
+    if task.for_ == "item":
         return
-    for i, text in enumerate(task.history.show if task.history else []):
+    key = _showing(task)
+    for i, text in enumerate(task.shown):
         if not text.startswith("$") and text not in send:
-            yield (("tasks", name, "history", "show", i),
+            yield (("tasks", name, key, "show", i),
                    f"{text} would go to an LM, and privacy.send does not allow it. {advice}")
-    if items and not (task.history and task.history.show) and (field := items.name or items.text[0]) not in send:
-        text = f"shows each item's {field} to an LM (history.show is not set), and privacy.send does not allow it"
-        yield ("tasks", name), f"{text}. add it to privacy.send, or set history.show"
+    named = not task.shown and not (task.for_ == "set" and task.drawn.show == [])
+    if items and named and (field := items.name or items.text[0]) not in send:
+        text = f"shows each item's {field} to an LM ({key}.show is not set), and privacy.send does not allow it"
+        yield ("tasks", name), f"{text}. add it to privacy.send, or set {key}.show"
 
 
 def check_models(recipe: Recipe, project: LoadedProject) -> Iterator[Fault]:
@@ -234,13 +288,47 @@ def check_files(recipe: Recipe, folder: Path, project: LoadedProject) -> Iterato
     if data:
         named += [(("data", "items", "path"), data.items.path), (("data", "events", "path"), data.events.path),
                   (("data", "events", "test"), data.events.test)]
-        named += [(("data", key, "path"), part.path) for key in ("users", "labels") if (part := getattr(data, key))]
+        more = ("users", "labels", "impressions", "reviews", "queries")
+        named += [(("data", key, "path"), part.path) for key in more if (part := getattr(data, key))]
     for at, path in named:
         if path is not None and (fault := file_fault(path, folder, project, f"the recipe's folder {folder}")):
             yield at, fault
     for name, task in recipe.tasks.items():
         if task.use is not None and (fault := _use(task, project)):
             yield ("tasks", name, "use"), fault
+        elif task.with_ and ":" not in task.use:
+            yield from _with(name, task)
+    if recipe.reward is not None:
+        place, _, name = recipe.reward.rpartition(":")
+        if not place.endswith(".py") or not name.isidentifier():
+            yield ("reward",), f'"{recipe.reward}" names no function. write ./file.py:function'
+        elif fault := file_fault(place, project.root, project, f"the project's folder {project.root}"):
+            yield ("reward",), fault
+
+
+def _with(name: str, task: Task) -> Iterator[Fault]:
+    """Parameters of a built-in module; a user's own code is not run for a check."""
+    from pydantic import ValidationError
+
+    from tokenrec.tasks.module import used_class
+
+    try:
+        kind = getattr(used_class(task.use, None)[0], "Parameters", None)
+    except InputError as error:
+        yield ("tasks", name, "use"), f"{error}. mend it"
+        return
+    if kind is None:
+        yield ("tasks", name, "with"), f"{task.use} takes no parameters. take it out"
+        return
+    try:
+        kind.model_validate(task.with_, strict=True)
+    except ValidationError as error:
+        for fault in error.errors():
+            if fault["type"] == "extra_forbidden":
+                said = f"is no parameter of {task.use}. {nearest(str(fault['loc'][-1]), list(kind.model_fields))}"
+            else:
+                said = f"{fault['msg'][0].lower()}{fault['msg'][1:]}. mend it"
+            yield ("tasks", name, "with", *fault["loc"]), said
 
 
 def file_fault(path: str, base: Path, project: LoadedProject, base_name: str) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 from tokenrec.errors import InputError
 from tokenrec.recipe.explain import nearest
 from tokenrec.recipe.models import Output, Recipe
-from tokenrec.recipe.refs import choices_of, input_names
+from tokenrec.recipe.refs import choices_of, input_names, own_inputs
 
 _NO_SPACES = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]")  # scripts whose words are not told by spaces
 
@@ -16,19 +16,19 @@ def check_examples(recipe: Recipe, name: str, broken: set[str]) -> Iterator[tupl
     """Faults of a task's examples as (path, text): unknown fields, missing or impossible outputs.
 
     Keys are the names that the prompt shows: the task's inputs (`taste` for `$flavour.taste`),
-    `history` for a user task, and all of its outputs. Inputs may be left out, but not all of them.
+    `liked` (or `history`) for a user's items, and all of its outputs. Inputs may be left out, but not all of them.
     """
     task = recipe.tasks[name]
-    inputs = [*input_names(task), *(["history"] if task.for_ == "user" else [])]
+    inputs = [*input_names(task), *own_inputs(task), *(["history"] if task.for_ == "user" else [])]
     for i, example in enumerate(task.examples):
         at = ("tasks", name, "examples", i)
         for key in example:
-            if key not in inputs and key not in task.outputs and not (key == "liked" and "history" in inputs):
+            if key not in inputs and key not in task.outputs:
                 yield (*at, key), (
                     f"is no input or output of {name}, which has {', '.join([*inputs, *task.outputs])}. "
                     f"{nearest(key, [*inputs, *task.outputs])} Or correct the name there"
                 )
-        if not {*inputs, "liked"} & set(example):
+        if not set(inputs) & set(example):
             yield at, f"shows no input. add one of {', '.join(inputs)}"
         for key, output in task.outputs.items():
             if key not in example:

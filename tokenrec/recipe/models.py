@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
-Metric = Annotated[str, StringConstraints(pattern=r"^(ndcg|recall|mrr)@[1-9][0-9]*$")]
+Metric = Annotated[str, StringConstraints(pattern=r"^((ndcg|recall|mrr)@[1-9][0-9]*|reward)$")]
 Comparison = Annotated[str, StringConstraints(pattern=r"^\s*(>=|<=|==|!=|>|<)\s*-?[0-9.]+\s*$")]
 SLICES = ("all", "cold_items", "sparse_users", "warm")
 
@@ -56,6 +56,47 @@ class EventsFile(Model):
     test: str | None = Field(default=None, description="With split given: the published test file.")
 
 
+class ImpressionsFile(Model):
+    """What was shown to whom, and where, a row a shown item. Likes then count by how many look at their position, and
+    the ranker's negatives are what was shown and not taken."""
+
+    path: str
+    user: str
+    item: str
+    position: str = Field(description="Place on the page or in the list; 1 is the top.")
+    time: str | None = Field(default=None, description="As in events, in the same unit; needed where events have one.")
+    clicked: str | None = Field(
+        default=None, description="0 or 1: the shown item was taken; likes of the same user and item unless said."
+    )
+    examined: Literal["estimate"] | Annotated[float, Field(ge=0)] = Field(
+        default="estimate",
+        description="How many look at a position: estimated from items that were shown at several, or a power p of "
+        "it, 1/position^p.",
+    )
+    most: float = Field(default=10, ge=1, description="The largest weight of a like, relative to the top position's.")
+
+
+class ReviewsFile(Model):
+    """What users wrote about items, one review a row; may be the events' own file."""
+
+    path: str
+    user: str
+    item: str
+    text: str
+    time: str | None = Field(default=None, description="When it was written; dates or numbers as events have them.")
+    value: str | None = Field(default=None, description="The rating that came with it; events.none_value is none.")
+
+
+class QueriesFile(Model):
+    """Requests in words with the items that answer them: a row for each pair, or one with a list of items."""
+
+    path: str
+    text: str
+    relevant: str = Field(description="An item's id, a list of ids, or ids with grades.")
+    grade: str | None = Field(default=None, description="How well it answers: 1 unless said, 0 not at all.")
+    id: str | None = Field(default=None, description="The request's id; a hash of its text unless said.")
+
+
 class LabelsFile(Model):
     """Known truth about items, for the oracle arm and the grading of tags only; never for features."""
 
@@ -85,7 +126,10 @@ class Data(Model):
     items: ItemsFile
     events: EventsFile
     users: UsersFile | None = None
+    reviews: ReviewsFile | None = Field(default=None, description="For the evidence of tasks; never for the ranker.")
+    queries: QueriesFile | None = Field(default=None, description="For measuring only: tokenrec eval ranks for them.")
     labels: LabelsFile | None = None
+    impressions: ImpressionsFile | None = None
     split: Split = Split()
     simulated: bool = Field(default=False, description="Say SIMULATED wherever these users are shown.")
     most_users: int | None = Field(
@@ -94,7 +138,9 @@ class Data(Model):
 
 
 class Objective(Model):
-    metric: Metric = "ndcg@10"
+    metric: Metric = Field(
+        default="ndcg@10", description="ndcg@K, recall@K or mrr@K. Beside reward: it is reward unless said."
+    )
     slice: Literal["all", "cold_items", "sparse_users", "warm"] = "all"
     margin: float | None = Field(
         default=None, gt=0, description="Lift that would not matter; 1% of raw_text unless said."
@@ -250,11 +296,81 @@ class History(Model):
     show: list[str] = Field(default=[], description="Item fields shown for each; the item's name unless said.")
 
 
+class Sets(Model):
+    """Sets of items that a user liked, to write one text about each. The numbers are MINT's (Mysore et al. 2023).
+
+    A user takes part who has enough reviews, and enough but not too many that are as good as the user's own mean.
+    Without data.reviews the rated events count as reviews.
+    """
+
+    min_reviews: int = Field(default=10, ge=1, description="Fewest reviews of a user.")
+    min_liked: int = Field(default=10, ge=1, description="Fewest liked items of a user.")
+    max_liked: int = Field(default=30, ge=1, description="Most liked items of a user.")
+    liked: Literal["own_mean", "positive"] = Field(
+        default="own_mean", description="Rated at or above the user's own mean, or liked as events.positive says."
+    )
+    items: int = Field(default=10, ge=1, description="Most items of a set.")
+    per_user: int = Field(default=1, ge=1, description="Most sets of a user; they share items only where they must.")
+    show: list[str] | None = Field(
+        default=None, description="Item fields shown for each, or $task.output; the item's name unless said."
+    )
+
+    @model_validator(mode="after")
+    def _whole(self):
+        if self.min_liked > self.max_liked:
+            raise ValueError("min_liked is above max_liked")
+        return self
+
+
+class Evidence(Model):
+    """Sentences that speak of an item: of the reviews, or of its own text. One that stands for the others is taken:
+    the nearest to the mean of its review's sentences."""
+
+    of: list[str] = Field(default=[], description="Item fields to take them from; the reviews unless said.")
+    sentences: int = Field(default=1, ge=1, description="Of a review, or of an item's own text.")
+    min_words: int = Field(default=5, ge=1)
+    max_words: int = Field(default=20, ge=1)
+    total_words: int = Field(default=200, ge=1, description="Of all sentences in a prompt.")
+    reviews: int = Field(default=10, ge=1, description="Most reviews that a prompt about one item quotes.")
+    pick: Literal["representative", "first", "random"] = "representative"
+
+    @model_validator(mode="after")
+    def _whole(self):
+        if self.min_words > self.max_words:
+            raise ValueError("min_words is above max_words")
+        return self
+
+
 class Subjects(Model):
     """Which subjects get a text, when not all."""
 
     most: int = Field(ge=1)
     order: Literal["random", "popular", "cold"] = "random"
+
+
+class Generate(Model):
+    """Which subjects get a text when not all can be paid for, and how many: `subjects` by what a text is worth."""
+
+    select: Literal["uplift", "cold", "random", "popular"] = Field(
+        default="uplift",
+        description="uplift: a pilot is written first, and the rest goes where it shows, on tune-A, that text lifts "
+        "ranking; cold: those with the fewest history events; popular: with the most; random: by hash.",
+    )
+    budget: int | str = Field(description="A share of the subjects, such as 40%, or a number of LM calls.")
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _share_or_calls(cls, value):
+        share = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value.strip()) if isinstance(value, str) else None
+        if share and 0 < float(share[1]) <= 100 or type(value) is int and value > 0:
+            return value
+        raise ValueError(f"{value} is no budget: write a share of the subjects, such as 40%, or a number of LM calls")
+
+    def subjects(self, able: int, calls: int) -> int:
+        """How many of `able` subjects it pays for, when one may take `calls` LM calls."""
+        if isinstance(self.budget, str):
+            return round(float(self.budget.strip().rstrip("%")) / 100 * able)
+        return min(self.budget // calls, able)
 
 
 class Agreement(Model):
@@ -269,16 +385,28 @@ class Agreement(Model):
 class Task(Model):
     """One generation task."""
 
-    for_: Literal["item", "user"] = Field(alias="for")
+    for_: Literal["item", "user", "set"] = Field(alias="for", description="set: items that one user liked, see sets.")
     inputs: list[str] = Field(default=[], description="Fields of the record, or $task.output.")
     write: str | None = Field(default=None, description="The instruction, in a sentence or a few.")
     use: str | None = Field(
         default=None, description="A DSPy module instead: name.Class (built-in) or ./file.py:Class."
     )
+    with_: dict[str, Any] = Field(default={}, alias="with", description="Parameters of the module that use: names.")
     outputs: dict[Name, Output] = Field(min_length=1)
     examples: list[dict[str, Any]] = Field(default=[], description="Worked examples: input and output fields by name.")
     history: History | None = None
+    sets: Sets | None = None
+    evidence: Evidence | None = Field(default=None, description="Sentences about items that prompts show.")
+    window: Literal["history", "all"] = Field(
+        default="history",
+        description="Whence sets and reviews are taken. all: later windows too, for a retriever that is measured on "
+        "requests from elsewhere; nothing of it may feed the ranker of these users.",
+    )
+    styles: list[str] = Field(
+        default=[], description="Ways to write, one dealt to each subject and shown as style: texts then differ in it."
+    )
     subjects: Subjects | None = None
+    generate: Generate | None = Field(default=None, description="Instead of subjects: which, by what a text is worth.")
     samples: int = Field(
         default=1, ge=1, le=8, description="Best of n: another answer is asked for while the gates reject."
     )
@@ -295,13 +423,37 @@ class Task(Model):
             raise ValueError("a task has either write: or use:")
         if self.for_ == "item" and not self.inputs:
             raise ValueError("an item task needs inputs: [...]")
-        if self.for_ == "item" and self.history:
+        if self.for_ != "user" and self.history:
             raise ValueError("history: only goes with for: user")
+        if self.subjects and self.generate:
+            raise ValueError("either subjects, which counts them, or generate, which chooses them by their worth")
+        if self.generate and self.for_ == "set":
+            raise ValueError("generate: goes with for: item and for: user")
+        if self.for_ != "set" and self.sets:
+            raise ValueError("sets: only goes with for: set")
+        if self.for_ == "user" and self.evidence:
+            raise ValueError("evidence: goes with for: set and for: item")
+        if self.window != "history" and self.for_ != "set" and not self.evidence:
+            raise ValueError("window: goes with sets and with evidence; texts about users are made from history")
+        if self.with_ and not self.use:
+            raise ValueError("with: goes with use:, whose parameters it holds")
+        if any(not style.strip() for style in self.styles):
+            raise ValueError("one of styles is empty")
         if self.agreement and self.samples > 1:
             raise ValueError("either agreement, whose further answers judge the first, or samples, which replace it")
         if self.agreement and all(o.ground != "open" for o in self.outputs.values()):
             raise ValueError("agreement goes with an output whose grounding is open")
         return self
+
+    @property
+    def drawn(self) -> Sets:
+        """How the sets of a task for sets are drawn."""
+        return self.sets or Sets()
+
+    @property
+    def shown(self) -> list[str]:
+        """What the prompt shows of each item that it tells of, where it is about a user or a set."""
+        return (self.history.show if self.history else self.sets and self.sets.show) or []
 
     @property
     def further_temperature(self) -> float:
@@ -407,6 +559,11 @@ class Recipe(Model):
     about: str = ""
     data: Data
     objective: Objective = Objective()
+    reward: str | None = Field(
+        default=None,
+        description="Your own ranker or metric in place of ours: ./file.py:function, relative to the folder of "
+        "tokenrec.yaml. It gives a score a list, or with objective: {metric: ndcg@10} a score a candidate.",
+    )
     lm: Models = Models()
     tasks: dict[Name, Task] = {}
     ranker: Ranker = Ranker()
@@ -414,3 +571,11 @@ class Recipe(Model):
     eval: Eval = Eval()
     privacy: Privacy = Privacy()
     budget: Budget = Field(default=Budget(), description="Limits on one run, search included.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_metric(cls, value):
+        objective = value.get("objective", {}) if isinstance(value, dict) and value.get("reward") else None
+        if isinstance(objective, dict) and "metric" not in objective:
+            return {**value, "objective": {**objective, "metric": "reward"}}
+        return value

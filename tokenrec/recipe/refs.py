@@ -7,6 +7,7 @@ from tokenrec.errors import InputError
 from tokenrec.recipe.models import Recipe, Task
 
 REF = re.compile(r"\$([A-Za-z]\w*)\.([A-Za-z]\w*)")
+LIKED, SAID, STYLE = "liked", "said", "style"  # what prompts show beside `inputs`: items, sentences, how to write
 
 
 def ref(text: str) -> tuple[str, str] | None:
@@ -27,9 +28,15 @@ def input_names(task: Task) -> list[str]:
     return names
 
 
+def own_inputs(task: Task) -> list[str]:
+    """What the prompt shows beside `inputs`, by the names it goes by."""
+    said = task.evidence and task.for_ == "item"
+    return [LIKED] * (task.for_ != "item") + [SAID] * bool(said) + [STYLE] * bool(task.styles)
+
+
 def needs(task: Task) -> list[str]:
     """The tasks whose tokens this task's prompt shows, in order of mention."""
-    shown = [*task.inputs, *(task.history.show if task.history else [])]
+    shown = [*task.inputs, *task.shown]
     return list(dict.fromkeys(found[0] for text in shown if (found := ref(text))))
 
 

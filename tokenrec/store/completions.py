@@ -97,18 +97,39 @@ def save_subjects(
     """Replace what this program writes about (prompts: tasks.inputs.Prompt), or add to it; returns how many are new."""
     with transaction(db) as sql:
         key = [recipe, task, program_id, lm_id]
-        if replace:
-            sql.execute("delete from subjects where recipe = ? and task = ? and program_id = ? and lm_id = ?", key)
-        rows = ([recipe, task, p.subject, kind, program_id, lm_id, p.hash, p.name, p.newest] for p in prompts)
-        how = "insert" if replace else "insert or ignore"
-        return sql.executemany(f"{how} into subjects values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows).rowcount
+        for table in ("subjects", "sources") if replace else ():
+            sql.execute(f"delete from {table} where recipe = ? and task = ? and program_id = ? and lm_id = ?", key)
+        return _insert_subjects(sql, key, kind, prompts, "insert" if replace else "insert or ignore")
 
 
 def add_subjects(db, recipe: str, task: str, kind: str, program_id: str, lm_id: str, prompts: Iterable) -> None:
     """Note some of what a program writes about, beside what is noted already (see save_subjects)."""
     with transaction(db) as sql:
-        rows = ([recipe, task, p.subject, kind, program_id, lm_id, p.hash, p.name, p.newest] for p in prompts)
-        sql.executemany("insert or ignore into subjects values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        _insert_subjects(sql, [recipe, task, program_id, lm_id], kind, prompts, "insert or ignore")
+
+
+def _insert_subjects(sql, key: list[str], kind: str, prompts: Iterable, how: str) -> int:
+    (recipe, task, program_id, lm_id), n = key, 0
+    for p in prompts:
+        row = [recipe, task, p.subject, kind, program_id, lm_id, p.hash, p.name, p.newest]
+        n += sql.execute(f"{how} into subjects values (?, ?, ?, ?, ?, ?, ?, ?, ?)", row).rowcount
+        sql.executemany(
+            "insert or ignore into sources values (?, ?, ?, ?, ?, ?, ?)",
+            ([*key, p.subject, user, json.dumps(items)] for user, items in getattr(p, "sources", ())),
+        )
+    return n
+
+
+def sources_of(db, recipe: str, task: str) -> dict[str, list[tuple[str, list[str]]]]:
+    """subject → (user, ids of their items) of the task's present program."""
+    found: dict[str, list[tuple[str, list[str]]]] = {}
+    for subject, user, items in db.execute(
+        "select s.subject, s.user, s.items from current r join sources s using (recipe, task, program_id, lm_id)"
+        " where r.recipe = ? and r.task = ? order by s.subject, s.user",
+        [recipe, task],
+    ):
+        found.setdefault(subject, []).append((user, json.loads(items)))
+    return found
 
 
 def set_current(db, recipe: str, task: str, program_id: str, lm_id: str, gate_id: str) -> None:

@@ -7,6 +7,7 @@ TABLES = {
     "runs": "one row a command that wrote here",
     "programs": "every program that ever wrote: its DSPy state as JSON",
     "subjects": "what each task writes about now: subject → input_hash, program",
+    "sources": "whose likes or words a prompt holds, where its subject is no user: subject → user, item ids as JSON",
     "completions": "every LM answer with usage, cost, state and typed output; keyed by program, LM, input, sample",
     "verdicts": "one row a gate's finding on a completion, under one gate_id",
     "vectors": "encoder vectors of texts, float32 bytes, keyed by encoder and text hash",
@@ -20,6 +21,7 @@ TABLES = {
     "promotions": "each promotion test: incumbent, challenger, delta, p, decision",
     "searches": "each finished search of a task's prompt, by what it was made from: it is not run twice",
     "asked": "what each search has asked: completions of its programs, and what its reflector answered",
+    "chosen": "the subjects that each task's `generate:` by uplift chose, under an id of what they were chosen from",
     "windows": "every event of the last run's data with its window",
     "lists": "the ranking lists of each run: list → window, user",
     "metrics": "metric of every (run, arm, slice, list)",
@@ -98,6 +100,26 @@ def m006_asked(db: sqlite3.Connection) -> None:
         " calls integer not null, prompt_tokens integer not null, completion_tokens integer not null, cost_usd real,"
         " at text not null, primary key (search, request)) without rowid"
     )
+
+
+@migration
+def m007_chosen(db: sqlite3.Connection) -> None:
+    """Which subjects `generate: {select: uplift}` chose, so that an unchanged run chooses and asks nothing."""
+    db.execute(
+        "create table chosen (choice_id text not null, recipe text not null, task text not null, kind text not null,"
+        " subject text not null, primary key (choice_id, subject)) without rowid"
+    )
+
+
+@migration
+def m008_sources(db: sqlite3.Connection) -> None:
+    """Texts about sets of liked items, and about items with what users wrote of them: whose they are."""
+    db.execute(
+        "create table sources (recipe text not null, task text not null, program_id text not null, lm_id text not null,"
+        " subject text not null, user text not null, items text not null,"
+        " primary key (recipe, task, program_id, lm_id, subject, user)) without rowid"
+    )
+    db.execute("create index sources_by_user on sources (user)")
 
 
 _TOKENS = """

@@ -20,6 +20,8 @@ logging.getLogger("dspy.predict.predict").setLevel(logging.ERROR)  # it warns of
 class TaskModule(dspy.Module):
     """One or two predictors: `choose` for closed outputs that the writer scores, `write` for the rest."""
 
+    instruction = ""  # of a `use:` module that is an inline task but for its words
+
     def __init__(self, spec: TaskSpec, writer: Writer):
         super().__init__()
         self.spec, self.writer = spec, writer
@@ -27,10 +29,10 @@ class TaskModule(dspy.Module):
         scored = [o for o in spec.outputs if o in spec.choices and (writer.chooser or writer.replay)]
         written = [o for o in spec.outputs if o not in scored]
         if scored:
-            self.choose = dspy.Predict(signature(spec, scored, decisions=True))
+            self.choose = dspy.Predict(signature(spec, scored, decisions=True, told=self.instruction))
             self.choose.demos = _demos(spec, scored)
         if written:
-            self.write = dspy.Predict(signature(spec, written, decisions=False))
+            self.write = dspy.Predict(signature(spec, written, decisions=False, told=self.instruction))
             self.write.demos = _demos(spec, written)
 
     def forward(self, sample: int = 0, **inputs):
@@ -63,8 +65,8 @@ class TaskModule(dspy.Module):
         return config
 
 
-def signature(spec: TaskSpec, outputs: list[str], decisions: bool) -> type[dspy.Signature]:
-    """The DSPy signature of the task's inputs and the given outputs."""
+def signature(spec: TaskSpec, outputs: list[str], decisions: bool, told: str = "") -> type[dspy.Signature]:
+    """The DSPy signature of the task's inputs and the given outputs. `told`: the instruction without write:."""
     fields: dict[str, tuple] = {r.name: (Any, dspy.InputField()) for r in spec.inputs}
     for name in outputs:
         output = spec.outputs[name]
@@ -78,7 +80,7 @@ def signature(spec: TaskSpec, outputs: list[str], decisions: bool) -> type[dspy.
         if not decisions:
             what += _limits(output)
         fields[name] = (kind, dspy.OutputField(desc=what))
-    return dspy.make_signature(fields, spec.task.write)
+    return dspy.make_signature(fields, spec.task.write or told)
 
 
 def _limits(output) -> str:
@@ -126,9 +128,8 @@ def _imported(path: Path):
     return module
 
 
-def load_used(spec: TaskSpec, writer: Writer, root: Path | None, use: str | None = None):
-    """The user's or a built-in DSPy module of `use:` (the task's unless given); its class takes (spec, writer)."""
-    use = use or spec.task.use
+def used_class(use: str, root: Path | None) -> tuple[type[dspy.Module], Path]:
+    """The user's or a built-in DSPy module that `use:` names, and its file. Raises InputError."""
     where, _, name = use.rpartition(":" if ":" in use else ".")
     try:
         if where.endswith(".py"):
@@ -142,6 +143,14 @@ def load_used(spec: TaskSpec, writer: Writer, root: Path | None, use: str | None
         raise InputError(f"use: {use} can't be loaded: {type(error).__name__}: {error}") from error
     if not (isinstance(kind, type) and issubclass(kind, dspy.Module)):
         raise InputError(f"use: {use} is no dspy.Module. Write a class that takes (spec, writer)")
+    return kind, path
+
+
+def load_used(spec: TaskSpec, writer: Writer, root: Path | None, use: str | None = None):
+    """The module of `use:` (the task's unless given), made from (spec, writer). What the recipe says under `with:` is
+    checked by the class's own pydantic model `Parameters`; a class without one reads `spec.task.with_` as it likes."""
+    use = use or spec.task.use
+    kind, path = used_class(use, root)
     try:
         made = kind(spec, writer)
         made.source_hash = hashlib.sha256(path.read_bytes()).hexdigest()  # edited code is another program

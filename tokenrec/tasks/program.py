@@ -75,7 +75,7 @@ def program_id(spec: TaskSpec, program, writer: Writer) -> str:
     """SHA-256 as CONTRACT.md has it: what is asked and how, not the decision weights.
 
     Two things more: the recipe, since verdicts and calibration rest on its other texts and its data, so that recipes
-    that share a store don't share those; and the code of a `use:` module.
+    that share a store don't share those; and the code and parameters of a `use:` module.
     """
     state = {n: {k: s[k] for k in ("signature", "demos")} for n, s in program_state(program).items()}
     adapter = type(writer.adapter).__name__ if writer.adapter else "replay"
@@ -83,9 +83,10 @@ def program_id(spec: TaskSpec, program, writer: Writer) -> str:
     for output, choices in spec.choices.items():  # the words themselves, where the recipe refers to them
         schema[output]["choices"] = choices
     code = getattr(program, "source_hash", None)
+    parameters = {"with": spec.task.with_} if spec.task.with_ else {}
     return content_id({
         "recipe": spec.recipe, "task": spec.name, "use": spec.task.use, "code": code, "state": state,
-        "adapter": adapter, "schema": schema,
+        "adapter": adapter, "schema": schema, **parameters,
     })  # fmt: skip
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 from tokenrec.ids import content_id
 from tokenrec.recipe.models import Output, Recipe, Task
-from tokenrec.recipe.refs import choices_of, input_names, ref
+from tokenrec.recipe.refs import LIKED, choices_of, input_names, own_inputs, ref
 
 
 @dataclass(frozen=True)
 class InputRef:
-    """One input of a prompt: a field of the record, another task's output, or the user's history."""
+    """One input of a prompt: a field of the record, another task's output, or one of refs.own_inputs."""
 
     name: str  # the field's name in the signature
     field: str | None = None
@@ -42,15 +42,14 @@ class TaskSpec:
         return {"temperature": task.temperature, "max_tokens": task.max_tokens, **further}
 
 
-HISTORY = "liked"
+HISTORY = LIKED
 
 
 def task_spec(recipe: Recipe, name: str) -> TaskSpec:
     """Look up everything that task `name` refers to."""
     task = recipe.tasks[name]
     refs = [_ref(text, called) for text, called in zip(task.inputs, input_names(task), strict=True)]
-    if task.for_ == "user":
-        refs.append(InputRef(HISTORY))
+    refs += [InputRef(own) for own in own_inputs(task)]
     choices = {o: choices_of(recipe, name, o) for o, out in task.outputs.items() if out.choices}
     return TaskSpec(recipe.name, name, task, choices, tuple(refs))
 

@@ -1,0 +1,137 @@
+"""Do retrievers find what a request in words asks for? Recipe-MPR, or any folder laid out like it.
+
+    python evals/benchmarks/narrative.py DATASET_DIR [--json] [--by-type]
+
+DATASET_DIR holds queries.jsonl or queries.jsonl.gz, a request a line: {"query", "options": {id: text}, "answer": id}
+(`query_type` is read for --by-type). Two questions to the same rankings:
+
+accuracy   as in the paper (Zhang et al. 2023): which of a request's own five options ranks first. Options that tie
+           share it: of two without a word of the request each has half a point. Chance is .2.
+the rest   the answer among the options of all requests together. Only it is known to be relevant: other requests'
+           options may answer as well and count as wrong, so that figures are low and hold for comparing systems.
+
+95% intervals are t-intervals over requests; paired differences are of the same requests, p after Holm (1979).
+METHODS is the table of systems: a function makes each from the texts of the pool and an encoder.
+"""
+
+import argparse
+import gzip
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tokenrec.dataset.queries import Queries  # noqa: E402
+from tokenrec.evidence.queries import Judged, judge  # noqa: E402
+from tokenrec.evidence.queries import searches as untrained  # noqa: E402
+from tokenrec.ranking.retrieval import Search, Top  # noqa: E402
+
+Encode = Callable[[list[str]], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Requests:
+    """The data: requests, the pool of all options, and which places of the pool are each request's own."""
+
+    queries: Queries
+    pool: list[str]
+    options: list[list[int]]
+    answer: list[int]
+    types: list[list[str]]
+
+
+def read(folder: Path) -> Requests:
+    """Raises SystemExit where the folder has no such file."""
+    path = next((p for p in (folder / "queries.jsonl.gz", folder / "queries.jsonl") if p.is_file()), None)
+    if path is None:
+        sys.exit(f"{folder}: holds no queries.jsonl(.gz)")
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+        rows = [json.loads(line) for line in file if line.strip()]
+    texts = {key: text for row in rows for key, text in row["options"].items()}
+    place = {key: n for n, key in enumerate(sorted(texts))}
+    answer, n = [place[row["answer"]] for row in rows], np.arange(len(rows), dtype=np.int32)
+    asked = [row["query"] for row in rows]
+    queries = Queries([str(i) for i in n], asked, n, np.array(answer, np.int32), np.ones_like(n))
+    types = [[name for name, given in (row.get("query_type") or {}).items() if given] for row in rows]
+    options = [[place[o] for o in row["options"]] for row in rows]
+    return Requests(queries, [texts[key] for key in sorted(texts)], options, answer, types)
+
+
+def accuracy(data: Requests, top: Top) -> np.ndarray:
+    """float64[requests]: 1 where the answer ranks first among its options, shared among those that tie."""
+    points = np.zeros(len(data.answer))
+    for i, (options, answer) in enumerate(zip(data.options, data.answer, strict=True)):
+        scores = {int(item): float(s) for item, s in zip(top.item[i], top.score[i]) if item >= 0}
+        best = max(scores.get(o, -np.inf) for o in options)
+        first = [o for o in options if scores.get(o, -np.inf) == best]
+        points[i] = (answer in first) / len(first)
+    return points
+
+
+METHODS: dict[str, Callable[[Sequence[str], Encode], Search]] = {
+    "bm25": lambda pool, encode: untrained(pool, encode, depth=len(pool))["bm25"],
+    "minilm": lambda pool, encode: untrained(pool, encode, depth=len(pool))["encoder"],
+    "rrf": lambda pool, encode: untrained(pool, encode, depth=len(pool))["rrf"],
+}
+
+
+def measure(data: Requests, encode: Encode, methods: Sequence[str]) -> Judged:
+    tops = {name: METHODS[name](data.pool, encode)(data.queries.texts) for name in methods}
+    judged = judge(data.queries, tops)
+    return Judged({name: {"accuracy": accuracy(data, tops[name]), **judged.values[name]} for name in methods})
+
+
+def encoder() -> Encode:
+    """The bundled MiniLM; a text is encoded once."""
+    from tokenrec.config import load_project
+    from tokenrec.encoders.encoder import open_encoder
+    from tokenrec.store.store import open_store
+
+    db, model = open_store(":memory:"), open_encoder(load_project(ROOT), "minilm")
+    return lambda texts: model.encode(db, texts)
+
+
+def by_type(data: Requests, judged: Judged) -> list[dict[str, Any]]:
+    rows = []
+    for name in sorted({t for types in data.types for t in types}):
+        of = np.array([name in types for types in data.types])
+        part = Judged({s: {"accuracy": v["accuracy"][of]} for s, v in judged.values.items()})
+        rows += [{"type": name, "n": int(of.sum()), **row} for row in part.systems()]
+    return rows
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, metavar="DATASET_DIR", help="folder of queries.jsonl(.gz)")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--by-type", action="store_true", help="also the accuracy on each type of request")
+    options = parser.parse_args()
+    data = read(options.data)
+    judged = measure(data, encoder(), list(METHODS))
+    document = {
+        "requests": len(data.queries), "pool": len(data.pool), "systems": judged.systems(), "paired": judged.paired(),
+        "by_type": by_type(data, judged) if options.by_type else [],
+    }  # fmt: skip
+    if options.json:
+        print(json.dumps(document, ensure_ascii=False))
+        return 0
+    print(f"{len(data.queries)} requests; {len(data.pool)} options in the pool, one of them known to be relevant")
+    for row in document["systems"] + document["by_type"]:
+        of = f"{row['type']} ({row['n']})" if "type" in row else ""
+        print(f"{row['system']:10} {row['metric']:12} {row['value']:.3f}  {row['low']:.3f} to {row['high']:.3f}  {of}")
+    for row in document["paired"]:
+        if row["metric"] in ("accuracy", "ndcg@10"):
+            print(f"{row['metric']}: {row['system']} less {row['against']} {row['delta']:+.3f} "
+                  f"({row['low']:+.3f} to {row['high']:+.3f}), p = {row['p_adjusted']:.3f}")  # fmt: skip
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
