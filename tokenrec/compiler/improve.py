@@ -21,7 +21,7 @@ from tokenrec.store import completions as store
 from tokenrec.store.store import now, transaction
 from tokenrec.tasks.program import DECODE_VERSION, program_state
 
-SEARCH_VERSION = 4  # raise it with any change of search, score, *lite* or promotion: stored outcomes are then stale
+SEARCH_VERSION = 5  # raise it with any change of search, score, *lite* or promotion: stored outcomes are then stale
 FEWEST_LISTS = 400  # tune-A lists below which a search is skipped (CONTRACT)
 
 
@@ -133,7 +133,7 @@ def _finals(
         if other != name and w.vectors and not all(np.isnan(v.matrix).all() for v in w.vectors)
     }  # fmt: skip
     with stages.stage("lite", 2) as bar:
-        lite_score = LiteScore(session, others)
+        lite_score = LiteScore(session, others, task.vectors)
         bar.step()
         made.lite_incumbent = lite_score(task.vectors)
         bar.step()
