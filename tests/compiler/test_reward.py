@@ -50,6 +50,18 @@ def test_saying_nothing_is_worth_half_and_a_rejected_text_less():
     assert reward.score(item, None) == reward.score(item, np.full(4, np.nan)) == NO_TOKEN - PENALTY == 0.45
 
 
+def test_a_whole_catalogue_is_scored_as_each_item_is():
+    data, vectors, _ = world()
+    vectors[3], vectors[5, 1], vectors[8] = vectors.mean(axis=0), np.nan, np.round(vectors[8])
+    reward = UserAUC(data, vectors)
+    vectors[3] = reward.mean
+    found = reward.scores(vectors)
+    assert (np.isnan(found) == [i not in reward.likers for i in range(len(vectors))]).all()
+    for item in reward.likers:
+        assert found[item] == pytest.approx(reward.score(item, vectors[item]), abs=1e-9)
+    assert found[3] == NO_TOKEN and found[5] == NO_TOKEN - PENALTY
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10**6))
 def test_it_is_the_mean_percentile_of_the_likers(seed):

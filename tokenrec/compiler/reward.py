@@ -18,6 +18,7 @@ from tokenrec.ranking.ranker import lite, margins
 
 NO_TOKEN = 0.5  # what an absent text is worth: it orders users no better than chance
 PENALTY = 0.05  # taken off for a rejected one, so that refusing is never the best move
+BLOCK = 512  # items whose users are ranked at once
 REFUSED = 0.02  # the same for *lite*, nats a like: what a program of noise costs at worst is a fifth of it
 
 
@@ -68,6 +69,24 @@ class UserAUC:
         below = np.searchsorted(order, likeness[users], "left")
         ties = np.searchsorted(order, likeness[users], "right") - below
         return float(np.mean((below + (ties - 1) / 2) / max(len(others) - 1, 1)))
+
+    def scores(self, vectors: np.ndarray, mean=None, scale=None) -> np.ndarray:
+        """float64[n_items]: `score` of every item's row of `vectors` (float[n_items, d], NaN where rejected) at once;
+        NaN where nobody liked the item later."""
+        from scipy.stats import rankdata
+
+        out = np.full(len(vectors), np.nan)
+        items = np.array(sorted(self.likers), dtype=int)
+        place = np.cumsum(self.known) - 1  # of a known user
+        for start in range(0, len(items), BLOCK):
+            some = items[start : start + BLOCK]
+            centred = (vectors[some] - (self.mean if mean is None else mean)) / (self.scale if scale is None else scale)
+            likeness = np.round(np.nan_to_num(centred) @ self.profile[self.known].T, 9)
+            share = (rankdata(likeness, axis=1) - 1) / max(likeness.shape[1] - 1, 1)
+            out[some] = [share[row, place[list(self.likers[item])]].mean() for row, item in enumerate(some)]
+            out[some[~np.any(centred, axis=1)]] = NO_TOKEN
+            out[some[np.isnan(vectors[some]).any(axis=1)]] = NO_TOKEN - PENALTY
+        return out
 
 
 class ItemAUC:

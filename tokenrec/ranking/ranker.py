@@ -210,8 +210,8 @@ def sharpness(margin: np.ndarray, label: np.ndarray, of_list: np.ndarray) -> flo
 def likelihood(score: np.ndarray, lists: Lists, rows: np.ndarray, slice: str = "all") -> np.ndarray:
     """float64[L]: mean log-probability of a list's relevant items, softmax over its `rows`; NaN outside the slice.
 
-    `score` is float[len(rows)], `rows` are sorted row numbers of `lists`, every relevant one among them. Slices are those
-    of `metrics.contributions`: relevant items out of a slice leave the softmax too.
+    `score` is float[len(rows)]; `rows`, sorted row numbers of `lists`, hold all relevant ones. Slices are those of
+    `metrics.contributions`: relevant items out of a slice leave the softmax too.
     """
     of_list, relevant = lists.list_of_row[rows], lists.label[rows] == 1
     kept = relevant
