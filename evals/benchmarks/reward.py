@@ -14,10 +14,10 @@ retrained ranker gains in the objective by the program's columns on test, mean o
     users    user tags of the kitchen: the tastes of the dishes that a diner liked, with a share of them wrong
 
 Two ceilings stand beside: *halves*, the correlation of the truth on one half of the test lists with that on the other
-(the mean of 50 halvings; where it is low the truth is noise, and no score can agree with it), and *retrained*, what
-a whole retrain with one seed gets on tune-A in NDCG. `--split-seed` cuts windows, held items and noise anew: lite was
-chosen on `--only tags` with seed 7. Intervals are percentiles of a bootstrap over programs; the lists of tune-A and test
-are a further source, which they do not cover. The first run encodes texts (some minutes); with --store they are kept.
+(mean of 50 halvings; where it is low the truth is noise, and no score can agree with it), and *retrained*, what a whole
+retrain with one seed gets on tune-A in NDCG. `--split-seed` cuts windows, held items and noise anew: lite was chosen on
+`--only tags` with seed 7. Intervals are percentiles of a bootstrap over programs; the lists of tune-A and test are a
+further source, which they do not cover. The first run encodes texts (some minutes); with --store they are kept.
 """
 
 import argparse

@@ -260,7 +260,8 @@ def wrong(tags: np.ndarray, rate: float, rng: np.random.Generator) -> np.ndarray
     for row in made:
         for on in np.flatnonzero(row):
             if rng.random() < rate:
-                row[on], row[rng.choice(np.flatnonzero(row == 0))] = 0, 1
+                put = rng.choice(np.flatnonzero(row == 0))
+                row[on], row[put] = 0, 1
     return made
 
 
