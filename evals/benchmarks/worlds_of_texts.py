@@ -92,7 +92,7 @@ def lastfm_texts(items: list[dict]) -> dict[str, list[str]]:
 def blend(own: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
     """The encoding of a text of which `share` speaks of another subject."""
     mixed = (1 - share) * own + share * other
-    return (mixed / np.linalg.norm(mixed, axis=1, keepdims=True)).astype(np.float32)
+    return (mixed / np.maximum(np.linalg.norm(mixed, axis=1, keepdims=True), 1e-9)).astype(np.float32)
 
 
 def drowned(own: np.ndarray, noise: float, rng: np.random.Generator) -> np.ndarray:
