@@ -24,6 +24,7 @@ _OF_THEM = "(recipe, task, program_id, lm_id, subject) in (select * from temp.of
 WHERE = {  # table: which of its rows are the user's
     "subjects": _OF_THEM,
     "sources": f"user = :user or {_OF_THEM}",
+    "chosen": "subject = :user and kind = 'user'",
     "failures": "subject = :user and program_id in (select program_id from temp.user_programs) or (program_id, subject)"
                 " in (select program_id, subject from temp.of_them)",
     **dict.fromkeys(("audits", "samples", "skips", "doubled"), _THEIRS),

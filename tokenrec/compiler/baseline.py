@@ -32,15 +32,19 @@ def prepare_baseline(session: Session, stages) -> dict[str, Any]:
 
 
 def settings_and_power(session: Session, stages) -> dict[str, Any]:
-    """Choose the ranker's settings on tune-A with the raw_text arm, the baseline; estimate the power."""
+    """Choose the ranker's settings on tune-A with the raw_text arm, the baseline; estimate the power.
+
+    A user's own ranker has its own settings.
+    """
     objective = session.recipe.objective
-    with stages.stage("ranker settings on tune-A", 2) as bar:
+    with stages.stage("your ranker on tune-A" if session.recipe.reward else "ranker settings on tune-A", 2) as bar:
         fit = [session.behaviour(FIT), session.columns("raw_text", FIT, [session.raw])]
         tune = [session.behaviour(TUNE_A), session.columns("raw_text", TUNE_A, [session.raw])]
         fit_lists, tune_lists = session.lists[FIT], session.lists[TUNE_A]
-        session.settings, _ = choose_settings(
-            fit, fit_lists, tune, tune_lists, objective.metric, objective.slice, session.recipe.ranker.negatives
-        )
+        if not session.recipe.reward:
+            session.settings, _ = choose_settings(
+                fit, fit_lists, tune, tune_lists, objective.metric, objective.slice, session.recipe.ranker.negatives
+            )
         bar.step()
         blocks = {"behaviour": (fit[0], tune[0]), "raw_text": (fit[1], tune[1])}
         arms = {"behaviour": ["behaviour"], "raw_text": ["behaviour", "raw_text"]}

@@ -8,6 +8,7 @@ from typing import Any
 from tokenrec.compiler.lock import compiled_for, compiled_path, read_lock
 from tokenrec.dataset.load import load_dataset
 from tokenrec.lm.writer import Writer, open_writer
+from tokenrec.ranking.own import reward_id
 from tokenrec.recipe.load import LoadedRecipe, task_order
 from tokenrec.tasks.program import make_program, program_id
 from tokenrec.tasks.spec import TaskSpec, task_spec
@@ -16,6 +17,7 @@ SAID = {
     "data_hash": "compiled on other data",
     "recipe_hash": "compiled for another version of the recipe",
     "objective": "compiled for another objective",
+    "reward": "compiled for another reward",
 }
 
 
@@ -26,7 +28,7 @@ def check_compiled(loaded: LoadedRecipe, most_users: int | None = None) -> dict[
     programs = []
     if not writer.replay:  # a recording's programs are never saved
         data_hash = load_dataset(recipe, loaded.folder, most_users=most_users).data_hash
-        now = compiled_for(recipe, data_hash)
+        now = compiled_for(recipe, data_hash, reward_id(recipe.reward, root))
         for name in task_order(recipe):
             spec = task_spec(recipe, name)
             path = compiled_path(root, spec.recipe, spec.name, writer.lm_id)
@@ -58,4 +60,4 @@ def why_stale(spec: TaskSpec, writer: Writer, loaded: LoadedRecipe, now: dict[st
     if lock.document.get("lm_id") != writer.lm_id:
         said.append(f"compiled for {lock.document.get('lm_id')}")
     was = lock.document.get("compiled_for") or {}
-    return said + [text for key, text in SAID.items() if was.get(key) != now[key]]
+    return said + [text for key, text in SAID.items() if was.get(key) != now.get(key)]

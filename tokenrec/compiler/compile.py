@@ -13,11 +13,13 @@ from tokenrec.compiler.promotion import count_look, events_id
 from tokenrec.compiler.record import finish_run, save_evidence, start_run
 from tokenrec.compiler.session import Session, open_session
 from tokenrec.compiler.writing import Written, write_task
-from tokenrec.dataset.types import TEST, Lists
+from tokenrec.dataset.types import FIT, TEST, Lists
 from tokenrec.errors import InputError
+from tokenrec.evidence.by_position import by_position
 from tokenrec.evidence.power import smallest_lift_two_way
 from tokenrec.evidence.statistics import compare
 from tokenrec.ids import finite
+from tokenrec.ranking.own import METRIC as OWN
 from tokenrec.recipe.load import LoadedRecipe, task_order
 from tokenrec.recipe.models import Budget, Compile, Recipe
 from tokenrec.recipe.refs import needs
@@ -92,8 +94,8 @@ def _write(session: Session, name: str, stages) -> Written:
             f"  {j.task}: {j.accepted} of {j.subjects} texts judged, {j.malformed} malformed, {j.failed} without an "
             f"answer ({asked})"
         )
-    if made.stale:
-        stages.say(f"  note: {made.stale}")
+    for note in filter(None, (made.note, made.stale)):
+        stages.say(f"  note: {note}")
     return made
 
 
@@ -151,6 +153,11 @@ def _document(
         "recipe": recipe.name,
         "simulated": recipe.data.simulated,
         "objective": {"metric": recipe.objective.metric, "slice": recipe.objective.slice},
+        "reward": recipe.reward and {
+            "function": recipe.reward, "sha256": session.reward_id,
+            "gives": "lists" if recipe.objective.metric == OWN else "candidates",
+        },
+        "impressions": _impressions(session, evidence),
         "lm_calls": used.calls,
         "prompt_tokens": used.prompt_tokens,
         "completion_tokens": used.completion_tokens,
@@ -176,6 +183,10 @@ def _document(
         "arms": [a for a in evidence.arms if "~" not in a["arm"]],
         "leaderboard": [
             {k: finite(v) if isinstance(v, float) else v for k, v in asdict(r).items()} for r in evidence.leaderboard
+        ],
+        "contributions": [
+            {k: finite(v) if isinstance(v, float) else v for k, v in asdict(o).items()} | {"agrees": o.agrees}
+            for o in evidence.opinions
         ],
         "promotions": [
             {
@@ -209,6 +220,20 @@ def _why_unseen(task: Written) -> str:
     return "compares with no item" if task.spec.task.window == "history" else "knows later events (window: all)"
 
 
+def _impressions(session: Session, evidence: Evidence) -> dict[str, Any] | None:
+    """The log of what was shown, and the arms on the objective with likes weighed by it; None without one."""
+    shown, objective, fit = session.dataset.impressions, session.recipe.objective, session.lists[FIT]
+    if shown is None:
+        return None
+    own = objective.metric == OWN  # a list's score can't be weighed item by item
+    return {
+        "rows": len(shown),
+        "looked_at": [round(float(p), 4) for p in shown.looked_at[1:]],
+        "likes_shown": finite(float(fit.shown[fit.label == 1].mean())) if fit.label.any() else None,
+        "arms": [] if own else by_position(evidence.scores, objective.metric, objective.slice),
+    }
+
+
 def _ceiling(lists: Lists) -> float:
     """Share of the relevant items that are candidates; NaN without any."""
     found, missed = int(lists.label.sum()), int(lists.missed.sum())
@@ -218,5 +243,7 @@ def _ceiling(lists: Lists) -> float:
 def _two_way(session: Session, evidence: Evidence) -> float:
     """The same when the items are taken for a sample as well, from the test lists themselves: item texts need it."""
     objective = session.recipe.objective
+    if objective.metric == OWN:
+        return float("nan")  # a list's own score has no items
     difference = compare(evidence.scores, "raw_text", "behaviour", objective.metric, objective.slice)
     return smallest_lift_two_way(difference.se)

@@ -10,10 +10,13 @@ from tokenrec.compiler.writing import Written, program_vectors
 from tokenrec.dataset.load import load_labels
 from tokenrec.dataset.types import FIT, TEST
 from tokenrec.evidence.arms import ArmScores, measure_arms
+from tokenrec.evidence.contributions import Explainer, Opinion, opinions
 from tokenrec.evidence.statistics import user_draws
 from tokenrec.evidence.verdicts import Row, leaderboard
 from tokenrec.features.columns import shuffle_vectors
 from tokenrec.features.vectors import extractive, oracle
+from tokenrec.ranking.metrics import tie_order
+from tokenrec.ranking.own import METRIC as OWN
 from tokenrec.recipe.models import SLICES
 
 PLACEBO_DRAWS = 3
@@ -25,10 +28,13 @@ class Evidence:
     arms: list[dict[str, Any]]  # arm, slice, metric, value, low, high, n
     leaderboard: list[Row]
     unseen: list[str] = field(default_factory=list)  # tasks of which nothing reaches the ranker
+    opinions: list[Opinion] = field(default_factory=list)
 
 
 def metrics_of(session: Session) -> list[str]:
-    """The objective first, then NDCG, recall and MRR at the ranker's k."""
+    """The objective first, then NDCG, recall and MRR at the ranker's k; a user's own score of lists stands alone."""
+    if session.recipe.objective.metric == OWN:
+        return [OWN]
     k = session.recipe.ranker.k
     return list(dict.fromkeys([session.recipe.objective.metric, f"ndcg@{k}", f"recall@{k}", f"mrr@{k}"]))
 
@@ -38,14 +44,20 @@ def measure(session: Session, written: dict[str, Written], progress) -> Evidence
     usable = {n: w for n, w in written.items() if any(not np.isnan(v.matrix).all() for v in w.vectors)}
     blocks, arms = _arms(session, written, usable)
     seeds = list(range(session.recipe.ranker.seeds))
+    explainer = Explainer(session.lists[TEST], seeds)
     scores = measure_arms(
-        session.dataset, session.lists[FIT], session.lists[TEST], blocks, arms, session.settings, seeds, progress
-    )
+        session.dataset, session.lists[FIT], session.lists[TEST], blocks, arms, session.settings, seeds, progress,
+        explainer,
+    )  # fmt: skip
     objective = session.recipe.objective
     unseen = [n for n in written if n not in usable]
     by = {n: "user" if w.spec.subject == "user" else "user_item" for n, w in written.items()}
     rows = leaderboard(scores, list(usable), objective.metric, objective.slice, objective.margin, by)
-    return Evidence(scores, _values(session, scores), rows, unseen)
+    second = []
+    if explainer.of:  # no ranker but ours can be asked
+        tie = tie_order(session.dataset.item_ids)
+        second = opinions(explainer, scores, list(usable), objective.metric, tie, objective.slice, by)
+    return Evidence(scores, _values(session, scores), rows, unseen, second)
 
 
 def _arms(session: Session, written: dict[str, Written], usable: dict[str, Written]) -> tuple[dict, dict]:
@@ -98,7 +110,7 @@ def _arms(session: Session, written: dict[str, Written], usable: dict[str, Writt
 def _values(session: Session, scores: ArmScores) -> list[dict[str, Any]]:
     """Mean of every arm, slice and metric with a 95% interval over users (percentile bootstrap)."""
     rows = []
-    for arm in scores.scores:
+    for arm in scores.arms:
         for slice in SLICES:
             for metric in metrics_of(session):
                 values = scores.per_list(arm, metric, slice)

@@ -34,6 +34,11 @@ class Compiled:
         won = self.document.get("promotion")
         return won and won.get("data_hash", self.document["compiled_for"]["data_hash"])
 
+    @property
+    def promoted_by(self) -> str | None:
+        """Id of the user's own reward that it won by; None where it was our ranker."""
+        return (self.document.get("promotion") or {}).get("reward")
+
 
 def lock_path(session: Session, spec: TaskSpec) -> Path:
     return compiled_path(session.loaded.project.root, spec.recipe, spec.name, session.open_writer().lm_id)
@@ -44,15 +49,17 @@ def compiled_path(root: Path, recipe: str, task: str, lm_id: str) -> Path:
     return root / "programs" / "compiled" / recipe / f"{task}@{lm}.json"
 
 
-def compiled_for(recipe: Recipe, data_hash: str) -> dict[str, Any]:
+def compiled_for(recipe: Recipe, data_hash: str, reward: str | None = None) -> dict[str, Any]:
     """What a compile chose its programs for; when any of it is another, they are stale.
 
     Limits, budgets and the search itself are left out: a program that was good yesterday is not worse for them.
+    `reward` is `ranking.own.reward_id`.
     """
     parts = {"data", "tasks", "ranker", "lm", "privacy"}
     said = recipe.model_dump(mode="json", by_alias=True, exclude_defaults=True, include=parts)
     return {
         "data_hash": data_hash, "recipe_hash": content_id(said), "objective": recipe.objective.model_dump(mode="json"),
+        **({"reward": reward} if reward else {}),
     }  # fmt: skip
 
 

@@ -70,7 +70,7 @@ def save_evidence(session: Session, evidence) -> None:
             sql.executemany(
                 "insert into lists values (?,?,?,?)", ([run, i, WINDOWS[window], u] for i, u in enumerate(users))
             )
-        for arm in scores.scores:
+        for arm in scores.arms:
             values = scores.per_list(arm, objective.metric, objective.slice)
             sql.executemany(
                 "insert into metrics values (?,?,?,?,?,?)",

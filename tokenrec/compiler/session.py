@@ -1,7 +1,7 @@
 """What a run holds: the recipe with its data, lists, models and store, and columns computed once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from tokenrec.lm.meter import Meter
 from tokenrec.lm.writer import Writer, open_writer
 from tokenrec.ranking.behaviour import behaviour_columns
 from tokenrec.ranking.candidates import candidates
+from tokenrec.ranking.own import Reward, load_reward, reward_id
 from tokenrec.ranking.ranker import Settings
 from tokenrec.recipe.load import LoadedRecipe
 from tokenrec.recipe.models import Budget, Recipe
@@ -37,7 +38,8 @@ class Session:
     writer: Writer | None = None
     judging: Writer | None = None
     raw: Vectors | None = None
-    settings: Settings = field(default_factory=Settings)
+    settings: Settings | Reward = field(default_factory=Settings)
+    reward_id: str | None = None  # of the user's own ranker, where there is one
     lists: dict[int, Lists] = field(default_factory=dict)
     cache: dict[tuple[str, int], Columns] = field(default_factory=dict)
     asking: bool = True  # False: a plan, on a copy of the store and without the LM
@@ -97,7 +99,7 @@ def make_columns(
         parts.append(token_columns(v, dataset, lists, item_vectors=met))
     if not parts:
         return Columns(source, [], np.empty((len(lists.label), 0), np.float32))
-    return join_columns(source, parts)
+    return replace(join_columns(source, parts), vectors=tuple(vectors))
 
 
 def open_session(
@@ -107,14 +109,20 @@ def open_session(
 
     With `asking=False` the store is a copy that is thrown away, and the LM can't be asked.
     """
-    recipe = loaded.recipe
+    recipe, root = loaded.recipe, loaded.project.root
+    settings = Settings()
+    if recipe.reward:
+        settings = load_reward(recipe.reward, root, recipe.objective.metric, recipe.ranker.negatives)
     dataset = load_dataset(recipe, loaded.folder, most_users=most_users)
     db = open_store(loaded.project.store) if asking else copy_store(loaded.project.store)
     project = loaded.project.project
     limits = project.budget.model_dump() | {k: v for k, v in recipe.budget.model_dump().items() if v is not None}
     limits |= {k: v for k, v in (budget or Budget()).model_dump().items() if v is not None}
     encoder = open_encoder(loaded.project, recipe.lm.encoder)
-    return Session(loaded, dataset, db, run, encoder, Meter(budget=Budget(**limits)), asking=asking)
+    return Session(
+        loaded, dataset, db, run, encoder, Meter(budget=Budget(**limits)), settings=settings,
+        reward_id=reward_id(recipe.reward, root), asking=asking,
+    )  # fmt: skip
 
 
 def embed_items(session: Session, progress: Callable[[int, int], None]) -> None:

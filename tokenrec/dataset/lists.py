@@ -3,7 +3,8 @@
 import numpy as np
 from scipy import sparse
 
-from tokenrec.dataset.split import events_before, usable_before
+from tokenrec.dataset.impressions import weigh
+from tokenrec.dataset.split import events_before, usable_before, yet_to_come
 from tokenrec.dataset.types import Dataset, Lists
 
 COLD_POSITIVES = 2
@@ -24,10 +25,11 @@ def make_lists(dataset: Dataset, window: int, candidates: Candidates = None) -> 
     `candidates`: None for the whole catalogue; int[C] for one set of items for everybody; int[L, C]
     for a set a list, in the order of `list_users`, padded with -1; or scipy CSR [n_users, n_items],
     non-zero where the item is a candidate. Items of the user's events before the window are never
-    candidates nor relevant. A list whose relevant items are all missed stays: that is the ceiling.
+    candidates nor relevant, nor are items that are yet to come. A list whose relevant items are all missed stays:
+    that is the ceiling.
     """
     events, n_items = dataset.events, len(dataset.item_ids)
-    before = events_before(dataset, window)
+    before, later = events_before(dataset, window), yet_to_come(dataset, window)
     rel_user, rel_item = _relevant(dataset, before, window)
     users = np.unique(rel_user)
     position = np.full(len(dataset.user_ids), -1, np.int64)
@@ -43,6 +45,8 @@ def make_lists(dataset: Dataset, window: int, candidates: Candidates = None) -> 
         part = slice(start, start + step)
         mask = allowed(part)
         mask[seen[part].nonzero()] = False
+        if later is not None:
+            mask[:, later] = False
         truth = relevant[part].toarray()
         row, column = np.nonzero(mask)
         lists_.append((row + start).astype(np.int32))
@@ -54,7 +58,7 @@ def make_lists(dataset: Dataset, window: int, candidates: Candidates = None) -> 
     usable = usable_before(dataset, window)
     liked = np.bincount(events.item[usable & events.positive], minlength=n_items)
     active = np.bincount(events.user[usable], minlength=len(dataset.user_ids))
-    return Lists(
+    made = Lists(
         window=window,
         user=users,
         indptr=np.r_[0, np.cumsum(np.bincount(list_of_row, minlength=len(users)))].astype(np.int64),
@@ -66,13 +70,17 @@ def make_lists(dataset: Dataset, window: int, candidates: Candidates = None) -> 
         cold_row=(liked <= COLD_POSITIVES)[item_of_row],
         sparse_list=active[users] <= SPARSE_EVENTS,
     )
+    return weigh(made, dataset.impressions, n_items) if dataset.impressions else made
 
 
 def _relevant(dataset: Dataset, before: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:
     """(user int32[r], item int32[r]): distinct pairs liked in `window` and without an event before it."""
     events, n_items = dataset.events, len(dataset.item_ids)
     pair = events.user.astype(np.int64) * n_items + events.item
-    new = np.setdiff1d(pair[(events.window == window) & events.positive], pair[before])
+    liked = (events.window == window) & events.positive
+    if (later := yet_to_come(dataset, window)) is not None:
+        liked &= ~later[events.item]
+    new = np.setdiff1d(pair[liked], pair[before])
     return (new // n_items).astype(np.int32), (new % n_items).astype(np.int32)
 
 

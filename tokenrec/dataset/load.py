@@ -12,13 +12,14 @@ import numpy as np
 
 from tokenrec.dataset import split as splits
 from tokenrec.dataset import values
+from tokenrec.dataset.impressions import load_impressions
 from tokenrec.dataset.read import file_kind, place, read_rows
 from tokenrec.dataset.reviews import load_reviews
 from tokenrec.dataset.tally import Tally
-from tokenrec.dataset.types import Dataset, Events
+from tokenrec.dataset.types import Dataset, Events, Impressions
 from tokenrec.errors import InputError
 from tokenrec.ids import canonical_json, unit_hash
-from tokenrec.recipe.models import EventsFile, Recipe
+from tokenrec.recipe.models import EventsFile, ImpressionsFile, Recipe
 from tokenrec.spool import Records
 
 _COMPARE = {
@@ -73,8 +74,8 @@ def load_dataset(recipe: Recipe, folder: Path, most_users: int | None = None) ->
     value = np.array(raw.value, np.float32)
     positive = _positive(data.events, value)
     time = np.array(raw.time, np.float64) if data.events.time else np.arange(len(user), dtype=np.float64)
-    if data.events.time:
-        time /= values.per_second(float(np.median(np.abs(time))))
+    unit = values.per_second(float(np.median(np.abs(time)))) if data.events.time else None
+    time /= unit or 1.0
     order = np.argsort(time, kind="stable")
     order = order[kept[order]]
     user, item, time, value, positive, in_test = (a[order] for a in (user, item, time, value, positive, in_test))
@@ -95,13 +96,25 @@ def load_dataset(recipe: Recipe, folder: Path, most_users: int | None = None) ->
         )
     if data.split.by == "item_holdout":
         notes.append(f"{data.events.path}: item_holdout dropped {(~keep).sum():,} history events of held-out items.")
+    posed = None
+    if recipe.objective.slice == "cold_items":
+        posed = splits.posed_items(item_ids, data.split)
+        later = " The items that are held out come in test only." if data.split.by == "item_holdout" else ""
+        notes.append(
+            f"{data.events.path}: {posed.sum():,} items pose as cold in fit and tune, where prompts are chosen: "
+            f"nothing is learnt of their events there.{later}"
+        )
     users = _read_users(recipe, folder, names, notes)
+    shown = data.impressions and load_impressions(
+        data.impressions, folder, names, item_ids, hidden, events, data.split, unit, notes
+    )
     records = items.ordered(item_ids)
     made = Dataset(
         name=recipe.name, item_ids=item_ids, items=records, user_ids=names, users=users, events=events,
-        data_hash=_hash(data.split.by, item_ids, records, names, users, events),
+        data_hash=_hash(data.split.by, item_ids, records, names, users, events, shown, data.impressions),
         split=data.split.by, simulated=data.simulated, notes=notes,
         held=splits.held_items(item_ids, data.split) if data.split.by == "item_holdout" else None,
+        posed=posed, impressions=shown,
     )  # fmt: skip
     return replace(made, reviews=load_reviews(recipe, folder, made, hidden))
 
@@ -272,8 +285,9 @@ def _span(value: np.ndarray) -> str:
 
 
 def _hash(
-    split: str, item_ids: list[str], items: Sequence[dict], user_ids: list[str], users: Sequence[dict], events: Events
-) -> str:
+    split: str, item_ids: list[str], items: Sequence[dict], user_ids: list[str], users: Sequence[dict], events: Events,
+    shown: Impressions | None, file: ImpressionsFile | None,
+) -> str:  # fmt: skip
     """SHA-256 over canonical records and little-endian event columns, in an order that ties can't change."""
     digest = hashlib.sha256(f"[{canonical_json(split)}".encode())
     for part in (item_ids, items, user_ids, users):  # the JSON of it all, never held as a whole
@@ -289,4 +303,8 @@ def _hash(
         (events.positive, "u1"), (events.window, "u1"),
     ):  # fmt: skip
         digest.update(np.ascontiguousarray(column[order], dtype=kind).tobytes())
+    if shown:
+        digest.update(canonical_json([file.examined, file.most]).encode())
+        columns = (shown.user, shown.item, shown.position, shown.window, shown.clicked)
+        digest.update(np.stack(columns).astype("<i4")[:, np.lexsort(columns)].tobytes())
     return digest.hexdigest()

@@ -29,6 +29,22 @@ class Events:
 
 
 @dataclass(frozen=True)
+class Impressions:
+    """What was shown, parallel arrays of length n (dataset/impressions.py)."""
+
+    user: np.ndarray  # int32[n]
+    item: np.ndarray  # int32[n]
+    position: np.ndarray  # int32[n], 1 is the top
+    window: np.ndarray  # int8[n]; TUNE_B stands for both halves of tune
+    clicked: np.ndarray  # bool[n]
+    looked_at: np.ndarray  # float64[largest position + 1], probability relative to position 1
+    most: float  # the largest weight that a like may get
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+
+@dataclass(frozen=True)
 class Reviews:
     """What users wrote, parallel arrays of length n by user, then item; one a user and item.
 
@@ -61,6 +77,8 @@ class Dataset:
     simulated: bool = False
     notes: list[str] = field(default_factory=list)  # rows skipped and why, with file and line
     held: np.ndarray | None = None  # bool[n_items], item_holdout: items that nothing may be learnt of from events
+    posed: np.ndarray | None = None  # bool[n_items], objective cold_items: pass for new ones until test
+    impressions: Impressions | None = None
     reviews: Reviews | None = None
 
 
@@ -82,6 +100,9 @@ class Lists:
     before: np.ndarray  # bool[len(events)], the events that behaviour columns may use
     cold_row: np.ndarray  # bool[n], item has <= 2 positives before the window
     sparse_list: np.ndarray  # bool[L], user has <= 5 events before the window
+    # with impressions (dataset/impressions.py), else None:
+    weight: np.ndarray | None = None  # float32[n], what a row counts: a like seen far down the page counts for more
+    shown: np.ndarray | None = None  # bool[n], the candidate was shown to the user in this window
 
     def __len__(self) -> int:
         return len(self.user)

@@ -60,13 +60,13 @@ def leaderboard(
     raw_text+<task>~placebo (or several, ~placebo2, ...; averaged), else the arms placebo, placebo2, ... of all
     tokens. `margin` defaults to 1% of raw_text's value. `by`: "user" for tasks about users, else "user_item".
     """
-    tasks = [t for t in tasks if f"raw_text+{t}" in scores.ranks]
+    tasks = [t for t in tasks if f"raw_text+{t}" in scores.arms]
     by = by or {}
     if margin is None:
-        margin = 0.01 * scores.mean("raw_text", metric, slice)
+        margin = 0.01 * abs(scores.mean("raw_text", metric, slice))
 
     def against(arm, base, task):
-        if arm not in scores.ranks or not base or (isinstance(base, str) and base not in scores.ranks):
+        if arm not in scores.arms or not base or (isinstance(base, str) and base not in scores.arms):
             return None
         return compare(scores, arm, base, metric, slice, by.get(task, "user_item"))
 
@@ -74,7 +74,7 @@ def leaderboard(
     adjusted, levels = holm([d.p_value for d in lifts])
     rows = []
     for task, lift, p, level in zip(tasks, lifts, adjusted, levels, strict=True):
-        alone = len(tasks) == 1 and f"raw_text+tokens-{task}" not in scores.ranks
+        alone = len(tasks) == 1 and f"raw_text+tokens-{task}" not in scores.arms
         left_out = against("raw_text+tokens", "raw_text" if alone else f"raw_text+tokens-{task}", task)
         placebo = against(f"raw_text+{task}", placebos(scores, task), task)
         rows.append(Row(
@@ -86,8 +86,8 @@ def leaderboard(
 
 def placebos(scores: ArmScores, task: str) -> list[str]:
     """The placebo arms that a task's lift is held against: its own draws, or those of all tokens."""
-    own = [a for a in scores.ranks if re.fullmatch(re.escape(f"raw_text+{task}~placebo") + r"\d*", a)]
-    return own or [a for a in scores.ranks if re.fullmatch(r"placebo\d*", a)]
+    own = [a for a in scores.arms if re.fullmatch(re.escape(f"raw_text+{task}~placebo") + r"\d*", a)]
+    return own or [a for a in scores.arms if re.fullmatch(r"placebo\d*", a)]
 
 
 def _with_interval(difference: Difference | None) -> tuple[float, float, float]:

@@ -26,8 +26,12 @@ class Vectors:
 
 @dataclass(frozen=True)
 class Columns:
-    """Ranker columns for the rows of one Lists: float32[n_rows, k], NaN where there is nothing to say."""
+    """Ranker columns for the rows of one Lists: float32[n_rows, k], NaN where there is nothing to say.
+
+    `vectors` are what they were made from, for rankers that would rather have those (ranking/own.py).
+    """
 
     source: str
     names: list[str]
     matrix: np.ndarray
+    vectors: tuple[Vectors, ...] = ()

@@ -68,16 +68,37 @@ def sample_rows(lists: Lists, negatives: int, seed: int) -> np.ndarray:
     key = np.random.default_rng(seed).random(len(lists.label), dtype=np.float32)
     key[lists.label == 1] = -1
     size = np.diff(lists.indptr)
+    if lists.shown is not None:  # what was shown and not taken, in lists that the log knows
+        kept = (lists.label == 1) | lists.shown
+        logged = np.bincount(lists.list_of_row, lists.shown & (lists.label == 0), minlength=len(lists)) > 0
+        kept |= ~logged[lists.list_of_row]
+        key[~kept] = np.inf
+        size = np.bincount(lists.list_of_row, kept, minlength=len(lists)).astype(int)
     wanted = np.minimum(negatives + np.bincount(lists.list_of_row, lists.label, minlength=len(lists)), size)
     bound = (wanted + 6 * np.sqrt(wanted) + 6) / np.maximum(size, 1)  # below it lie enough keys: sorting all is slow
     rows = np.flatnonzero(key < bound[lists.list_of_row])
     found = np.bincount(lists.list_of_row[rows], minlength=len(lists))
     if (found < wanted).any():
-        rows, found = np.arange(len(key)), size
+        rows, found = np.flatnonzero(np.isfinite(key)), size
     of_list = lists.list_of_row[rows]
     order = np.lexsort((key[rows], of_list))
     place = np.arange(len(rows)) - np.repeat(np.cumsum(found) - found, found)
     return np.sort(rows[order[place < wanted[of_list[order]]]])
+
+
+def weighted_rows(rows: np.ndarray, lists: Lists) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(rows, group of each row, weight of each group) for ranking objectives, whose weights XGBoost takes by group: a
+    list with several relevant rows becomes a group for each of them, all beside the same others."""
+    of_list, relevant = lists.list_of_row[rows], lists.label[rows] == 1
+    place, group = np.flatnonzero(relevant), np.cumsum(relevant) - 1  # of the relevant rows, in their order
+    others = np.flatnonzero(~relevant)
+    first = np.searchsorted(of_list[place], of_list[others], side="left")
+    many = np.searchsorted(of_list[place], of_list[others], side="right") - first
+    again = np.repeat(np.arange(len(others)), many)
+    nth = np.arange(len(again)) - np.repeat(np.cumsum(many) - many, many)
+    taken, groups = np.r_[place, others[again]], np.r_[group[place], first[again] + nth]
+    order = np.lexsort((taken, groups))
+    return rows[taken[order]], groups[order], lists.weight[rows[place]]
 
 
 def train(
@@ -95,12 +116,17 @@ def train(
     import xgboost
 
     rows = sample_rows(lists, settings.negatives, seed) if rows is None else rows
+    ranked, weight = settings.objective.startswith("rank:"), None
+    group = lists.list_of_row[rows]
+    if lists.weight is not None:
+        rows, group, weight = weighted_rows(rows, lists) if ranked else (rows, group, lists.weight[rows])
     width = sum(len(b.names) for b in blocks)
     threads = (os.cpu_count() or 1) if len(rows) * width > THREADS_FROM else 1
     data = xgboost.QuantileDMatrix(
         np.concatenate([b.matrix[rows] for b in blocks], axis=1),
         label=lists.label[rows],
-        qid=lists.list_of_row[rows] if settings.objective.startswith("rank:") else None,
+        qid=group if ranked else None,
+        weight=weight,
         base_margin=None if margin is None else margin[rows],
         max_bin=settings.max_bin,
         nthread=threads,

@@ -47,6 +47,12 @@ def check_recipe(recipe: Recipe, broken: set[str]) -> Iterator[Fault]:
                 ("tasks", circle[0]),
                 f"{' → '.join(circle)} is a circle: each waits for the next. take one $ input out",
             )
+    if recipe.objective.metric == "reward":
+        if not recipe.reward:
+            yield ("objective", "metric"), "reward means your own function's score. name it: reward: ./mine.py:fn"
+        if recipe.objective.slice in ("cold_items", "warm"):
+            yield ("objective", "slice"), (f"{recipe.objective.slice} cuts lists apart by item, and a score of a whole "
+                                           "list can't be. take all or sparse_users, or another metric")
     known = [*recipe.tasks, *broken]
     for i, name in enumerate(recipe.compile.tasks):
         if name not in known:
@@ -78,6 +84,10 @@ def _data(data: Data) -> Iterator[Fault]:
             yield (*at, "positive"), f'"{events.positive}" compares with no number. write it like ">= 4"'
     if events.none_value is not None and events.value is None:
         yield (*at, "none_value"), "needs value:. name the column of the value, or remove none_value:"
+    if data.impressions and events.time is not None and data.impressions.time is None:
+        yield ("data", "impressions"), "lacks time:, which events have. name the column: it tells what was shown later"
+    elif data.impressions and events.time is None and data.impressions.time is not None:
+        yield ("data", "impressions", "time"), "compares with no time of the events. name theirs, or remove it"
     if data.split.by == "given" and events.test is None:
         yield ("data", "split", "by"), "given needs the published test file. name it: data.events.test"
     if data.split.by != "given" and events.test is not None:
@@ -280,7 +290,7 @@ def check_files(recipe: Recipe, folder: Path, project: LoadedProject) -> Iterato
     if data:
         named += [(("data", "items", "path"), data.items.path), (("data", "events", "path"), data.events.path),
                   (("data", "events", "test"), data.events.test)]
-        more = ("users", "labels", "reviews", "queries")
+        more = ("users", "labels", "impressions", "reviews", "queries")
         named += [(("data", key, "path"), part.path) for key in more if (part := getattr(data, key))]
     for at, path in named:
         if path is not None and (fault := file_fault(path, folder, project, f"the recipe's folder {folder}")):
@@ -290,6 +300,12 @@ def check_files(recipe: Recipe, folder: Path, project: LoadedProject) -> Iterato
             yield ("tasks", name, "use"), fault
         elif task.with_ and ":" not in task.use:
             yield from _with(name, task)
+    if recipe.reward is not None:
+        place, _, name = recipe.reward.rpartition(":")
+        if not place.endswith(".py") or not name.isidentifier():
+            yield ("reward",), f'"{recipe.reward}" names no function. write ./file.py:function'
+        elif fault := file_fault(place, project.root, project, f"the project's folder {project.root}"):
+            yield ("reward",), fault
 
 
 def _with(name: str, task: Task) -> Iterator[Fault]:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator, model_validator
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
-Metric = Annotated[str, StringConstraints(pattern=r"^(ndcg|recall|mrr)@[1-9][0-9]*$")]
+Metric = Annotated[str, StringConstraints(pattern=r"^((ndcg|recall|mrr)@[1-9][0-9]*|reward)$")]
 Comparison = Annotated[str, StringConstraints(pattern=r"^\s*(>=|<=|==|!=|>|<)\s*-?[0-9.]+\s*$")]
 SLICES = ("all", "cold_items", "sparse_users", "warm")
 
@@ -54,6 +54,26 @@ class EventsFile(Model):
         default=None, description="A value that means none was given (Food.com: 0); such rows are no likes."
     )
     test: str | None = Field(default=None, description="With split given: the published test file.")
+
+
+class ImpressionsFile(Model):
+    """What was shown to whom, and where, a row a shown item. Likes then count by how many look at their position, and
+    the ranker's negatives are what was shown and not taken."""
+
+    path: str
+    user: str
+    item: str
+    position: str = Field(description="Place on the page or in the list; 1 is the top.")
+    time: str | None = Field(default=None, description="As in events, in the same unit; needed where events have one.")
+    clicked: str | None = Field(
+        default=None, description="0 or 1: the shown item was taken; likes of the same user and item unless said."
+    )
+    examined: Literal["estimate"] | Annotated[float, Field(ge=0)] = Field(
+        default="estimate",
+        description="How many look at a position: estimated from items that were shown at several, or a power p of "
+        "it, 1/position^p.",
+    )
+    most: float = Field(default=10, ge=1, description="The largest weight of a like, relative to the top position's.")
 
 
 class ReviewsFile(Model):
@@ -109,6 +129,7 @@ class Data(Model):
     reviews: ReviewsFile | None = Field(default=None, description="For the evidence of tasks; never for the ranker.")
     queries: QueriesFile | None = Field(default=None, description="For measuring only: tokenrec eval ranks for them.")
     labels: LabelsFile | None = None
+    impressions: ImpressionsFile | None = None
     split: Split = Split()
     simulated: bool = Field(default=False, description="Say SIMULATED wherever these users are shown.")
     most_users: int | None = Field(
@@ -117,7 +138,9 @@ class Data(Model):
 
 
 class Objective(Model):
-    metric: Metric = "ndcg@10"
+    metric: Metric = Field(
+        default="ndcg@10", description="ndcg@K, recall@K or mrr@K. Beside reward: it is reward unless said."
+    )
     slice: Literal["all", "cold_items", "sparse_users", "warm"] = "all"
     margin: float | None = Field(
         default=None, gt=0, description="Lift that would not matter; 1% of raw_text unless said."
@@ -325,6 +348,31 @@ class Subjects(Model):
     order: Literal["random", "popular", "cold"] = "random"
 
 
+class Generate(Model):
+    """Which subjects get a text when not all can be paid for, and how many: `subjects` by what a text is worth."""
+
+    select: Literal["uplift", "cold", "random", "popular"] = Field(
+        default="uplift",
+        description="uplift: a pilot is written first, and the rest goes where it shows, on tune-A, that text lifts "
+        "ranking; cold: those with the fewest history events; popular: with the most; random: by hash.",
+    )
+    budget: int | str = Field(description="A share of the subjects, such as 40%, or a number of LM calls.")
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _share_or_calls(cls, value):
+        share = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value.strip()) if isinstance(value, str) else None
+        if share and 0 < float(share[1]) <= 100 or type(value) is int and value > 0:
+            return value
+        raise ValueError(f"{value} is no budget: write a share of the subjects, such as 40%, or a number of LM calls")
+
+    def subjects(self, able: int, calls: int) -> int:
+        """How many of `able` subjects it pays for, when one may take `calls` LM calls."""
+        if isinstance(self.budget, str):
+            return round(float(self.budget.strip().rstrip("%")) / 100 * able)
+        return min(self.budget // calls, able)
+
+
 class Agreement(Model):
     """Further answers about the same subject, asked only to see whether they agree with the first, which is the text
     (SelfCheckGPT; Manakul et al. 2023). For open grounding. Choices that are scored by likelihood need none: the
@@ -358,6 +406,7 @@ class Task(Model):
         default=[], description="Ways to write, one dealt to each subject and shown as style: texts then differ in it."
     )
     subjects: Subjects | None = None
+    generate: Generate | None = Field(default=None, description="Instead of subjects: which, by what a text is worth.")
     samples: int = Field(
         default=1, ge=1, le=8, description="Best of n: another answer is asked for while the gates reject."
     )
@@ -376,6 +425,10 @@ class Task(Model):
             raise ValueError("an item task needs inputs: [...]")
         if self.for_ != "user" and self.history:
             raise ValueError("history: only goes with for: user")
+        if self.subjects and self.generate:
+            raise ValueError("either subjects, which counts them, or generate, which chooses them by their worth")
+        if self.generate and self.for_ == "set":
+            raise ValueError("generate: goes with for: item and for: user")
         if self.for_ != "set" and self.sets:
             raise ValueError("sets: only goes with for: set")
         if self.for_ == "user" and self.evidence:
@@ -506,6 +559,11 @@ class Recipe(Model):
     about: str = ""
     data: Data
     objective: Objective = Objective()
+    reward: str | None = Field(
+        default=None,
+        description="Your own ranker or metric in place of ours: ./file.py:function, relative to the folder of "
+        "tokenrec.yaml. It gives a score a list, or with objective: {metric: ndcg@10} a score a candidate.",
+    )
     lm: Models = Models()
     tasks: dict[Name, Task] = {}
     ranker: Ranker = Ranker()
@@ -513,3 +571,11 @@ class Recipe(Model):
     eval: Eval = Eval()
     privacy: Privacy = Privacy()
     budget: Budget = Field(default=Budget(), description="Limits on one run, search included.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_metric(cls, value):
+        objective = value.get("objective", {}) if isinstance(value, dict) and value.get("reward") else None
+        if isinstance(objective, dict) and "metric" not in objective:
+            return {**value, "objective": {**objective, "metric": "reward"}}
+        return value

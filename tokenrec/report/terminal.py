@@ -11,7 +11,10 @@ WORDS = {"helps": "bold green", "hurts": "bold red", "no_effect": "yellow", "too
 def print_compile(console: Console, doc: dict[str, Any]) -> None:
     metric, slice = doc["objective"]["metric"], doc["objective"]["slice"]
     mark = "  [bold]SIMULATED users[/bold]" if doc.get("simulated") else ""
-    for table in (_tasks(doc, mark), _arms(doc, metric, slice, mark), _leaderboard(doc, metric, slice, mark)):
+    tables = [_tasks(doc, mark), _arms(doc, metric, slice, mark), _leaderboard(doc, metric, slice, mark)]
+    if doc["impressions"] and doc["impressions"]["arms"]:
+        tables.insert(2, _by_position(doc, metric, slice, mark))
+    for table in tables + ([_contributions(doc, metric, mark)] if doc["contributions"] else []):
         title, table.title = table.title, None  # a title of the table would wrap at the table's width
         console.print(f"\n[bold]{title}[/bold]", highlight=False, soft_wrap=True)
         console.print(table)
@@ -34,6 +37,12 @@ def summary(doc: dict[str, Any]) -> list[str]:
             else ""
         )
         lines.append(f"search {s['task']}: {s['note']}{against}")
+    if own := doc["reward"]:
+        lines.append(
+            f"Ranked by {own['function']}, measured by us." if own["gives"] == "candidates" else
+            f"The figures are {own['function']}'s own scores of lists, made with the answers in sight. Their "
+            "intervals are over users alone, too sure of item texts; other metrics, cold and warm can't be told."
+        )  # fmt: skip
     helped = [r["task"] for r in doc["leaderboard"] if r["verdict"] == "helps"]
     if helped:
         lines.append(f"Helped ranking: {', '.join(helped)}.")
@@ -46,10 +55,11 @@ def summary(doc: dict[str, Any]) -> list[str]:
             f"(80% power, {doc['lists']['n_test']:,} test lists; an upper guess)"
             + (f"; {wide:.4f} when the items count as a sample too." if wide and wide > least else ".")
         )
-    lines.append(
-        "The leaderboard's intervals cover users and items, the arms' users; none covers a text's part as a "
-        "distractor, nor writing the texts anew."
-    )
+    if (doc["reward"] or {}).get("gives") != "lists":
+        lines.append(
+            "The leaderboard's intervals cover users and items, the arms' users; none covers a text's part as a "
+            "distractor, nor writing the texts anew."
+        )
     cost = "unknown" if doc["cost_usd"] is None else f"${doc['cost_usd']:.2f}"
     stored = "answers were played back" if any(t["asked"] for t in doc["tasks"]) else "everything was in the store"
     calls = f"{doc['lm_calls']:,} LM calls" if doc["lm_calls"] else f"0 LM calls: {stored}"
@@ -101,6 +111,18 @@ def _arms(doc: dict, metric: str, slice: str, mark: str) -> Table:
     return table
 
 
+def _by_position(doc: dict, metric: str, slice: str, mark: str) -> Table:
+    table = _table(
+        f"The same with likes weighed by position, {metric}, slice {slice}{mark}", ("arm", "left"), (metric, "right"),
+        ("95% interval", "right"), ("over raw_text", "right"), ("95% interval", "right"),
+    )  # fmt: skip
+    for a in doc["impressions"]["arms"]:
+        lift = [_signed(a["lift"]), f"{_signed(a['lift_low'])} to {_signed(a['lift_high'])}"]
+        own = f"{_number(a['low'])} to {_number(a['high'])}"
+        table.add_row(a["arm"], _number(a["value"]), own, *(lift if a["lift"] is not None else ("", "")))
+    return table
+
+
 def _leaderboard(doc: dict, metric: str, slice: str, mark: str) -> Table:
     names = ("lift", "adjusted 95%", "left out", "placebo")
     table = _table(
@@ -112,6 +134,20 @@ def _leaderboard(doc: dict, metric: str, slice: str, mark: str) -> Table:
             r["task"], _signed(r["lift"]), f"{_signed(r['low'])} to {_signed(r['high'])}", _signed(r["lift_left_out"]),
             _signed(r["lift_over_placebo"]), f"[{WORDS[r['verdict']]}]{r['verdict']}[/]",
         )  # fmt: skip
+    return table
+
+
+def _contributions(doc: dict, metric: str, mark: str) -> Table:
+    lists = doc["contributions"][0]["lists"]
+    table = _table(
+        f"Second opinion: what the ranker's own contributions add to {metric}, {lists:,} test lists{mark}",
+        ("task", "left"), ("share", "right"), ("lift", "right"), ("95%", "right"), ("the leaderboard", "left"),
+    )  # fmt: skip
+    for c in doc["contributions"]:
+        said = {"sign": "[bold]says the opposite[/]", "order": "[bold]orders tasks otherwise[/]", None: "agrees"}
+        low = "" if c["low"] is None else f"{_signed(c['low'])} to {_signed(c['high'])}"
+        share = "–" if c["share"] is None else f"{c['share']:.0%}"
+        table.add_row(c["task"], share, _signed(c["lift_by_contribution"]), low, said[c["disagreement"]])
     return table
 
 
