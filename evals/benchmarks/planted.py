@@ -159,7 +159,8 @@ def run_worlds(
     if keep and keep.is_file():
         for line in keep.read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
-            known[tuple(row.pop("world"))] = Outcome(**row)
+            world = tuple(row.pop("world"))
+            known[world] = Outcome(**row)
     work = [(source, data, seed, share, later) for seed in seeds]
     left = [w for w in work if _key(w) not in known]
     with ProcessPoolExecutor(jobs) if jobs > 1 else nullcontext() as pool:

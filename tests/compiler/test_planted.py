@@ -44,10 +44,13 @@ def test_a_much_better_prompt_is_found_among_the_others_and_promoted(planted):
     assert made.promoted == [0] and made.p[0] < 0.025 and made.delta[0] > 0
 
 
-def test_the_study_counts_every_world_and_says_what_it_promised(planted, monkeypatch):
+def test_the_study_counts_every_world_and_says_what_it_promised(planted, monkeypatch, tmp_path):
     """Seeded; how often equal prompts are promoted at all is for the full run to say."""
     monkeypatch.setitem(planted.LADDER, "kitchen", {0.25: 1.0})
-    found = planted.study("kitchen", None, 2, 1, 1)
+    first = planted.study("kitchen", None, 2, 1, 1, keep=tmp_path / "worlds.jsonl")
+    monkeypatch.setattr(planted, "one_world", None)  # what is kept is not run again
+    found = planted.study("kitchen", None, 2, 1, 1, keep=tmp_path / "worlds.jsonl")
+    assert found == first
     assert (found["level"], found["null_comparisons"], found["false_promotions"]) == (0.05, 2 * (3 + 2), 0)
     null, better = found["ladder"]
     assert (null["relative_effect"], null["worlds"]) == (0, 2)

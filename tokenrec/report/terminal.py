@@ -57,8 +57,7 @@ def summary(doc: dict[str, Any]) -> list[str]:
         )
     if (doc["reward"] or {}).get("gives") != "lists":
         lines.append(
-            "The leaderboard's intervals cover users and items, the arms' users; none covers a text's part as a "
-            "distractor, nor writing the texts anew."
+            "The leaderboard's intervals cover users and items, the arms' users; none covers writing the texts anew."
         )
     cost = "unknown" if doc["cost_usd"] is None else f"${doc['cost_usd']:.2f}"
     stored = "answers were played back" if any(t["asked"] for t in doc["tasks"]) else "everything was in the store"
