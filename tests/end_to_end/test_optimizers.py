@@ -109,6 +109,27 @@ def test_diff_shows_both_prompts_and_what_is_known_of_them(compiled, capsys):
     assert len(requests) == asked
 
 
+def test_diff_of_an_edited_task_shows_what_was_compiled_beside_the_recipe(compiled, capsys):
+    from tokenrec.cli.main import run
+
+    root, recipe, _, _ = compiled
+    compiled_prompt = tokenrec("diff", recipe)[1]["tasks"][0]["new"]
+    kept = recipe.read_text(encoding="utf-8")
+    try:
+        write(recipe, kept.replace("Guess.", "Name its taste."))
+        code, document, _ = tokenrec("diff", recipe)
+        [task] = valid(document)["tasks"]
+        assert run(["diff", str(recipe)]) == 0
+    finally:
+        write(recipe, kept)
+    assert code == 0 and (task["status"], task["evidence"], task["changed"]) == ("edited", None, ["instructions"])
+    assert task["old"] == compiled_prompt and task["cost"]["old"]["answers"] == 600 and task["cost"]["new"] is None
+    assert task["new"]["predictors"]["write"]["instructions"] == "Name its taste."
+    shown = capsys.readouterr().out
+    assert shown.count("≠") == 1  # the examples are the same, in whatever order a file has their fields
+    assert "edited since it was compiled" in shown and "Name its taste." in shown and "well" in shown
+
+
 CHANGES = {  # what a compiled program is stale for, each alone
     "other data": ("data/events.csv", lambda text: text + f"u000,{dishes(1)[0]['dish_id']},301,5\n"),
     "another objective": ("recipe.yaml", lambda text: text + "objective: {metric: mrr@5}\n"),

@@ -107,6 +107,7 @@ FAULTS = [
     ("import nothing_of_this_name", "ModuleNotFoundError: No module named 'nothing_of_this_name' (mine.py:1)"),
     ("\n\ndef rank(fit, lists, seed):\n    return fit.no_such", "AttributeError: 'Rows' object has no attribute 'no_such' (mine.py:4)"),
     ("def rank(fit, lists): return 1", "TypeError"),
+    ("def rank(fit, lists, seed): exit(3)", "raised SystemExit: 3 (mine.py:1)"),
     ("def rank(fit, lists, seed): return None", "gave None, no array"),
     ("def rank(fit, lists, seed): return ['a']", "no array of numbers"),
     ("def rank(fit, lists, seed): return [0.0] * 7", "gave an array of shape (7,) where"),

@@ -17,7 +17,8 @@ def command(out: Out, recipe, tasks) -> None:
     """Show each task's old and new prompt side by side: instructions, examples, weights, scores and cost.
 
     New is the compiled program where one was promoted, beside what it replaced; otherwise the best finalist of the
-    last search, which did not win, beside the program in use. Nothing is written and no LM is asked. Exits 0, 2 for
+    last search, which did not win, beside the program in use; otherwise the recipe's own prompt, where it was edited
+    since it was compiled, beside the compiled one. Nothing is written and no LM is asked. Exits 0, 2 for
     bad input, 4 when the store can't be read.
     """
     from tokenrec.compiler.diff import diff_recipe
@@ -44,7 +45,7 @@ def print_task(console, task: dict[str, Any]) -> None:
     from rich.table import Table
 
     said = {"promoted": "the new prompt was promoted", "not_promoted": "the new prompt did not win",
-            "no_challenger": "no new prompt"}[task["status"]]  # fmt: skip
+            "edited": "edited since it was compiled", "no_challenger": "no new prompt"}[task["status"]]  # fmt: skip
     say = {"markup": False, "highlight": False, "soft_wrap": True}
     console.print(f"{task['task']}: {said}{'. ' + visible(task['note']) if task['note'] else ''}", **say)
     if task["new"] is None:
@@ -80,7 +81,7 @@ def rows(old: dict, new: dict) -> list[tuple[str, str, str]]:
 
 def figures(task: dict[str, Any]) -> list[str]:
     """The evidence and the cost, in words."""
-    e, lines = task["evidence"], []
+    e, lines = task["evidence"] or {"lite_old": None, "delta": None}, []
     if e["lite_old"] is not None:
         lines.append(f"  lite on tune-A: old {e['lite_old']:+.4f}, new {e['lite_new']:+.4f}")
     if e["delta"] is not None:

@@ -1,7 +1,8 @@
 """`tokenrec diff`: each task's old and new prompt, and what is known of them: scores, the promotion test, cost.
 
 New is the compiled program where one was promoted, with what it replaced as old; otherwise the best finalist of the
-last search, beside the program that kept its place. No LM is asked, and nothing is written.
+last search, beside the program that kept its place; otherwise the recipe's own program, where the task was edited since
+it was compiled, beside the compiled one. No LM is asked, and nothing is written.
 """
 
 import json
@@ -33,8 +34,9 @@ def diff_recipe(loaded: LoadedRecipe, db) -> dict[str, Any]:
 def _task(db, recipe: str, name: str, own: tuple[str, dict], lock: Compiled | None, lm: str) -> dict[str, Any]:
     searched, note = _last_search(db, recipe, name), ""
     won = lock.document.get("promotion") if lock else None
+    earlier = None
     if lock and lock.source_id != own[0]:
-        lock = won = None
+        earlier, lock, won = lock, None, None
         note = "the compiled program belongs to an earlier version of this task and is not used"
     used = (lock.document["program_id"], lock.state) if lock else own
     if won:
@@ -53,6 +55,8 @@ def _task(db, recipe: str, name: str, own: tuple[str, dict], lock: Compiled | No
         names = ("delta", "low", "p", "alpha", "look", "challengers", "at")
         evidence = {"lite_old": searched["lite_incumbent"], "lite_new": searched["lite_challenger"],
                     **{k: found.get(k) for k in names}}  # fmt: skip
+    elif earlier:
+        status, old, new, evidence = "edited", (earlier.document["program_id"], earlier.state), used, None
     else:
         status, old, new, evidence = "no_challenger", used, None, None
     if searched and not note:
@@ -77,7 +81,7 @@ def _shown(program: str, state: dict) -> dict[str, Any]:
         "predictors": {
             name: {
                 "instructions": s["signature"]["instructions"],
-                "examples": s["demos"],
+                "examples": [dict(sorted(e.items())) for e in s["demos"]],  # as a lock's: else each line differs
                 "weights": {o: f["weights"] for o, f in sorted(s.get("fields", {}).items()) if f.get("weights")},
             }
             for name, s in sorted(state.items())

@@ -65,7 +65,7 @@ class Reward:
         try:
             with contextlib.redirect_stdout(sys.stderr):  # stdout is the document's
                 made = self.function(learn, measured, seed)
-        except Exception as error:  # a user's function may raise anything
+        except (Exception, SystemExit) as error:  # a user's function may raise anything
             raise InputError(f"reward: {self.name} raised {_told(error, self.file)}") from error
         return self._checked(made, len(lists.label), len(lists))
 
@@ -106,9 +106,11 @@ def load_reward(reward: str, root: Path, metric: str, negatives: int) -> Reward:
     try:
         spec = importlib.util.spec_from_file_location(f"tokenrec_reward_{path.stem}", path)
         module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+        if str(path.parent) not in sys.path:
+            sys.path.append(str(path.parent))  # what lies beside it can be imported
         with contextlib.redirect_stdout(sys.stderr):
             spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise InputError(f"reward: {reward} can't be loaded: {_told(error, path)}") from error
     function = getattr(module, name, None)
     if not callable(function):
@@ -168,7 +170,7 @@ def _fixed(array: np.ndarray) -> np.ndarray:
     return view
 
 
-def _told(error: Exception, path: Path) -> str:
+def _told(error: BaseException, path: Path) -> str:
     """The error with the last line of the user's own file that it came from."""
     lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if Path(f.filename) == path]
     if isinstance(error, SyntaxError) and error.filename == str(path):
