@@ -27,6 +27,7 @@ from scipy import sparse, stats
 from tokenrec.evidence.arms import ArmScores
 from tokenrec.evidence.moves import item_moves
 from tokenrec.ranking.metrics import Contributions
+from tokenrec.ranking.own import METRIC as OWN
 
 
 @dataclass(frozen=True)
@@ -78,8 +79,8 @@ def compare(
     parts = scores.contributions(arm, metric, slice)
     other = np.mean([scores.contributions(b, metric, slice).value for b in bases], axis=0)
     pairs = Contributions(parts.list, parts.item, parts.value - other, parts.member)
-    if by == "user":
-        return estimate(pairs, by)
+    if by == "user" or metric == OWN:  # a user's own score of a list has no parts that are an item's
+        return estimate(pairs, "user")
     lists = scores.lists
     moves = np.mean([item_moves(scores, arm, b, metric, slice) for b in bases], axis=0)
     rows = np.flatnonzero(moves)
