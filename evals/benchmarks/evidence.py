@@ -3,11 +3,11 @@
     python evals/benchmarks/evidence.py ../shared/data/colakg_lastfm [--split given|item_holdout] [--json]
     python evals/benchmarks/evidence.py ../shared/data/once_goodreads [--users N] [--json]
 
-Nothing is generated: what others' models wrote is played back (`kind: replay`) and goes through our gates, store, ranker
-and evidence, without a prompt search. A text that a gate rejects has no column; the arm `ungated` has it.
+Nothing is generated: what others' models wrote is played back (`kind: replay`) and goes through our gates, store,
+ranker and evidence, without a prompt search. A text that a gate rejects has no column; the arm `ungated` has it.
 
-last.fm      CoLaKG's text about each artist beside its name and tags. `given`: the published split; without times, texts
-             know the whole train file, and so do behaviour columns when test is read. `item_holdout`: a fifth of the
+last.fm      CoLaKG's text about each artist beside its name and tags. `given`: the published split; without times,
+             texts know the whole train file, and so do behaviour columns when test is read. `item_holdout`: a fifth of the
              artists is heard in test only. Beside the arms stand references on the same rows: item-kNN (cosine of all
              neighbours), the text's cosine to a user's mean text, and both blended as z-scores by a weight that tune-A
              chose (DESIGN's figures: .3057, .1366, .3131 NDCG@20).
@@ -169,7 +169,8 @@ def references(recipe: Path, doc: dict, arm: str = "raw_text+tokens") -> list[di
         theirs = value(score, TEST)
         low, high = np.quantile(user_draws(ours - theirs, 2000), (0.025, 0.975))
         found.append({"system": name, "metric": metric, "value": float(np.nanmean(theirs)), "n": len(theirs),
-                      "arm": arm, "above": float(np.nanmean(ours - theirs)), "low": float(low), "high": float(high)})  # fmt: skip
+                      "arm": arm, "above": float(np.nanmean(ours - theirs)), "low": float(low),
+                      "high": float(high)})  # fmt: skip
     return found
 
 
@@ -261,8 +262,8 @@ def main() -> int:
             print(f"{arm['arm']:24} {arm['slice']:13} {arm['value']:.4f} ({arm['low']:.4f} to {arm['high']:.4f}), "
                   f"{arm['n']:,} lists")  # fmt: skip
     for r in doc["references"]:
-        print(f"{r['system']:24} {'reference':13} {r['value']:.4f}; {r['arm']} is {r['above']:+.4f} ({r['low']:+.4f} to "
-              f"{r['high']:+.4f}) above")  # fmt: skip
+        print(f"{r['system']:24} {'reference':13} {r['value']:.4f}; {r['arm']} is {r['above']:+.4f} "
+              f"({r['low']:+.4f} to {r['high']:+.4f}) above")  # fmt: skip
     for row in doc["leaderboard"]:
         print(f"{row['task']}: lift {row['lift']:+.4f} ({row['low']:+.4f} to {row['high']:+.4f}): {row['verdict']}")
     return 0
