@@ -118,9 +118,10 @@ def test_every_score_beats_chance_where_people_have_tastes(world):
 
 def test_files_without_times_say_nothing_of_recency(world):
     data, lists = world
-    got = dict(zip(NAMES, behaviour_columns(replace(data, split="given"), lists).matrix.T, strict=True))
-    for name in NAMES:
-        assert np.isnan(got[name]).all() == (name in ("popularity_recent", "item_age", "last_item_knn"))
+    for without in (replace(data, split="given"), replace(data, split="item_holdout", timed=False)):
+        got = dict(zip(NAMES, behaviour_columns(without, lists).matrix.T, strict=True))
+        for name in NAMES:
+            assert np.isnan(got[name]).all() == (name in ("popularity_recent", "item_age", "last_item_knn"))
 
 
 def test_a_world_without_a_past_gives_gaps_and_no_warnings(world):

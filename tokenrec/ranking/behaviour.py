@@ -53,7 +53,7 @@ def behaviour_columns(dataset: Dataset, lists: Lists, penalty: float = PENALTIES
     e, before, n_items = dataset.events, lists.before, len(dataset.item_ids)
     liked = liked_matrix(dataset, before)
     item, user = lists.item_of_row, lists.user
-    timed = dataset.split in TIMED
+    timed = dataset.timed and dataset.split in TIMED
     likes, active = np.asarray(liked.sum(axis=0)).ravel(), np.asarray(liked.sum(axis=1)).ravel()
     seen_item, seen_user = likes > 0, active > 0
     events_of = np.bincount(e.user[before], minlength=len(dataset.user_ids))
