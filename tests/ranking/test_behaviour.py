@@ -37,7 +37,7 @@ def standard(score, lists):
 def test_ease_equals_steck_whichever_side_is_solved(world):
     data, lists = world
     x = clicks(data, lists)
-    inverse = np.linalg.inv(x.T @ x + behaviour.EASE_PENALTY * np.eye(x.shape[1]))
+    inverse = np.linalg.inv(x.T @ x + behaviour.PENALTIES[0] * np.eye(x.shape[1]))
     weights = -inverse / np.diag(inverse)
     np.fill_diagonal(weights, 0)
     expected = (x @ weights)[lists.user[lists.list_of_row], lists.item_of_row]
@@ -46,10 +46,22 @@ def test_ease_equals_steck_whichever_side_is_solved(world):
     known = ~np.isnan(ease)
     expected = standard(np.where(known, expected, np.nan), lists)
     assert known.any() and np.allclose(ease[known], expected[known], atol=1e-3)
-    narrow = behaviour._ease(behaviour.liked_matrix(data, lists.before)[:20])  # fewer users than items
-    few = np.linalg.inv(x[:20].T @ x[:20] + behaviour.EASE_PENALTY * np.eye(x.shape[1]))
+    narrow = behaviour._ease(behaviour.liked_matrix(data, lists.before)[:20], behaviour.PENALTIES[0])  # fewer users than items
+    few = np.linalg.inv(x[:20].T @ x[:20] + behaviour.PENALTIES[0] * np.eye(x.shape[1]))
     unseen = x[:20] == 0
     assert np.allclose(narrow(np.arange(20))[unseen], (x[:20] @ (-few / np.diag(few)))[unseen], atol=1e-6)
+
+
+def test_the_penalty_is_the_one_that_ranks_the_lists_best(world):
+    data, lists = world
+    alone = {}
+    for penalty in behaviour.PENALTIES:
+        ease = behaviour_columns(data, lists, penalty).matrix[:, NAMES.index("ease")]
+        alone[penalty] = mean(per_list(relevant_ranks(np.nan_to_num(ease), lists), lists, "ndcg@10"))
+    assert len(set(alone.values())) > 1
+    assert behaviour.choose_penalty(data, lists, "ndcg@10") == max(alone, key=alone.get)
+    bare = replace(lists, before=np.zeros_like(lists.before))
+    assert behaviour.choose_penalty(data, bare, "ndcg@10") == behaviour.PENALTIES[0]
 
 
 def test_item_knn_is_the_mean_shrunk_cosine(world):
@@ -106,9 +118,10 @@ def test_every_score_beats_chance_where_people_have_tastes(world):
 
 def test_files_without_times_say_nothing_of_recency(world):
     data, lists = world
-    got = dict(zip(NAMES, behaviour_columns(replace(data, split="given"), lists).matrix.T, strict=True))
-    for name in NAMES:
-        assert np.isnan(got[name]).all() == (name in ("popularity_recent", "item_age", "last_item_knn"))
+    for without in (replace(data, split="given"), replace(data, split="item_holdout", timed=False)):
+        got = dict(zip(NAMES, behaviour_columns(without, lists).matrix.T, strict=True))
+        for name in NAMES:
+            assert np.isnan(got[name]).all() == (name in ("popularity_recent", "item_age", "last_item_knn"))
 
 
 def test_a_world_without_a_past_gives_gaps_and_no_warnings(world):

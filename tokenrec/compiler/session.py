@@ -16,7 +16,7 @@ from tokenrec.features.vectors import raw_text
 from tokenrec.generate.scorers import judge_model
 from tokenrec.lm.meter import Meter
 from tokenrec.lm.writer import Writer, open_writer
-from tokenrec.ranking.behaviour import behaviour_columns
+from tokenrec.ranking.behaviour import PENALTIES, behaviour_columns, choose_penalty
 from tokenrec.ranking.candidates import candidates
 from tokenrec.ranking.own import Reward, load_reward, reward_id
 from tokenrec.ranking.ranker import Settings
@@ -42,6 +42,7 @@ class Session:
     reward_id: str | None = None  # of the user's own ranker, where there is one
     lists: dict[int, Lists] = field(default_factory=dict)
     cache: dict[tuple[str, int], Columns] = field(default_factory=dict)
+    penalty: float | None = None  # EASE's
     asking: bool = True  # False: a plan, on a copy of the store and without the LM
 
     @property
@@ -70,7 +71,17 @@ class Session:
             self.lists[window] = make_lists(self.dataset, window, allowed)
 
     def behaviour(self, window: int) -> Columns:
-        return self._cached("behaviour", window, lambda: behaviour_columns(self.dataset, self.lists[window]))
+        return self._cached(
+            "behaviour", window, lambda: behaviour_columns(self.dataset, self.lists[window], self.ease_penalty())
+        )
+
+    def ease_penalty(self) -> float:
+        """Chosen once, on the fit lists, whatever window asks first; the default where there are none."""
+        if self.penalty is None:
+            lists = self.lists.get(FIT)
+            metric = self.recipe.objective.metric
+            self.penalty = choose_penalty(self.dataset, lists, metric) if lists is not None else PENALTIES[0]
+        return self.penalty
 
     def columns(self, source: str, window: int, vectors: list[Vectors], items: list[Vectors] = ()) -> Columns:
         """All columns of one source on one window; `items` are item vectors that a user source may meet."""

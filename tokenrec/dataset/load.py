@@ -113,6 +113,7 @@ def load_dataset(recipe: Recipe, folder: Path, most_users: int | None = None) ->
         name=recipe.name, item_ids=item_ids, items=records, user_ids=names, users=users, events=events,
         data_hash=_hash(data.split.by, item_ids, records, names, users, events, shown, data.impressions),
         split=data.split.by, simulated=data.simulated, notes=notes,
+        timed=bool(data.events.time),
         held=splits.held_items(item_ids, data.split) if data.split.by == "item_holdout" else None,
         posed=posed, impressions=shown,
     )  # fmt: skip

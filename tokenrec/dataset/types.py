@@ -76,6 +76,7 @@ class Dataset:
     split: str  # time | given | user | item_holdout
     simulated: bool = False
     notes: list[str] = field(default_factory=list)  # rows skipped and why, with file and line
+    timed: bool = True  # False: the file has no times, and the order of its rows means nothing
     held: np.ndarray | None = None  # bool[n_items], item_holdout: items that nothing may be learnt of from events
     posed: np.ndarray | None = None  # bool[n_items], objective cold_items: pass for new ones until test
     impressions: Impressions | None = None
