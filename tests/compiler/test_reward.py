@@ -1,15 +1,19 @@
 """userAUC against a brute-force reading of its definition."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from tests.ranking.worlds import dataset
-from tokenrec.compiler.reward import NO_TOKEN, PENALTY, ItemAUC, UserAUC
+from tests.ranking.worlds import dataset, make_lists, taste_world
+from tokenrec.compiler.reward import NO_TOKEN, PENALTY, REFUSED, ItemAUC, LiteScore, UserAUC
 from tokenrec.dataset.types import FIT, HISTORY, TEST, TUNE_A, TUNE_B
+from tokenrec.features.types import Vectors
+from tokenrec.ranking.behaviour import behaviour_columns
+from tokenrec.ranking.ranker import Settings
 
 
 def world(seed=0, n_users=60, n_items=24, d=4):
@@ -45,6 +49,18 @@ def test_saying_nothing_is_worth_half_and_a_rejected_text_less():
     item = reward.subjects()[0]
     assert reward.score(item, vectors.mean(axis=0)) == NO_TOKEN
     assert reward.score(item, None) == reward.score(item, np.full(4, np.nan)) == NO_TOKEN - PENALTY == 0.45
+
+
+def test_a_whole_catalogue_is_scored_as_each_item_is():
+    data, vectors, _ = world()
+    vectors[3], vectors[5, 1], vectors[8] = vectors.mean(axis=0), np.nan, np.round(vectors[8])
+    reward = UserAUC(data, vectors)
+    vectors[3] = reward.mean
+    found = reward.scores(vectors)
+    assert (np.isnan(found) == [i not in reward.likers for i in range(len(vectors))]).all()
+    for item in reward.likers:
+        assert found[item] == pytest.approx(reward.score(item, vectors[item]), abs=1e-9)
+    assert found[3] == NO_TOKEN and found[5] == NO_TOKEN - PENALTY
 
 
 @settings(max_examples=30, deadline=None)
@@ -177,3 +193,36 @@ def test_a_cold_objective_asks_a_users_text_for_cold_items():
              for s in ("all", "cold_items", "warm")}  # fmt: skip
     assert found["cold_items"] == {i for i in found["all"] if likes[i] <= 2} >= set(np.flatnonzero(posed)) & found["all"]
     assert found["warm"] == found["all"] - found["cold_items"] and found["warm"]
+
+
+@pytest.fixture(scope="module")
+def lists_and_tastes():
+    """What LiteScore needs of a session, on people who choose by taste."""
+    data, tastes = taste_world(seed=4, n_users=700, n_events=8000)
+    lists = {w: make_lists(data, w) for w in (FIT, TUNE_A)}
+    recipe = SimpleNamespace(objective=SimpleNamespace(slice="all"))
+    session = SimpleNamespace(
+        dataset=data, lists=lists, recipe=recipe, settings=Settings(rounds=20, negatives=30),
+        behaviour=lambda window: behaviour_columns(data, lists[window]),
+    )  # fmt: skip
+    return session, tastes
+
+
+def written(matrix):
+    return [Vectors("flavour", "taste", "item", matrix, [f"c{j}" for j in range(matrix.shape[1])], True, "taste")]
+
+
+def test_refusing_never_pays_not_even_beside_an_incumbent_that_harms(lists_and_tastes):
+    session, tastes = lists_and_tastes
+    noise = np.random.default_rng(0).normal(size=tastes.shape)
+    nothing = np.full(tastes.shape, np.nan)
+    half = np.where(np.arange(len(tastes))[:, None] % 2, noise, np.nan)
+    scorer = LiteScore(session, incumbent=written(noise))
+    incumbent = scorer(written(noise))
+    assert incumbent == scorer.to_beat < 0  # noise: a score of 0 would beat it
+    assert scorer(written(nothing)) == pytest.approx(incumbent - REFUSED, abs=1e-4)
+    assert scorer(written(half)) < incumbent
+    assert scorer(written(tastes)) > 0.03
+    gaps = LiteScore(session, incumbent=written(half))  # who writes more than the incumbent is charged for nothing
+    assert gaps.charge(written(noise)) == gaps.charge(written(half)) == 0
+    assert gaps.charge(written(nothing)) == pytest.approx(REFUSED + max(0, -gaps.to_beat))

@@ -8,10 +8,11 @@ import pytest
 
 from tests.end_to_end.test_main_job import holds
 from tests.end_to_end.worlds import RECIPE, contents, dishes, meals, project, store, tokenrec, write
+from tokenrec.cli.main import run
 from tokenrec.dataset.load import load_dataset
 from tokenrec.dataset.types import FIT, HISTORY
 from tokenrec.recipe.load import load_recipe
-from tokenrec.tasks.inputs import prompts
+from tokenrec.tasks.inputs import prompts, subject_ids
 from tokenrec.tasks.spec import task_spec
 
 DATA = RECIPE[: RECIPE.index("tasks:")].replace("  simulated: true\n", """\
@@ -109,6 +110,38 @@ def test_an_unchanged_second_run_asks_nothing(world):
     code, document, said = tokenrec("compile", path)
     assert code == 0 and all(t["asked"] == 0 for t in document["tasks"]), said
     assert contents(root)["completions"] == before
+
+
+def test_plan_export_and_show_know_sets(world, tmp_path):
+    root, path, *_ = world
+    code, document, said = tokenrec("plan", path)
+    assert code == 0 and document["nothing_to_do"], said
+    code, document, said = tokenrec("export", path, "--completions", tmp_path / "c.jsonl", "--tokens", tmp_path / "t.jsonl")
+    assert code == 0, said
+    kinds = [json.loads(row)["kind"] for row in (tmp_path / "t.jsonl").read_text().splitlines()]
+    assert kinds.count("item") == 12 and kinds.count("set") > 30
+    key = store(root).execute("select completion_id from tokens where task = 'craving' limit 1").fetchone()[0]
+    code, document, said = tokenrec("show", key, "--store", root / ".tokenrec/store.db")
+    assert code == 0, said
+
+
+def test_a_file_of_requests_is_gated_by_the_sets_own_ids(world, tmp_path):
+    root, path, _, data = world
+    spec = task_spec(load_recipe(path).recipe, "craving")
+    subject = subject_ids(load_recipe(path).recipe, data, spec)[3]
+    lines = [{"task": "craving", "subject": subject, "output": {"query": say(3)}}]
+    write(tmp_path / "theirs.jsonl", json.dumps(lines[0]) + "\n")
+    code, document, said = tokenrec("eval", path, "--completions", tmp_path / "theirs.jsonl")
+    assert code == 0 and document["tasks"][0]["n"] == 1 and document["queries"] is None, said
+    write(tmp_path / "theirs.jsonl", json.dumps(lines[0] | {"subject": "0" * 64}) + "\n")
+    code, _, said = tokenrec("eval", path, "--completions", tmp_path / "theirs.jsonl")
+    assert code == 2 and "is no set of items" in said
+
+
+def test_people_read_a_table_of_it(world, capsys):
+    assert run(["eval", str(world[1])]) == 0
+    out = capsys.readouterr().out
+    assert "8 requests of data/requests.csv" in out and "bm25" in out and "ndcg@10, rrf less bm25" in out
 
 
 def test_eval_ranks_for_the_requests(world):

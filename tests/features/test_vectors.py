@@ -24,3 +24,12 @@ def test_a_factor_without_a_value_is_nan_and_the_others_are_not():
     all_unknown = [(s, {"origin": None, "mood": "calm"}, None) for s in ("p0", "p1")]
     origin, _ = task_vectors(open_store(":memory:"), dataset(4), spec, all_unknown, _bundled(), {})
     assert np.isnan(origin.matrix).all()
+
+
+def test_texts_that_know_later_events_are_no_vectors():
+    """`window: all` is for retrievers that are measured elsewhere: the ranker of these users never sees it."""
+    of = {"of": ["parts"]}
+    late, past = (task_spec(recipe(line=line(evidence=of, window=w)), "line") for w in ("all", "history"))
+    rows = [("p0", {"line": "A shrub of the north."}, None)]
+    assert task_vectors(open_store(":memory:"), dataset(4), late, rows, _bundled(), {}) == []
+    assert len(task_vectors(open_store(":memory:"), dataset(4), past, rows, _bundled(), {})) == 1

@@ -14,10 +14,10 @@ from tokenrec.ranking.behaviour import behaviour_columns
 from tokenrec.ranking.metrics import mean, per_list, relevant_ranks
 from tokenrec.ranking.ranker import (
     GRID,
-    LITE,
     Settings,
     average,
     choose_settings,
+    likelihood,
     lite,
     margins,
     sample_rows,
@@ -104,13 +104,49 @@ def test_settings_are_chosen_on_tune_and_the_table_shows_why(world):
 def test_lite_tells_true_tokens_from_dealt_ones(world):
     fit, tune, _, behaviour, taste, dealt = world
     fit_margin, tune_margin = margins(behaviour[0], fit, behaviour[1], QUICK)
-    good = lite(fit_margin, [taste[0]], fit, tune_margin, [taste[1]], tune, "ndcg@10")
-    bad = lite(fit_margin, [dealt[0]], fit, tune_margin, [dealt[1]], tune, "ndcg@10")
-    assert good.shape == (len(tune),)
-    assert mean(good) > 0 and mean(good) > mean(bad) + 0.01
+    good = lite(fit_margin, [taste[0]], fit, tune_margin, [taste[1]], tune)
+    bad = lite(fit_margin, [dealt[0]], fit, tune_margin, [dealt[1]], tune)
+    assert good.shape == (len(fit) + len(tune),)
+    for part in (slice(len(fit)), slice(len(fit), None)):
+        assert mean(good[part]) > 0 and mean(good[part]) > mean(bad[part]) + 0.03
     gaps = [replace(t, matrix=np.full_like(t.matrix, np.nan)) for t in taste[:2]]
-    assert np.abs(lite(fit_margin, gaps[:1], fit, tune_margin, gaps[1:], tune, "ndcg@10")).max() < 1e-9
-    assert LITE.rounds == 15
+    assert np.abs(lite(fit_margin, gaps[:1], fit, tune_margin, gaps[1:], tune)).max() < 1e-5
+    sparse = lite(fit_margin, [taste[0]], fit, tune_margin, [taste[1]], tune, "sparse_users")
+    of_few = np.concatenate([fit.sparse_list, tune.sparse_list])
+    assert np.array_equal(~np.isnan(sparse), of_few) and np.allclose(sparse[of_few], good[of_few])
+
+
+def test_what_lite_learns_it_did_not_see_in_the_lists_that_it_is_held_to(world):
+    """A column that knows the labels of half of the fit lists and nothing of the others is worth nothing."""
+    fit, tune, _, behaviour, _, _ = world
+    fit_margin, tune_margin = margins(behaviour[0], fit, behaviour[1], QUICK)
+    rng = np.random.default_rng(0)
+    told = np.random.default_rng(0).permutation(len(fit)) % 2 == 0
+    knows = rng.random((len(fit.label), 1)).astype(np.float32)
+    knows[told[fit.list_of_row], 0] /= 2
+    knows[told[fit.list_of_row] & (fit.label == 1), 0] += 0.5
+    blind = rng.random((len(tune.label), 1)).astype(np.float32)
+    gain = lite(fit_margin, [Columns("p", ["p"], knows)], fit, tune_margin, [Columns("p", ["p"], blind)], tune)
+    assert mean(gain[: len(fit)][~told]) < 0 and mean(gain[len(fit) :]) < 0
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from(["all", "cold_items", "warm", "sparse_users"]))
+def test_the_likelihood_is_that_of_the_likes_of_the_slice(seed, slice):
+    rng = np.random.default_rng(seed)
+    lists = flat_lists(rng)
+    rows = sample_rows(lists, 4, seed)
+    value = rng.normal(size=len(rows))
+    found = likelihood(value, lists, rows, slice)
+    for lst in range(len(lists)):
+        here = lists.list_of_row[rows] == lst
+        liked, cold, s = lists.label[rows][here] == 1, lists.cold_row[rows][here], value[here]
+        counted = {"all": liked, "cold_items": liked & cold, "warm": liked & ~cold}.get(slice, liked)
+        if not counted.any() or (slice == "sparse_users" and not lists.sparse_list[lst]):
+            assert np.isnan(found[lst])
+            continue
+        among = np.exp(s[counted | ~liked]).sum()
+        assert found[lst] == pytest.approx(np.mean(np.log(np.exp(s[counted]) / among)))
 
 
 def test_margins_become_log_odds_of_being_taken():

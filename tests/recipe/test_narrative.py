@@ -83,6 +83,14 @@ def test_faults_name_line_key_and_remedy(write, old, new, where, key, wrong, adv
     assert abs(number - at(where)) <= 1, (number, at(where))
 
 
+def test_texts_of_later_windows_reach_no_other_task(write):
+    text = GOOD.replace("inputs: [name]\n", "window: all\n    inputs: [name]\n")
+    load_recipe(write(text))
+    shown = text.replace("[name, $mood.feel]\n    write", "[name, $asking.query]\n    write")
+    with pytest.raises(InputError, match=r"card.inputs\[1\].*written from later windows too"):
+        load_recipe(write(shown))
+
+
 def test_sets_by_the_mean_need_values(write):
     text = GOOD.replace("time: day, value: rating}\n  queries", "time: day}\n  queries")
     with pytest.raises(InputError, match="own mean, and data.reviews has no value"):

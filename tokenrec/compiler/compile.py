@@ -210,10 +210,14 @@ def _document(
         "notes": [
             *session.dataset.notes,
             *[w.stale for w in written.values() if w.stale],
-            *[f"{n}: nothing of it reaches the ranker, since it compares with no item: no verdict"
+            *[f"{n}: nothing of it reaches the ranker, since it {_why_unseen(written[n])}: no verdict"
               for n in evidence.unseen if written[n].report.accepted],
         ],
     }  # fmt: skip
+
+
+def _why_unseen(task: Written) -> str:
+    return "compares with no item" if task.spec.task.window == "history" else "knows later events (window: all)"
 
 
 def _impressions(session: Session, evidence: Evidence) -> dict[str, Any] | None:

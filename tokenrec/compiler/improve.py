@@ -148,7 +148,10 @@ def _finals(
         if other != name and w.vectors and not all(np.isnan(v.matrix).all() for v in w.vectors)
     }  # fmt: skip
     with stages.stage("lite", 2) as bar:
-        lite_score = (OwnLite if session.recipe.reward else LiteScore)(session, others)
+        if session.recipe.reward:
+            lite_score = OwnLite(session, others)
+        else:
+            lite_score = LiteScore(session, others, task.vectors, met)
         bar.step()
         made.lite_incumbent = lite_score(task.vectors, met)
         bar.step()

@@ -24,6 +24,8 @@ from tokenrec.ranking.ranker import lite, margins
 NO_TOKEN = 0.5  # what an absent text is worth: it orders users no better than chance
 PENALTY = 0.05  # taken off for a rejected one, so that refusing is never the best move
 LIKERS = 3  # users who liked an item later, from which on its text can be scored
+BLOCK = 512  # items whose users are ranked at once
+REFUSED = 0.02  # the same for *lite*, nats a like: what a program of noise costs at worst is a fifth of it
 
 
 def completion_reward(dataset: Dataset, vectors: list[Vectors], met: list[Vectors], slice: str = "all"):
@@ -95,6 +97,24 @@ class UserAUC:
         below = np.searchsorted(order, likeness[users], "left")
         ties = np.searchsorted(order, likeness[users], "right") - below
         return float(np.mean((below + (ties - 1) / 2) / max(len(others) - 1, 1)))
+
+    def scores(self, vectors: np.ndarray, mean=None, scale=None) -> np.ndarray:
+        """float64[n_items]: `score` of every item's row of `vectors` (float[n_items, d], NaN where rejected) at once;
+        NaN where nobody liked the item later."""
+        from scipy.stats import rankdata
+
+        out = np.full(len(vectors), np.nan)
+        items = np.array(sorted(self.likers), dtype=int)
+        place = np.cumsum(self.known) - 1  # of a known user
+        for start in range(0, len(items), BLOCK):
+            some = items[start : start + BLOCK]
+            centred = (vectors[some] - (self.mean if mean is None else mean)) / (self.scale if scale is None else scale)
+            likeness = np.round(np.nan_to_num(centred) @ self.profile[self.known].T, 9)
+            share = (rankdata(likeness, axis=1) - 1) / max(likeness.shape[1] - 1, 1)
+            out[some] = [share[row, place[list(self.likers[item])]].mean() for row, item in enumerate(some)]
+            out[some[~np.any(centred, axis=1)]] = NO_TOKEN
+            out[some[np.isnan(vectors[some]).any(axis=1)]] = NO_TOKEN - PENALTY
+        return out
 
 
 class ItemAUC:
@@ -206,11 +226,15 @@ class ItemAUC:
 class LiteScore:
     """*lite* of any number of programs: the margin that it rests on is computed once (design, section 9).
 
-    `others`: the other tasks' incumbents, task → (vectors, vectors that they meet). With them in the margin, what a
-    second prompt writes once more is worth nothing: no double credit.
+    `others`: the other tasks' incumbents, task → (vectors, vectors that they meet). With them in the margin, what
+    a second prompt writes once more is worth nothing: no double credit. `incumbent`: the vectors of the task's program
+    in use; a program that lacks texts which it has is charged for them (`charge`).
     """
 
-    def __init__(self, session: Session, others: Mapping[str, tuple[list[Vectors], list[Vectors]]] | None = None):
+    def __init__(
+        self, session: Session, others: Mapping[str, tuple[list[Vectors], list[Vectors]]] | None = None,
+        incumbent: list[Vectors] = (), met: list[Vectors] = (),
+    ):  # fmt: skip
         self.session, self.lists = session, (session.lists[FIT], session.lists[TUNE_A])
 
         def known(window: int) -> Columns:
@@ -218,15 +242,28 @@ class LiteScore:
             return join_columns("margin", [session.behaviour(window), *parts]) if parts else session.behaviour(window)
 
         self.margins = margins(known(FIT), self.lists[0], known(TUNE_A), session.settings)
+        self.covered = {v.output: _told(v) for v in incumbent}
+        self.to_beat = mean(self.per_list(list(incumbent), met)) if incumbent else 0.0
 
     def per_list(self, vectors: list[Vectors], met: list[Vectors] = ()) -> np.ndarray:
-        """float64[tune-A lists]: what the program's columns add to the objective; `met` as in `make_columns`."""
-        objective = self.session.recipe.objective
+        """float64[fit and tune-A lists]: what the program's columns add to a list's likelihood; `met` as in
+        `make_columns`. Fit lists are scored by the half that they were not fitted in."""
         fit, tune = (make_columns("program", vectors, self.session.dataset, lists, met) for lists in self.lists)
         return lite(
             self.margins[0], [fit], self.lists[0], self.margins[1], [tune], self.lists[1],
-            objective.metric, objective.slice,
+            self.session.recipe.objective.slice,
         )  # fmt: skip
 
+    def charge(self, vectors: list[Vectors]) -> float:
+        """What the texts cost that the incumbent has and these lack: the share of them, times REFUSED and what
+        the incumbent is below 0. So one that refuses everything is less than any incumbent, also a harmful one."""
+        lost = [~_told(v)[self.covered[v.output]] for v in vectors if v.output in self.covered]
+        gone = np.concatenate(lost) if lost else np.zeros(0)
+        return float(gone.mean() * (REFUSED + max(0.0, -self.to_beat))) if len(gone) else 0.0
+
     def __call__(self, vectors: list[Vectors], met: list[Vectors] = ()) -> float:
-        return mean(self.per_list(vectors, met))
+        return mean(self.per_list(vectors, met)) - self.charge(vectors)
+
+
+def _told(vectors: Vectors) -> np.ndarray:
+    return np.isfinite(vectors.matrix).all(axis=1)

@@ -19,10 +19,12 @@ Rows = Iterable[tuple[str, dict[str, Any], dict | None]]  # subject, output, raw
 def task_vectors(
     db, dataset: Dataset, spec: TaskSpec, rows: Rows, encoder: Encoder, weights: dict[str, dict[str, float] | None]
 ) -> list[Vectors]:
-    """One Vectors an output, none for texts about sets. Tags and choices are the choices' calibrated probabilities
-    where the LM gave them, else multi-hot; numbers stay as they are; text goes through the encoder.
+    """One Vectors an output; none for texts about sets, or of `window: all`. Tags and choices are the choices'
+    calibrated probabilities where the LM gave them, else multi-hot; numbers stay as they are; text goes through the
+    encoder.
     """
-    if spec.subject == "set":  # of many items and one user: no vector of either
+    # a set is of many items and one user, no vector of either; texts of all windows know what the ranker is tested on
+    if spec.subject == "set" or spec.task.window == "all":
         return []
     ids = dataset.item_ids if spec.subject == "item" else dataset.user_ids
     code = {subject: i for i, subject in enumerate(ids)}

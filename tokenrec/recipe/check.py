@@ -142,6 +142,8 @@ def _inputs(recipe: Recipe, name: str, broken: set[str]) -> Iterator[Fault]:
             if other == "item" and wanted != "item":
                 yield path, (f"{text} is written about items, and this task is for {wanted}s. "
                              f"show it for each of their items: {_showing(task)}: {{show: [{text}]}}")
+            elif recipe.tasks[found[0]].window == "all" and task.window != "all":
+                yield path, f"{text} is written from later windows too (window: all), and this task is not. take it out"
             elif other != wanted or wanted == "set":
                 yield path, f"{text} is written about {other}s, and what is shown here are {wanted}s. take it out"
 
