@@ -140,5 +140,7 @@ def test_few_lists_and_recordings_are_not_searched_and_users_and_modules_are(sea
     made = recipe(digest=line(write=None, use="digest.KeySentences"))
     session, written = world(made)
     assert "other questions" in improve(session, written, "digest").note
+    made = recipe(asked=line(**{"for": "set", "inputs": []}))
+    assert "texts about sets" in improve(*world(made), "asked").note
     improve(session, written, "digest", options=Compile(optimizer="gepa"))
     assert searched.calls == ["flavour", "palate", "digest"]

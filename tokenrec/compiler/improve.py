@@ -102,6 +102,9 @@ def why_not_searched(
         return f"{lists} tune-A lists are too few to choose a prompt on (it takes {FEWEST_LISTS}; --force overrides)"
     if session.open_writer().replay:
         return "recorded completions can't answer new prompts"
+    if spec.subject == "set" or spec.task.window == "all":
+        what = "about sets of items" if spec.subject == "set" else "of window: all"
+        return f"texts {what} are no column of the ranker, so that no lift of them can be tested"
     if not any(_meets_items(tasks, spec, output) for output in spec.outputs):
         return "nothing of it reaches the ranker: it has no text, and no choices that an item task has too"
     if why := why_not_optimized(spec, tasks[name].program, options.optimizer):
