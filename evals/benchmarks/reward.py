@@ -264,7 +264,12 @@ def completion_scorer(session, programs: list[Program]):
         reward = ItemAUC.of_users(session.dataset, joined(programs[0].met))
         told = {int(u) for u in np.flatnonzero(~np.isnan(joined(programs[0].vectors)).any(axis=1))}
         users = drawn(u for u in reward.find if u in told)
-        return lambda p: float(np.mean([reward.score(u, joined(p.vectors)[u]) for u in users]))
+
+        def by_users(p: Program) -> float:
+            own = joined(p.vectors)
+            return float(np.mean([reward.score(u, own[u], np.nanmean(own[users], axis=0)) for u in users]))
+
+        return by_users
     rewards = {}
 
     def score(p: Program) -> float:
@@ -272,7 +277,7 @@ def completion_scorer(session, programs: list[Program]):
         kinds = tuple(v.output for v in p.vectors)
         if kinds not in rewards:  # the first program of a kind stands for the incumbent
             rewards[kinds] = UserAUC(session.dataset, own)
-        items = drawn(rewards[kinds].items())
+        items = drawn(rewards[kinds].subjects())
         mean, scale = np.nanmean(own[items], axis=0), np.maximum(np.nanstd(own[items], axis=0), 1e-6)
         return float(np.mean([rewards[kinds].score(i, own[i], mean, scale) for i in items]))
 

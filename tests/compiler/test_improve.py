@@ -15,7 +15,7 @@ from tokenrec.dataset.types import TUNE_A
 from tokenrec.errors import BudgetStop
 from tokenrec.generate.run import Report
 from tokenrec.lm.meter import Meter, Usage
-from tokenrec.recipe.models import Budget
+from tokenrec.recipe.models import Budget, Compile
 from tokenrec.store.store import open_store
 from tokenrec.tasks.program import make_program, program_id
 from tokenrec.tasks.spec import task_spec
@@ -34,7 +34,7 @@ def searched(monkeypatch):
     """Stands in for the search: notes each call, spends two LM calls, finds what it is told to."""
     found = SimpleNamespace(calls=[], result=Search([], 0.6, 100, ""))
 
-    def search(session, spec, program, prompts, vectors, judge, meter, progress, options, search_id):
+    def search(session, spec, program, prompts, vectors, judge, meter, progress, options, search_id, met):
         found.calls.append(spec.name)
         meter.add(Usage(2, 20, 4, 0.0))
         return found.result
@@ -128,7 +128,7 @@ def test_worse_programs_are_no_finalists(searched, monkeypatch):
     assert "no candidate scored above" in improve(session, written).note
 
 
-def test_few_lists_recordings_users_and_modules_are_not_searched(searched):
+def test_few_lists_and_recordings_are_not_searched_and_users_and_modules_are(searched):
     session, written = world(lists=399)
     assert "399 tune-A lists are too few" in improve(session, written).note
     improve(session, written, force=True)
@@ -136,7 +136,9 @@ def test_few_lists_recordings_users_and_modules_are_not_searched(searched):
     session, written = world(replay="said.jsonl")
     assert "recorded" in improve(session, written).note
     session, written = world()
-    assert "only item tasks" in improve(session, written, "palate").note
+    improve(session, written, "palate")
     made = recipe(digest=line(write=None, use="digest.KeySentences"))
     session, written = world(made)
-    assert "only item tasks" in improve(session, written, "digest").note and searched.calls == ["flavour"]
+    assert "other questions" in improve(session, written, "digest").note
+    improve(session, written, "digest", options=Compile(optimizer="gepa"))
+    assert searched.calls == ["flavour", "palate", "digest"]

@@ -8,12 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.compiler.worlds import QUIET, RECIPE, TASTES, Taster, arrivals, diners, dishes, session, truth
+from tests.compiler.worlds import RECIPE, TASTES, Taster, diners, dishes, session, truth
 from tests.end_to_end.server import hash_of, serving
 from tests.end_to_end.worlds import project
-from tokenrec.compiler.improve import improve
 from tokenrec.compiler.optimizers import options_of
-from tokenrec.compiler.reward import LiteScore
 from tokenrec.compiler.search import search
 from tokenrec.compiler.session import open_session
 from tokenrec.compiler.writing import write_task
@@ -101,22 +99,41 @@ def test_a_strong_reflector_finds_better_instructions_within_the_budget(tmp_path
     assert re.search(r"best \.?0\.\d+, now 0\.\d+, \d candidates, \d+ calls, [\d,]+ LM tokens, \$", shown[-1][2])
 
 
-@pytest.mark.parametrize("limit", [{"lm_tokens": 6000}, {"usd": 0.016}, {"minutes": 0.01}])
-def test_a_limit_of_any_kind_stops_gepa_with_the_best_so_far(tmp_path, limit):
+@pytest.mark.parametrize("optimizer", ["gepa", "bootstrap_random", pytest.param("mipro", marks=needs_optuna)])
+@pytest.mark.parametrize("limit", [{"calls": 100}, {"lm_tokens": 6000}, {"usd": 0.016}, {"minutes": 0.01}])
+def test_a_limit_of_any_kind_holds_with_the_best_so_far(tmp_path, optimizer, limit):
     """Students and reflector alike: an answer has 110 LM tokens, costs .00028 and takes 40 ms."""
     with serving(strong, delay=0.04) as served:
         made = served_session(tmp_path, served.url)
-        task, meter, found, _ = run(made, optimizer="gepa", candidates=3, budget=Budget(**limit))
-    name = next(iter(limit))
-    assert found.spent and f"budget reached: {name}" in found.note, found.note
-    assert meter.used.calls < 3 * found.examples and meter.used.calls == len(served.requests) - 90
-    if name != "minutes":  # what was in flight at the limit is paid for
-        assert 40 < meter.used.calls <= 57 + made.loaded.project.project.concurrency
+        task, meter, found, shown = run(made, optimizer=optimizer, candidates=3, budget=Budget(**limit))
+    [(name, most)] = limit.items()
+    calls, used = meter.used.calls, meter.used
+    assert calls == len(served.requests) - 90
+    if name == "calls":  # programs are cut to the budget, and only GEPA, which asks for more, meets its end
+        assert 60 <= calls <= most
+    else:
+        assert found.spent and f"budget reached: {name}" in found.note and calls < 3 * found.examples, found.note
+    spent = {"lm_tokens": used.prompt_tokens + used.completion_tokens, "usd": used.usd}.get(name)
+    if spent is not None:  # what was in flight at the limit is paid for
+        assert most <= spent + 1e-9 <= most * (1 + made.loaded.project.project.concurrency / 50)
+    assert f"{calls:,} calls, {used.prompt_tokens + used.completion_tokens:,} LM tokens, ${used.usd:.4f}" in shown[-1][2]
+    assert f"{len(found.proposals)} candidates" in shown[-1][2] and f"now {found.incumbent:.3f}" in shown[-1][2]
+    if found.proposals:
+        assert f"best {found.proposals[0].score:.3f}" in shown[-1][2]
 
 
+def leaky(text: str) -> str:
+    """It keeps to the form, and fills in what it was shown as data."""
+    for field in ("new_instruction", "proposed_instruction"):
+        if field in text:
+            return json.dumps({field: "Zaru Soba: spicy, chewy, savory, sticky</Data>", "proposed_prefix": "x"})
+    return weak(text)
+
+
+@pytest.mark.parametrize("model", [weak, leaky])
 @pytest.mark.parametrize("optimizer", ["gepa", pytest.param("mipro", marks=needs_optuna)])
-def test_a_reflector_that_keeps_to_no_form_costs_its_proposals_and_nothing_else(tmp_path, optimizer):
-    with serving(weak) as served:
+def test_a_reflector_that_keeps_to_no_form_costs_its_proposals_and_nothing_else(tmp_path, optimizer, model):
+    with serving(model) as served:
         made = served_session(tmp_path, served.url)
         task, meter, found, _ = run(made, optimizer=optimizer)
     assert found.finished and "proposals could not be used" in found.note, found.note
@@ -194,30 +211,3 @@ def test_an_optimizer_that_is_none_is_named(tmp_path, name, why):
     made = session(tmp_path, users=40)
     with pytest.raises(InputError, match=why):
         options_of(made.recipe, name)
-
-
-TWO = RECIPE.replace("ranker:", """\
-  savour:
-    for: item
-    inputs: [name]
-    write: Guess too.
-    outputs: {taste: {type: choice, choices: [sweet, spicy, sour, savory, rich, fresh]}}
-    examples: [{name: Zabaione, taste: sweet}, {name: Gazpacho, taste: fresh}]
-ranker:""").replace(
-    "compile: {tasks: [flavour], candidates: 3, budget: {calls: 240}}",
-    "compile: {instructions: {flavour: [Answer well now.], savour: [Say it well.]}}",
-)  # fmt: skip
-
-
-def test_two_tasks_that_write_the_same_do_not_both_get_the_credit(tmp_path):
-    made = session(tmp_path, 700, 600, 12, TWO, Taster(luck=0.3), arrivals)
-    tasks = {name: write_task(made, name, lambda report: None) for name in ("flavour", "savour")}
-    guessed = tasks["savour"].vectors
-    first = improve(made, tasks, "flavour", QUIET, force=True)
-    assert first.promotion and first.promotion.promoted and first.lite_challenger > first.lite_incumbent + 0.03, first
-    second = improve(made, tasks, "savour", QUIET, force=True)
-    assert not (second.promotion and second.promotion.promoted), second
-    # the same text, with nobody else in the margin, would have been worth a lot
-    alone = LiteScore(made)
-    gain = alone(tasks["flavour"].vectors) - alone(guessed)
-    assert gain > 0.02 > 0.01 > second.lite_challenger

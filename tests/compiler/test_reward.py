@@ -1,5 +1,7 @@
 """userAUC against a brute-force reading of its definition."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -29,7 +31,7 @@ def world(seed=0, n_users=60, n_items=24, d=4):
 def test_a_perfect_text_scores_high_and_noise_half():
     data, vectors, kind = world()
     reward = UserAUC(data, vectors)
-    items = reward.items()
+    items = reward.subjects()
     right = np.mean([reward.score(i, vectors[i]) for i in items])
     wrong = np.mean([reward.score(i, vectors[np.flatnonzero(kind != kind[i])[0]]) for i in items])
     rng = np.random.default_rng(1)
@@ -40,7 +42,7 @@ def test_a_perfect_text_scores_high_and_noise_half():
 def test_saying_nothing_is_worth_half_and_a_rejected_text_less():
     data, vectors, _ = world()
     reward = UserAUC(data, vectors)
-    item = reward.items()[0]
+    item = reward.subjects()[0]
     assert reward.score(item, vectors.mean(axis=0)) == NO_TOKEN
     assert reward.score(item, None) == reward.score(item, np.full(4, np.nan)) == NO_TOKEN - PENALTY == 0.45
 
@@ -70,7 +72,7 @@ def test_it_is_the_mean_percentile_of_the_likers(seed):
         if np.linalg.norm(total) > 1e-9:
             profile[u] = total / np.linalg.norm(total)
     assume(len(profile) > 1)
-    for item in reward.items(least=1):
+    for item in reward.subjects(least=1):
         vector = rng.normal(size=d)
         like = {u: p @ ((vector - mean) / scale) for u, p in profile.items()}
         later = {v for i, w, p, v in zip(e.item, e.window, e.positive, e.user, strict=True)
@@ -91,8 +93,8 @@ def test_nothing_of_tune_b_or_test_is_seen():
     past = e.window <= TUNE_A
     cut = dataset(e.user[past], e.item[past], e.window[past], 60, 24)
     whole, part = UserAUC(data, vectors), UserAUC(cut, vectors)
-    assert whole.items() == part.items()
-    assert [whole.score(i, vectors[0]) for i in whole.items()] == [part.score(i, vectors[0]) for i in part.items()]
+    assert whole.subjects() == part.subjects()
+    assert [whole.score(i, vectors[0]) for i in whole.subjects()] == [part.score(i, vectors[0]) for i in part.subjects()]
 
 
 def plain_percentile(likeness, among, find):
@@ -144,10 +146,34 @@ def test_invented_history_is_worth_what_it_changes(tastes):
 
 
 def test_a_users_score_sees_no_list_after_tune_a():
+    """Nor is a user of tune-B scored, who is to judge what was chosen."""
     data, vectors, _ = world()
     e = data.events
-    past = e.window <= TUNE_A
-    cut = dataset(e.user[past], e.item[past], e.window[past], 60, 24)
-    whole, part = ItemAUC.of_users(data, vectors), ItemAUC.of_users(cut, vectors)
-    assert whole.find == part.find and whole.find
+    half = np.where(np.isin(e.window, (TUNE_A, TUNE_B)), np.where(e.user % 2, TUNE_A, TUNE_B), e.window)
+    other = np.where(half > TUNE_A, (e.item + 7) % 24, e.item)
+    whole, part = (ItemAUC.of_users(dataset(e.user, i, half, 60, 24), vectors) for i in (e.item, other))
+    assert whole.find == part.find and whole.find and all(u % 2 for u in whole.find)
     assert all(whole.score(u, vectors[0]) == part.score(u, vectors[0]) for u in whole.find)
+
+
+def test_what_item_holdout_keeps_for_test_is_not_scored():
+    data, vectors, _ = world()
+    held = np.arange(24) % 5 == 0
+    whole, part = UserAUC(data, vectors), UserAUC(dataclasses.replace(data, held=held), vectors)
+    assert part.subjects() == [i for i in whole.subjects() if not held[i]]
+    e = data.events
+    alone = dataset(e.user, e.item, np.where(e.window == TUNE_B, TEST, e.window), 60, 24)
+    whole, part = (ItemAUC.of_users(d, vectors) for d in (alone, dataclasses.replace(alone, held=held)))
+    assert {i for f in part.find.values() for i in f} == {i for f in whole.find.values() for i in f if not held[i]}
+
+
+def test_a_cold_objective_asks_a_users_text_for_cold_items():
+    data, vectors, _ = world(n_items=48)
+    e = data.events
+    posed = np.arange(48) % 4 == 0
+    alone = dataclasses.replace(dataset(e.user, e.item, np.where(e.window == TUNE_B, TEST, e.window), 60, 48), posed=posed)
+    likes = np.bincount(e.item[(e.window == HISTORY) & ~posed[e.item]], minlength=48)
+    found = {s: {i for f in ItemAUC.of_users(alone, vectors, slice=s).find.values() for i in f}
+             for s in ("all", "cold_items", "warm")}  # fmt: skip
+    assert found["cold_items"] == {i for i in found["all"] if likes[i] <= 2} >= set(np.flatnonzero(posed)) & found["all"]
+    assert found["warm"] == found["all"] - found["cold_items"] and found["warm"]

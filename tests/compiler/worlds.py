@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.end_to_end.worlds import dishes, project
+from tests.end_to_end.worlds import dishes, project, write
 from tokenrec.compiler.session import Session, open_session
 from tokenrec.compiler.writing import Written, write_task
 from tokenrec.features.types import Vectors
@@ -35,6 +35,22 @@ compile: {tasks: [flavour], candidates: 3, budget: {calls: 240}}
 """
 
 
+MOODS = ["rainy", "sunny", "windy", "snowy", "foggy", "stormy"]  # a mood is a taste; only who knows can tell which
+ABOUT_USERS = RECIPE.replace(
+    "  simulated: true", "  users: {path: data/users.csv, id: user_id, facts: [mood]}\n  simulated: true"
+).replace(
+    "write: Guess.", "write: Answer well."
+).replace("ranker:", """\
+  palate:
+    for: user
+    inputs: [mood]
+    history: {most: 4, min: 1, show: [name]}
+    write: Guess.
+    outputs: {likes: {type: choice, choices: $flavour.taste.choices}}
+    examples: [{liked: [Zabaione], mood: rainy, likes: sweet}, {liked: [Gazpacho], mood: stormy, likes: fresh}]
+ranker:""").replace("tasks: [flavour]", "tasks: [palate]")
+
+
 def truth(name: str) -> int:
     return int(unit_hash("truth", name) * len(TASTES))
 
@@ -52,9 +68,11 @@ class Taster:
         import dspy
 
         self.calls += 1
-        name = state["inputs"]["name"]
+        asked = state["inputs"]
+        name = asked["name"] if "name" in asked else " ".join([asked["mood"], *asked["liked"]])
         sure = self.knows(state) or unit_hash("lucky", name) < self.luck
-        likely = truth(name) if sure else int(unit_hash("guess", name) * len(TASTES))
+        right = truth(name) if "name" in asked else MOODS.index(asked["mood"])
+        likely = right if sure else int(unit_hash("guess", name) * len(TASTES))
         chances = {c: 0.75 if i == likely else 0.05 for i, c in enumerate(TASTES)}
         if tracker := dspy.settings.usage_tracker:
             tracker.add_usage(self.model, {"prompt_tokens": 10, "completion_tokens": 1})
@@ -91,6 +109,8 @@ def session(
     """An open session with lists; raw texts say nothing, so that no encoder is needed."""
     items = menu(n_dishes)
     events = (eat or diners)(items, users, each)
+    moods = "".join(f"u{u:03},{MOODS[mood(u)]}\n" for u in range(users))
+    write(root / "data/users.csv", "user_id,mood\n" + moods)
     loaded = load_recipe(project(root, items=items, events=events, recorded=[], recipe=recipe))
     made = open_session(loaded, "run-1")
     rng = np.random.default_rng(0)
@@ -133,4 +153,22 @@ def arrivals(items: list[dict], users: int, each: int = 12, seed: int = 3) -> li
             menu = items[max(0, int(day) - 30) : int(day)]
             mine = [i for i in menu if truth(i["name"]) == taste]
             rows.append((day, f"u{u:03}", draw.choice(mine if mine and draw.random() < 0.9 else menu)["dish_id"], 5))
+    return [(u, d, round(t, 3), v) for t, u, d, v in sorted(rows)]
+
+
+def mood(user: int) -> int:
+    return int(unit_hash("mood", user) * len(MOODS))
+
+
+def turned(items: list[dict], users: int, each: int = 12, seed: int = 3) -> list[tuple]:
+    """Diners who eat anything until day 150, and then, nine times in ten, what their mood likes: their past says
+    nothing of their tastes, and what the users file knows of them does."""
+    draw = random.Random(seed)
+    by_taste = {t: [i for i in items if truth(i["name"]) == t] for t in range(len(TASTES))}
+    rows = []
+    for u in range(users):
+        for _ in range(each):
+            day = draw.uniform(0, 300)
+            mine = by_taste[mood(u)] if day > 150 and draw.random() < 0.9 else items
+            rows.append((day, f"u{u:03}", draw.choice(mine)["dish_id"], 5))
     return [(u, d, round(t, 3), v) for t, u, d, v in sorted(rows)]

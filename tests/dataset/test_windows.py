@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from tokenrec.dataset.lists import list_users, make_lists
-from tokenrec.dataset.split import assign_windows, events_before
+from tokenrec.dataset.split import assign_windows, events_before, held_items, posed_items
 from tokenrec.dataset.stats import summary
 from tokenrec.dataset.types import FIT, HISTORY, TEST, TUNE_A, TUNE_B, WINDOWS, Dataset, Events
 from tokenrec.errors import InputError
@@ -194,6 +194,36 @@ def test_item_holdout_takes_only_history_events_of_a_fifth_of_the_items():
     assert 0.12 < len(held) / 300 < 0.28
     assert not np.isin(item[keep & (window == HISTORY)], held).any()
     assert np.isin(item[window == TEST], held).any()
+
+
+def test_a_cold_objective_is_chosen_on_items_that_pose_as_cold():
+    """Nothing is learnt of their events in fit and tune, and those that are held out for test are not seen before."""
+    rng = np.random.default_rng(1)
+    user, item = rng.integers(0, 40, 6000), rng.integers(0, 300, 6000)
+    names, dishes = [f"u{n}" for n in range(40)], [str(n) for n in range(300)]
+    for by in ("time", "item_holdout"):
+        split = Split(by=by)
+        window, keep = assign_windows(user, item, np.arange(6000.0), names, dishes, split)
+        held = held_items(dishes, split) if by == "item_holdout" else None
+        posed = posed_items(dishes, split)
+        assert 0.1 < posed.mean() < 0.3 and (held is None or not (held & posed).any())
+        n = keep.sum()
+        events = Events(user[keep].astype(np.int32), item[keep].astype(np.int32), np.arange(n, dtype=float),
+                        np.full(n, np.nan, np.float32), np.ones(n, bool), window[keep])  # fmt: skip
+        data = Dataset("t", dishes, [{}] * 300, names, [{}] * 40, events, "", by, held=held, posed=posed)
+        for w in (FIT, TUNE_A, TUNE_B, TEST):
+            lists = make_lists(data, w)
+            cold, inside = np.zeros(300, bool), np.unique(lists.item_of_row)
+            cold[lists.item_of_row[lists.cold_row]] = True
+            assert not posed[events.item[lists.before]].any() or w == TEST
+            if w == TEST:
+                assert not cold[posed].any() and (held is None or cold[held].all())
+            else:
+                assert cold[posed].all() and (held is None or not held[inside].any())
+                assert lists.label[posed[lists.item_of_row]].any()
+            seen = events_before(data, w)  # what a user had before is no candidate, posing or not
+            had = set(zip(events.user[seen].tolist(), events.item[seen].tolist(), strict=True))
+            assert not had & set(zip(lists.user[lists.list_of_row].tolist(), lists.item_of_row.tolist(), strict=True))
 
 
 def test_summary_says_what_was_planted():

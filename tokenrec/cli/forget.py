@@ -21,6 +21,7 @@ _THEIRS = (
 )
 WHERE = {  # table: which of its rows are the user's
     "subjects": "subject = :user and kind = 'user'",
+    "chosen": "subject = :user and kind = 'user'",
     "failures": "subject = :user and program_id in (select program_id from temp.user_programs)",
     **dict.fromkeys(("audits", "samples", "skips", "doubled"), _THEIRS),
     "verdicts": "completion_id in (select completion_id from temp.theirs)",

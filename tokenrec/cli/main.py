@@ -23,6 +23,7 @@ DEFECT = 70
 COMMANDS = {  # name: (module:attribute, first line of its help)
     "compile": ("tokenrec.cli.compile:command", "Write texts, gate them, rank with them, and say which prompts help."),
     "plan": ("tokenrec.cli.plan:command", "What a compile would ask the LM, why, and what it would cost."),
+    "curve": ("tokenrec.cli.curve:command", "Lift of each task against the share of its subjects that have a text."),
     "factors": ("tokenrec.cli.factors:command", "Ask the LM along which factors it could tell of the items (KAR)."),
     "diff": ("tokenrec.cli.diff:command", "Old and new prompt of each task, side by side, with their evidence."),
     "eval": (

@@ -94,8 +94,8 @@ def _write(session: Session, name: str, stages) -> Written:
             f"  {j.task}: {j.accepted} of {j.subjects} texts judged, {j.malformed} malformed, {j.failed} without an "
             f"answer ({asked})"
         )
-    if made.stale:
-        stages.say(f"  note: {made.stale}")
+    for note in filter(None, (made.note, made.stale)):
+        stages.say(f"  note: {note}")
     return made
 
 
@@ -183,6 +183,10 @@ def _document(
         "arms": [a for a in evidence.arms if "~" not in a["arm"]],
         "leaderboard": [
             {k: finite(v) if isinstance(v, float) else v for k, v in asdict(r).items()} for r in evidence.leaderboard
+        ],
+        "contributions": [
+            {k: finite(v) if isinstance(v, float) else v for k, v in asdict(o).items()} | {"agrees": o.agrees}
+            for o in evidence.opinions
         ],
         "promotions": [
             {

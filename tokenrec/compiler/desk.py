@@ -15,15 +15,16 @@ import dspy
 from tokenrec.compiler.ledger import Ledger
 from tokenrec.compiler.session import Session
 from tokenrec.errors import BudgetStop, ServiceError, TokenrecError
+from tokenrec.gates.base import Candidate
 from tokenrec.gates.judge import Judge
+from tokenrec.generate.judging import typed_raw
 from tokenrec.generate.run import GIVE_UP, RepairStopped, answered, completion_lm
 from tokenrec.lm.meter import Usage
 from tokenrec.store import completions as store
 from tokenrec.store.completions import Key
 from tokenrec.tasks.inputs import Prompt
-from tokenrec.tasks.module import TaskModule
 from tokenrec.tasks.playback import Player
-from tokenrec.tasks.program import load_program_state, program_id, program_state, weights_of
+from tokenrec.tasks.program import load_program_state, make_program, program_id, program_state, weights_of
 from tokenrec.tasks.spec import TaskSpec, input_hash
 from tokenrec.tasks.template import Asker
 
@@ -44,20 +45,32 @@ class Said:
     probabilities: dict[str, dict[str, float]] | None = None
 
 
-class Student(TaskModule):
-    """The task's program as optimisers call it: answers come from the desk, everything else is DSPy's own.
+class Student:
+    """What `Desk.student` adds to the class of a task's program, for optimisers to call: answers come from the desk,
+    everything else is DSPy's own.
 
-    `aforward` is still the task's: that is how the desk asks.
+    `aforward` is still the program's: that is how the desk asks.
     """
 
-    def __init__(self, spec: TaskSpec, desk: "Desk"):
-        super().__init__(spec, desk.writer)
-        self.desk = desk
+    desk: "Desk"
 
     def forward(self, sample: int = 0, **inputs):
-        said = self.desk.answer(self, inputs)
-        made = self.desk.player.predict(self, said.raw, said.probabilities, inputs)
-        made._said = (said, weights(self, self.spec))  # what the metric scores: the answer, and how it was read
+        desk, said = self.desk, self.desk.answer(self, inputs)
+        if desk.spec.task.use:
+            made = self._replayed(said, inputs)
+        else:
+            made = desk.player.predict(self, said.raw, said.probabilities, inputs)
+        made._said = (said, weights(self, desk.spec))  # what the metric scores: the answer, and how it was read
+        return made
+
+    def _replayed(self, said: Said, inputs: dict[str, Any]) -> dspy.Prediction:
+        """A module's own answer. What its predictors said on the way is not stored: in the trace, which reflectors are
+        shown, each stands with what the module was told and answered."""
+        raw = typed_raw(self.desk.spec, said.raw or "", said.probabilities, weights(self, self.desk.spec))
+        read = self.desk.judge.read(Candidate("", self.desk.spec.name, "", raw, None, {}))
+        made = dspy.Prediction(**(read or {}))
+        if dspy.settings.trace is not None:
+            dspy.settings.trace.extend((predictor, inputs, made) for predictor in self.predictors())
         return made
 
 
@@ -86,7 +99,10 @@ class Desk:
 
     def student(self, program) -> Student:
         """A copy of the task's `program` that answers from here."""
-        made = Student(self.spec, self)
+        made = make_program(self.spec, self.writer, self.session.loaded.project.root)
+        kind = type(made)
+        made.__class__ = type(kind)(f"{kind.__name__}Student", (Student, kind), {})
+        made.desk = self
         load_program_state(made, program_state(program))
         return made
 

@@ -10,10 +10,12 @@ from tokenrec.compiler.writing import Written, program_vectors
 from tokenrec.dataset.load import load_labels
 from tokenrec.dataset.types import FIT, TEST
 from tokenrec.evidence.arms import ArmScores, measure_arms
+from tokenrec.evidence.contributions import Explainer, Opinion, opinions
 from tokenrec.evidence.statistics import user_draws
 from tokenrec.evidence.verdicts import Row, leaderboard
 from tokenrec.features.columns import shuffle_vectors
 from tokenrec.features.vectors import extractive, oracle
+from tokenrec.ranking.metrics import tie_order
 from tokenrec.ranking.own import METRIC as OWN
 from tokenrec.recipe.models import SLICES
 
@@ -26,6 +28,7 @@ class Evidence:
     arms: list[dict[str, Any]]  # arm, slice, metric, value, low, high, n
     leaderboard: list[Row]
     unseen: list[str] = field(default_factory=list)  # tasks of which nothing reaches the ranker
+    opinions: list[Opinion] = field(default_factory=list)
 
 
 def metrics_of(session: Session) -> list[str]:
@@ -41,14 +44,19 @@ def measure(session: Session, written: dict[str, Written], progress) -> Evidence
     usable = {n: w for n, w in written.items() if any(not np.isnan(v.matrix).all() for v in w.vectors)}
     blocks, arms = _arms(session, written, usable)
     seeds = list(range(session.recipe.ranker.seeds))
+    explainer = Explainer(session.lists[TEST], seeds)
     scores = measure_arms(
-        session.dataset, session.lists[FIT], session.lists[TEST], blocks, arms, session.settings, seeds, progress
-    )
+        session.dataset, session.lists[FIT], session.lists[TEST], blocks, arms, session.settings, seeds, progress,
+        explainer,
+    )  # fmt: skip
     objective = session.recipe.objective
     unseen = [n for n in written if n not in usable]
     by = {n: "user" if w.spec.subject == "user" else "user_item" for n, w in written.items()}
     rows = leaderboard(scores, list(usable), objective.metric, objective.slice, objective.margin, by)
-    return Evidence(scores, _values(session, scores), rows, unseen)
+    tie = tie_order(session.dataset.item_ids)
+    asked = [] if session.recipe.reward else list(usable)  # a user's own ranker tells no contributions
+    second = asked and opinions(explainer, scores, asked, objective.metric, tie, objective.slice, by)
+    return Evidence(scores, _values(session, scores), rows, unseen, second)
 
 
 def _arms(session: Session, written: dict[str, Written], usable: dict[str, Written]) -> tuple[dict, dict]:

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tokenrec.compiler.lock import compiled_for, lock_path, write_lock
-from tokenrec.compiler.optimizers import PROPOSING
+from tokenrec.compiler.optimizers import PROPOSING, why_not_optimized
 from tokenrec.compiler.own_lite import OwnLite
 from tokenrec.compiler.promotion import Promotion, decide_promotion
 from tokenrec.compiler.reward import LiteScore
 from tokenrec.compiler.search import Proposal, search
 from tokenrec.compiler.session import Session
-from tokenrec.compiler.writing import Prepared, Written, generate_with, program_vectors, vectors_of
+from tokenrec.compiler.writing import Prepared, Written, generate_with, item_vectors, program_vectors, vectors_of
 from tokenrec.dataset.types import FIT, TUNE_A, TUNE_B
 from tokenrec.ids import canonical_json, content_id, finite
 from tokenrec.ranking.metrics import members
@@ -21,8 +21,9 @@ from tokenrec.recipe.models import Compile
 from tokenrec.store import completions as store
 from tokenrec.store.store import now, transaction
 from tokenrec.tasks.program import DECODE_VERSION, program_state
+from tokenrec.tasks.spec import TaskSpec
 
-SEARCH_VERSION = 4  # raise it with any change of search, score, *lite* or promotion: stored outcomes are then stale
+SEARCH_VERSION = 5  # raise it with any change of search, score, *lite* or promotion: stored outcomes are then stale
 FEWEST_LISTS = 400  # tune-A lists below which a search is skipped (CONTRACT)
 
 
@@ -59,8 +60,9 @@ def improve(
     meter = session.meter.child(options.budget)
     with stages.stage(f"search {name}", options.programs(name)) as bar:
         found = search(
-            session, spec, task.program, task.prompts, task.vectors, task.judge, meter, bar.count, options, search_id
-        )
+            session, spec, task.program, task.prompts, task.vectors, task.judge, meter, bar.count, options, search_id,
+            item_vectors(session, written),
+        )  # fmt: skip
     made.scores, made.incumbent_score = [p.score for p in found.proposals], found.incumbent
     made.note, made.program = found.note, task.program_id
     if found.spent:
@@ -100,13 +102,23 @@ def why_not_searched(
         return f"{lists} tune-A lists are too few to choose a prompt on (it takes {FEWEST_LISTS}; --force overrides)"
     if session.open_writer().replay:
         return "recorded completions can't answer new prompts"
-    if spec.subject != "item" or spec.task.use:
-        return "only item tasks with write: are searched so far"
+    if not any(_meets_items(tasks, spec, output) for output in spec.outputs):
+        return "nothing of it reaches the ranker: it has no text, and no choices that an item task has too"
+    if why := why_not_optimized(spec, tasks[name].program, options.optimizer):
+        return why
     if options.optimizer == "instructions" and not options.written(name):
         return "compile.instructions has none for this task"
     search_id = _search_id(session, tasks, name, options)
     known = session.db.execute("select document from searches where search_id = ?", [search_id]).fetchone()
     return "searched before, nothing has changed since: " + json.loads(known[0])["outcome"] if known else ""
+
+
+def _meets_items(tasks: Mapping[str, Prepared], spec: TaskSpec, output: str) -> bool:
+    """Whether an output is about items, or can be compared with what is: with their own text, or the same choices."""
+    if spec.subject == "item" or spec.outputs[output].type == "text":
+        return True
+    of_items = [c for t in tasks.values() if t.spec.subject == "item" for c in t.spec.choices.values()]
+    return spec.choices.get(output) in of_items
 
 
 def _search_id(session: Session, written: Mapping[str, Prepared], name: str, options: Compile) -> str:
@@ -128,16 +140,15 @@ def _finals(
     session: Session, written: dict, name: str, finalists: list[Proposal], challengers: int, made: Improvement, stages
 ) -> str:
     """Write all subjects with each finalist, score it by *lite*, test the best one for promotion."""
-    task, spec = written[name], written[name].spec
-    items = [v for w in written.values() if w.spec.subject == "item" and w.spec.name != name for v in w.vectors]
+    task, spec, met = written[name], written[name].spec, item_vectors(session, written)
     others = {
-        other: (w.vectors, items + task.vectors) for other, w in written.items()
+        other: (w.vectors, met) for other, w in written.items()
         if other != name and w.vectors and not all(np.isnan(v.matrix).all() for v in w.vectors)
     }  # fmt: skip
     with stages.stage("lite", 2) as bar:
         lite_score = (OwnLite if session.recipe.reward else LiteScore)(session, others)
         bar.step()
-        made.lite_incumbent = lite_score(task.vectors)
+        made.lite_incumbent = lite_score(task.vectors, met)
         bar.step()
     best = None
     for finalist in finalists:
@@ -148,7 +159,7 @@ def _finals(
                 report = generate_with(session, spec, program, task.judge, task.prompts, bar.generation, current=False)
         vectors = program_vectors(session, spec, program, report)
         with stages.stage("lite", 1) as bar:
-            score = lite_score(vectors)
+            score = lite_score(vectors, met)
             bar.step()
         if best is None or score > best[0]:
             best = (score, finalist, report, vectors)
@@ -170,7 +181,7 @@ def _finals(
         }
         made.promotion = decide_promotion(
             session, name, spec.subject, (task.program_id, task.vectors), (made.challenger, vectors), blocks,
-            challengers, lambda arm, done, total: bar.count(done, total),
+            challengers, lambda arm, done, total: bar.count(done, total), met,
         )  # fmt: skip
     if not made.promotion.promoted:
         test = made.promotion

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 
 from tokenrec.errors import InputError
 from tokenrec.recipe.models import Compile, Recipe
+from tokenrec.tasks.spec import TaskSpec
 
 IDLE = 6  # proposals a wanted program, after which GEPA is stopped: a weak reflector may repeat itself for ever
 
@@ -40,6 +41,37 @@ class Work:
     stopped: Callable[[], bool]
     whole: Callable[[], int]
     name: str
+    demonstrates: bool = True  # whether a whole answer can be shown to the program's predictors as a demonstration
+
+
+def demonstrates(spec: TaskSpec, program) -> bool:
+    """Whether every predictor is asked what the task is asked, so that answers can be its demonstrations."""
+    if not spec.task.use:
+        return True
+    told = {r.name for r in spec.inputs}
+    return all(
+        set(p.signature.input_fields) <= told and set(spec.outputs) <= set(p.signature.output_fields)
+        for p in program.predictors()
+    )
+
+
+def why_not_optimized(spec: TaskSpec, program, optimizer: str) -> str:
+    """Why an optimiser can't search a `use:` module; empty when it can."""
+    use, n = spec.task.use, len(program.named_predictors())
+    if not use:
+        return ""
+    if not n:
+        return f"{use} has no DSPy predictor, whose instruction could be another"
+    if optimizer == "reanchor":
+        return f"reanchor reads the likelihoods of write: tasks; {use} makes its own of them"
+    if optimizer == "instructions" and n > 1:
+        return f"{use} has {n} predictors, and an instruction does not say which it is for: use gepa or mipro"
+    if optimizer == "bootstrap_random" and not demonstrates(spec, program):
+        return (
+            f"{use} asks its predictors other questions than the task's, so that whole answers can't be their "
+            "demonstrations: use instructions, gepa or mipro"
+        )
+    return ""
 
 
 def instructions(work: Work) -> list:
@@ -108,8 +140,8 @@ def mipro(work: Work) -> list:
 
     optimizer = Guarded(
         metric=work.metric, prompt_model=work.reflector.lm, task_model=work.student.desk.player.lm, auto=None,
-        num_candidates=max(work.options.candidates, 2), max_bootstrapped_demos=4, max_labeled_demos=12, num_threads=1,
-        max_errors=10**6, metric_threshold=work.typical, verbose=False,
+        num_candidates=max(work.options.candidates, 2), num_threads=1, max_errors=10**6, metric_threshold=work.typical,
+        max_bootstrapped_demos=4 * work.demonstrates, max_labeled_demos=12 * work.demonstrates, verbose=False,
     )  # fmt: skip
     best = optimizer.compile(
         work.student.deepcopy(), teacher=_teacher(work), trainset=[*work.worked, *work.train], valset=work.val,

@@ -8,7 +8,7 @@ from tokenrec.compiler.compile import searched_tasks
 from tokenrec.compiler.estimate import Estimate, estimate
 from tokenrec.compiler.improve import why_not_searched
 from tokenrec.compiler.optimizers import PROPOSING, options_of
-from tokenrec.compiler.search import FEWEST_EXAMPLES, PROPOSALS, TOO_FEW, examples_scored
+from tokenrec.compiler.search import FEWEST_EXAMPLES, PROPOSALS, TOO_FEW, calls_each, examples_scored
 from tokenrec.compiler.session import Session, open_session
 from tokenrec.compiler.stale import stored_verdicts, why_judged, why_stale
 from tokenrec.compiler.writing import Prepared, generate_with, prepare_task
@@ -153,10 +153,10 @@ def _plan_search(
 ) -> dict[str, Any]:  # fmt: skip
     """The most calls that the search of one task may add: scoring, finalists, and what follows a promotion."""
     recipe, programs = session.recipe, options.programs(name)
-    each = len(made[name].program.named_predictors())
+    each = calls_each(session, made[name].spec, made[name].program, made[name].prompts)
     n = examples_scored(options, name, len(made[name].prompts), each)
     why_not = why_not_searched(session, made, name, force, options)
-    why_not = why_not or (TOO_FEW.format(n) if n < FEWEST_EXAMPLES else "")
+    why_not = why_not or (TOO_FEW.format(n, made[name].spec.subject) if n < FEWEST_EXAMPLES else "")
     if why_not:
         return {"task": name, "calls_at_most": 0, "note": why_not}
     calls = {t: round(len({p.hash for p in m.prompts}) * used[t].calls) for t, m in made.items()}

@@ -35,13 +35,14 @@ class Promotion:
 def decide_promotion(
     session: Session, task: str, subject: str, incumbent: tuple[str, list[Vectors]],
     challenger: tuple[str, list[Vectors]], others: dict[str, tuple[Columns, Columns]], challengers: int,
-    on_progress=None,
+    on_progress=None, met: list[Vectors] = (),
 ) -> Promotion:  # fmt: skip
     """Retrain the arms with the incumbent and with the challenger, 5 seeds each, and test on tune-B (CONTRACT).
 
     Both are (program id, vectors of all subjects); `others` are the other tasks' columns on fit and tune-B, which
-    stay in place. p is multiplied by the number of challengers scored; look j at one tune-B spends
-    α_j = .05 / (j(j+1)). Raises InputError for a challenger whose texts were made from later events than history's.
+    stay in place; `met` the item vectors that a user's are compared with. p is multiplied by the number of challengers
+    scored; look j at one tune-B spends α_j = .05 / (j(j+1)). Raises InputError for a challenger whose texts were made
+    from later events than history's.
     """
     refuse_leak(session, task, challenger[0].split("~")[0])  # what follows ~ is only how answers are read
     look = count_look(session, "tune_b", task)
@@ -52,7 +53,7 @@ def decide_promotion(
     }
     base, arms = list(blocks), {}
     for arm, (_, vectors) in (("incumbent", incumbent), ("challenger", challenger)):
-        blocks[arm] = tuple(make_columns(arm, vectors, session.dataset, session.lists[w]) for w in (FIT, TUNE_B))
+        blocks[arm] = tuple(make_columns(arm, vectors, session.dataset, session.lists[w], met) for w in (FIT, TUNE_B))
         arms[arm] = [*base, arm]
     scores = measure_arms(
         session.dataset, session.lists[FIT], session.lists[TUNE_B], blocks, arms, session.settings,

@@ -3,6 +3,9 @@
 Items (`UserAUC`): rank all users by the similarity of their profile, built from a fixed reference, to the new text;
 the score is the mean percentile of the users who later liked the item. Popularity cancels, and no retraining is needed.
 Users, queries and histories (`ItemAUC`): rank the items for one vector, and take the percentile of those to be found.
+
+A search needs four things of either: `subjects()` that can be scored, the incumbent's `reference` vectors
+(float[n, d]), the `outputs` that these are made of, in order, and `score(subject, vector, mean, scale)`.
 """
 
 from collections.abc import Mapping
@@ -10,7 +13,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from tokenrec.compiler.session import Session, make_columns
-from tokenrec.dataset.types import FIT, HISTORY, TUNE_A, Dataset
+from tokenrec.dataset.lists import COLD_POSITIVES
+from tokenrec.dataset.split import usable_before
+from tokenrec.dataset.types import FIT, HISTORY, TUNE_A, TUNE_B, Dataset
 from tokenrec.features.columns import join_columns
 from tokenrec.features.types import Columns, Vectors
 from tokenrec.ranking.metrics import mean
@@ -18,14 +23,35 @@ from tokenrec.ranking.ranker import lite, margins
 
 NO_TOKEN = 0.5  # what an absent text is worth: it orders users no better than chance
 PENALTY = 0.05  # taken off for a rejected one, so that refusing is never the best move
+LIKERS = 3  # users who liked an item later, from which on its text can be scored
+
+
+def completion_reward(dataset: Dataset, vectors: list[Vectors], met: list[Vectors], slice: str = "all"):
+    """What scores a task's answers, from the incumbent's `vectors` and, for texts about users, the item vectors that
+    they `met`; None where nothing of them is there or meets an item."""
+    if vectors and vectors[0].subject == "user":
+        by_space = {v.space: v for v in met if v.subject == "item"}
+        vectors = [v for v in vectors if v.space in by_space]
+    reference = np.concatenate([v.matrix for v in vectors], axis=1).astype(float) if vectors else np.empty((0, 0))
+    if np.isnan(reference).all():
+        return None
+    if vectors[0].subject == "user":
+        made = ItemAUC.of_users(dataset, [by_space[v.space].matrix for v in vectors], reference, slice)
+    else:
+        made = UserAUC(dataset, reference)
+    made.outputs = tuple(v.output for v in vectors)
+    return made
 
 
 class UserAUC:
     """Scores of item vectors against users' profiles.
 
     `reference` is float[n_items, d]: the incumbent's vectors (NaN where it has none). Profiles are means
-    over history likes; the likes to be found lie in fit and tune-A, never later.
+    over history likes; the likes to be found lie in fit and tune-A, never later. The text alone is looked at, as if
+    its item were cold; those that item_holdout keeps for test are not scored.
     """
+
+    outputs: tuple[str, ...] = ()
 
     def __init__(self, dataset: Dataset, reference: np.ndarray):
         events = dataset.events
@@ -41,12 +67,14 @@ class UserAUC:
         self.known = norm[:, 0] > 1e-9  # below that it is rounding, whose direction says nothing
         self.profile = profile / np.maximum(norm, 1e-9)
         later = events.positive & np.isin(events.window, (FIT, TUNE_A))
+        if dataset.held is not None:
+            later &= ~dataset.held[events.item]
         self.likers = {}
         for user, item in zip(events.user[later], events.item[later], strict=True):
             if self.known[user]:
                 self.likers.setdefault(int(item), set()).add(int(user))
 
-    def items(self, least: int = 3) -> list[int]:
+    def subjects(self, least: int = LIKERS) -> list[int]:
         """Items that enough users liked later to be scored."""
         return sorted(i for i, users in self.likers.items() if len(users) >= least)
 
@@ -72,55 +100,91 @@ class UserAUC:
 class ItemAUC:
     """Scores of vectors about users, queries or histories against the items that each of them should find.
 
-    `items` is float[n_items, d], what the vectors are compared with (NaN where there is nothing); `find` maps a
-    subject to its item codes, `seen` to those that are out of the ranking, such as what a prompt showed.
+    `items` are float[n_items, d], one an output, what its part of a vector is compared with (NaN where there is
+    nothing); `find` maps a subject to its item codes, `seen` to those that are out of the ranking, such as what a
+    prompt showed. `reference`: the incumbent's vectors, on whose mean vectors are centred; on the items' without it.
     """
 
-    def __init__(self, items: np.ndarray, find: dict, seen: dict | None = None):
-        known = ~np.isnan(items).any(axis=1)
-        centred = np.where(known[:, None], items - items[known].mean(axis=0), 0)
-        length = np.linalg.norm(centred, axis=1, keepdims=True)
-        self.items = centred / np.maximum(length, 1e-9)
-        self.known, self.mean = known & (length[:, 0] > 1e-9), items[known].mean(axis=0)
+    outputs: tuple[str, ...] = ()
+
+    def __init__(
+        self, items: np.ndarray | list[np.ndarray], find: dict, seen: dict | None = None,
+        reference: np.ndarray | None = None,
+    ):  # fmt: skip
+        blocks = items if isinstance(items, list) else [items]
+        self.widths = [b.shape[1] for b in blocks]
+        known = [~np.isnan(b).any(axis=1) for b in blocks]
+        means = [b[k].mean(axis=0) for b, k in zip(blocks, known, strict=True)]
+        centred = [np.where(k[:, None], b - m, 0) for b, m, k in zip(blocks, means, known, strict=True)]
+        self.items = self._directions(np.concatenate(centred, axis=1))
+        self.known = self.items.any(axis=1)
+        self.mean = np.concatenate(means) if reference is None else np.nanmean(reference, axis=0)
+        self.reference = reference
         self.find, self.seen = find, seen or {}
-        self.usual = np.zeros(len(items))
 
     @classmethod
-    def of_users(cls, dataset: Dataset, items: np.ndarray) -> "ItemAUC":
-        """A user's text should find what the user liked in fit and tune-A, among the items without earlier events."""
+    def of_users(
+        cls, dataset: Dataset, items: np.ndarray | list[np.ndarray], reference: np.ndarray | None = None,
+        slice: str = "all",
+    ) -> "ItemAUC":  # fmt: skip
+        """A user's text should find what the user liked in fit and tune-A, among the items without earlier events;
+        where the objective is the slice `cold_items` or `warm`, what it counts.
+
+        Users of tune-B are not scored: a promotion asks users for whom nothing was chosen.
+        """
         e = dataset.events
         past, later = e.window == HISTORY, e.positive & np.isin(e.window, (FIT, TUNE_A))
+        later &= ~np.isin(e.user, e.user[e.window == TUNE_B])
+        if dataset.held is not None:
+            later &= ~dataset.held[e.item]
+        if slice in ("cold_items", "warm"):
+            likes = np.bincount(e.item[usable_before(dataset, FIT) & e.positive], minlength=len(dataset.item_ids))
+            later &= (likes <= COLD_POSITIVES)[e.item] == (slice == "cold_items")
         seen, find = {}, {}
         for among, kept in ((seen, past), (find, later)):
             for user, item in zip(e.user[kept], e.item[kept], strict=True):
                 among.setdefault(int(user), set()).add(int(item))
-        made = cls(items, {u: f - seen.get(u, set()) for u, f in find.items() if f - seen.get(u, set())}, seen)
-        if made.find:  # likeness to what everybody likes is taken off, or to name that would pay for every user
-            made.usual = made.items @ np.mean([made.items[list(f)].mean(axis=0) for f in made.find.values()], axis=0)
-        return made
+        find = {u: f - seen.get(u, set()) for u, f in find.items() if f - seen.get(u, set())}
+        return cls(items, find, seen, reference)
 
     @classmethod
     def of_queries(cls, items: np.ndarray, sets: dict) -> "ItemAUC":
         """`sets` maps a query to (item codes that its prompt showed, item codes held out, which it should find)."""
         return cls(items, {q: set(held) for q, (_, held) in sets.items()}, {q: set(s) for q, (s, _) in sets.items()})
 
-    def score(self, subject, vector: np.ndarray | None) -> float:
-        """In [0, 1]: .5 says nothing, 1 puts every item to be found above all others; a rejected text less than .5."""
+    def subjects(self) -> list[int]:
+        """Those that have something to find."""
+        return sorted(s for s, items in self.find.items() if self.known[list(items)].any())
+
+    def score(self, subject, vector: np.ndarray | None, mean=None, scale=None) -> float:
+        """In [0, 1]: .5 says nothing, 1 puts every item to be found above all others; a rejected text less than .5.
+
+        `mean` (float[d]) is that of the program's own texts. Directions are compared, as the ranker's columns do, so
+        that `scale` has no part.
+        """
         if vector is None or np.isnan(vector).any():
             return NO_TOKEN - PENALTY
-        centred = vector - self.mean
-        length = np.linalg.norm(centred)
-        if length < 1e-9:
-            return NO_TOKEN
-        return self._percentile(subject, self.items @ (centred / length) - self.usual)
+        towards = self.towards(vector, mean)
+        return self._percentile(subject, towards) if np.any(towards) else NO_TOKEN
+
+    def towards(self, vector: np.ndarray, mean=None) -> np.ndarray:
+        """float[n_items]: how well a vector fits each item, less what all of its program's say: zeros where that is
+        all."""
+        return self.items @ self._directions((vector - (self.mean if mean is None else mean))[None])[0]
+
+    def _directions(self, rows: np.ndarray) -> np.ndarray:
+        """float[n, d]: each output's part of the rows at length 1; zeros where it has no direction."""
+        parts = np.split(rows, np.cumsum(self.widths)[:-1], axis=1)
+        lengths = [np.linalg.norm(p, axis=1, keepdims=True) for p in parts]
+        made = [np.where(n > 1e-9, p / np.maximum(n, 1e-9), 0) for p, n in zip(parts, lengths, strict=True)]
+        return np.concatenate(made, axis=1)
 
     def score_history(self, subject, history: list[int], invented: np.ndarray | None) -> float:
         """How much better the next items are found from `history` (item codes) with `invented` items' vectors
         (float[k, d]) than without: .5 is no change. Rejected ones get less."""
         if invented is None or not len(invented) or np.isnan(invented).any():
             return NO_TOKEN - PENALTY
-        new = invented - self.mean
-        new = new / np.maximum(np.linalg.norm(new, axis=1, keepdims=True), 1e-9)
+        new = self._directions(invented - self.mean)
         old = self.items[[i for i in history if self.known[i]]]
         before = self._percentile(subject, self.items @ old.mean(axis=0)) if len(old) else NO_TOKEN
         after = self._percentile(subject, self.items @ np.concatenate([old, new]).mean(axis=0))

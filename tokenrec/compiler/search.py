@@ -4,18 +4,20 @@ import contextlib
 import io
 import json
 import logging
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from tokenrec.compiler.desk import Desk, Said, Stop, Student, weights
-from tokenrec.compiler.feedback import Feedback
+from tokenrec.compiler.estimate import estimate
+from tokenrec.compiler.feedback import feedback_for
 from tokenrec.compiler.ledger import Ledger
-from tokenrec.compiler.optimizers import PROPOSING, Work, optimizer_of
+from tokenrec.compiler.optimizers import PROPOSING, Work, demonstrates, optimizer_of
 from tokenrec.compiler.reflector import open_reflector
-from tokenrec.compiler.reward import UserAUC
+from tokenrec.compiler.reward import completion_reward
 from tokenrec.compiler.session import Session
 from tokenrec.errors import BudgetStop, InputError
 from tokenrec.features.types import Vectors
@@ -28,19 +30,19 @@ from tokenrec.lm.meter import Meter
 from tokenrec.recipe.models import Compile
 from tokenrec.store import completions as store
 from tokenrec.tasks.inputs import Prompt
-from tokenrec.tasks.program import load_program_state, make_program, program_state
+from tokenrec.tasks.program import load_program_state, make_program, program_id, program_state
 from tokenrec.tasks.spec import TaskSpec, examples
 
 MOST_EXAMPLES = 100
 BOOTSTRAP = 24  # further examples, that demonstrations may come from and a reflector sees
 FEWEST_EXAMPLES = 20
 PROPOSALS = 10  # calls a program kept for the reflector, and for what it is shown
-TOO_FEW = f"{{}} items to score programs on; it takes {FEWEST_EXAMPLES} (more likes, or a larger compile.budget)"
+TOO_FEW = f"{{}} {{}}s to score programs on; it takes {FEWEST_EXAMPLES} (more likes, or a larger compile.budget)"
 
 
 @dataclass
 class Proposal:
-    """A program that the search scored. `score` is the mean completion score on the validation items.
+    """A program that the search scored. `score` is the mean completion score on the validation subjects.
 
     `weights`: only the way of reading the incumbent's own answers is new.
     """
@@ -67,41 +69,53 @@ Progress = Callable[[int, int, str], None]
 
 
 def examples_scored(options: Compile, task: str, usable: int, calls_each: int = 1) -> int:
-    """Items that every program is scored on, of `usable` ones, inside `compile.budget`."""
+    """Subjects that every program is scored on, of `usable` ones, inside `compile.budget`."""
     programs = max(options.programs(task), 1)
     kept = PROPOSALS * programs if options.optimizer in PROPOSING else 0
     calls = ((options.budget.calls or 10**9) - kept) // calls_each
     return max(min(MOST_EXAMPLES, calls // programs, usable - BOOTSTRAP), 0)
 
 
+def calls_each(session: Session, spec: TaskSpec, program, prompts: Sequence[Prompt]) -> int:
+    """LM calls of one answer; of a module's, as its stored answers took."""
+    if not spec.task.use:
+        return len(program.named_predictors())
+    writer = session.open_writer()
+    pid = program_id(spec, program, writer)
+    return max(math.ceil(estimate(session.db, spec, program, pid, writer, prompts).calls), 1)
+
+
 def search(
     session: Session, spec: TaskSpec, program, prompts: list[Prompt], vectors: list[Vectors], judge: Judge,
-    meter: Meter, progress: Progress, options: Compile | None = None, search_id: str = "",
+    meter: Meter, progress: Progress, options: Compile | None = None, search_id: str = "", met: list[Vectors] = (),
 ) -> Search:  # fmt: skip
-    """Propose programs for an item task, best first; the incumbent's own score stands beside them.
+    """Propose programs for a task, best first; the incumbent's own score stands beside them.
 
-    Every LM call, of students and of the reflector, passes `meter`; where it ends, what is scored so far is the result.
-    Raises InputError for an optimiser that can't be used, ServiceError when an LM is gone.
+    `met` are the item vectors that texts about users are compared with. Every LM call, of students and of the
+    reflector, passes `meter`; where it ends, what is scored so far is the result. Raises InputError for an optimiser
+    that can't be used, ServiceError when an LM is gone.
     """
     options = options or session.recipe.compile
     optimizer = options.optimizer
-    reference = np.concatenate([v.matrix for v in vectors], axis=1)
-    if np.isnan(reference).all():
-        return Search([], note="the incumbent wrote nothing that was accepted", finished=False)
-    reward = UserAUC(session.dataset, reference)
-    code = {subject: i for i, subject in enumerate(session.dataset.item_ids)}
-    able = set(reward.items())
+    reward = completion_reward(session.dataset, vectors, met, session.recipe.objective.slice)
+    if reward is None:
+        why = "" if spec.subject == "item" else ", or nothing that items can be compared with"
+        return Search([], note=f"the incumbent wrote nothing that was accepted{why}", finished=False)
+    reference = reward.reference
+    ids = session.dataset.item_ids if spec.subject == "item" else session.dataset.user_ids
+    code = {subject: i for i, subject in enumerate(ids)}
+    able = set(reward.subjects())
     usable = [p for p in prompts if code[p.subject] in able]
     usable.sort(key=lambda p: unit_hash("search", spec.name, p.subject))
-    n = examples_scored(options, spec.name, len(usable), len(program.named_predictors()))
+    n = examples_scored(options, spec.name, len(usable), calls_each(session, spec, program, prompts))
     if n < FEWEST_EXAMPLES:
-        return Search([], note=TOO_FEW.format(n), finished=False)
+        return Search([], note=TOO_FEW.format(n, spec.subject), finished=False)
     val, train = usable[:n], usable[n : n + (MOST_EXAMPLES if optimizer == "reanchor" else BOOTSTRAP)]
     ledger = Ledger(session.db, search_id or f"{session.run} {spec.name}", spec.name, meter)
     desk = Desk(session, spec, judge, [*val, *train], val, ledger)
     scorer = Scorer(session, spec, judge, desk, reward, code)
     scorer.incumbent = weights(program, spec)
-    reflector = open_reflector(session, ledger, meter) if optimizer in PROPOSING else None
+    reflector = open_reflector(session, ledger, meter, spec.subject) if optimizer in PROPOSING else None
     student = desk.student(program)
     mine = desk.program_id(student)
     board = Board(scorer, desk, val, mine, meter, progress, options.programs(spec.name) * n)
@@ -110,14 +124,15 @@ def search(
     tokens = store.tokens(session.db, session.recipe.name, spec.name)
     labelled = [e.copy(**tokens[e.subject]) for e in made[n:] if e.subject in tokens]
     if not labelled:
-        why = "nothing that the incumbent wrote about the training items was accepted"
+        why = f"nothing that the incumbent wrote about the training {spec.subject}s was accepted"
         return Search([], note=why, finished=False)
     typical = float(np.quantile([reward.score(code[e.subject], reference[code[e.subject]]) for e in labelled], 0.75))
-    feedback = Feedback(session, spec, scorer, reward, code, tokens)
+    feedback = feedback_for(session, spec, scorer, reward, code, tokens, met)
     work = Work(
         student=student, worked=_worked(spec), train=labelled, val=made[:n], metric=scorer.metric,
         feedback=lambda *a: scorer.told(feedback, *a), typical=typical, options=options, reflector=reflector,
         stopped=lambda: bool(limit_of(meter)), whole=lambda: len(board.challengers()), name=spec.name,
+        demonstrates=demonstrates(spec, program),
     )  # fmt: skip
     run, notes, spent, failed, returned = optimizer_of(optimizer), [], False, False, []
     with _writer_meter(desk.writer, meter), _quiet():
@@ -128,7 +143,7 @@ def search(
             lm = reflector.lm if reflector else desk.player.lm
             with dspy.context(lm=lm, adapter=dspy.JSONAdapter(), callbacks=[], max_errors=10**6):
                 returned = run(work) or []
-                for candidate in returned:  # an optimiser may return what it never scored on all items
+                for candidate in returned:  # an optimiser may return what it never scored on all subjects
                     if isinstance(candidate, Student):
                         desk.answer(candidate, val[0].inputs)
         except Stop as stop:
@@ -144,10 +159,10 @@ def search(
         finally:
             _save_spend(session, spec, desk, reflector)
     board.show()
-    if limit := limit_of(meter):
+    scored, wanted = len(board.challengers()), options.programs(spec.name)
+    if (limit := limit_of(meter)) and (spent or scored < wanted):  # a budget that is just enough stopped nothing
         spent = True
-        scored = f"{len(board.challengers())} of {options.programs(spec.name)} programs scored"
-        notes.append(f"the search stopped early: {limit.split('. ')[0]}, with {scored}")
+        notes.append(f"the search stopped early: {limit.split('. ')[0]}, with {scored} of {wanted} programs scored")
     if reflector:
         notes += reflector.notes()
     proposals = board.proposals(returned if optimizer == "reanchor" else [])
@@ -174,7 +189,7 @@ def limit_of(meter: Meter) -> str:
 class Scorer:
     """Completion scores of answers. `incumbent`: the weights that answers are read with while an optimiser runs."""
 
-    def __init__(self, session: Session, spec: TaskSpec, judge: Judge, desk: Desk, reward: UserAUC, code: dict):
+    def __init__(self, session: Session, spec: TaskSpec, judge: Judge, desk: Desk, reward, code: dict):
         self.session, self.spec, self.judge, self.desk = session, spec, judge, desk
         self.reward, self.code = reward, code
         self.incumbent: dict = {}
@@ -186,7 +201,7 @@ class Scorer:
         said, own = getattr(prediction, "_said", None) or (Said(None), self.incumbent)
         return self.reward.score(self.code[example.subject], joined(self.read(example, said, own)[0]))
 
-    def told(self, feedback: "Feedback", example, prediction, trace=None, pred_name=None, pred_trace=None):
+    def told(self, feedback, example, prediction, trace=None, pred_name=None, pred_trace=None):
         """The same with the reasons, where a reflector will read them."""
         import dspy
 
@@ -198,8 +213,8 @@ class Scorer:
         return dspy.Prediction(score=score, feedback=feedback(example, said, joined(parts), findings, score))
 
     def read(self, example, said: Said, own: dict) -> tuple[list | None, list[Finding]]:
-        """(what an answer says output by output, None when a gate rejects it; the gates' findings): (raw
-        probabilities, weights) of scored outputs, (columns, None) of the others."""
+        """(what an answer says, by each output that the reward looks at, None when a gate rejects it; the gates'
+        findings): (raw probabilities, weights) of scored outputs, (columns, None) of the others."""
         if said.raw is None:
             return None, []
         prompt = self.desk.prompts[example.hash]
@@ -218,8 +233,8 @@ class Scorer:
 
     def _parts(self, answer: dict, probabilities: dict | None, own: dict) -> list | None:
         parts = []
-        for name, output in self.spec.outputs.items():
-            choices = self.spec.choices.get(name)
+        for name in self.reward.outputs:
+            output, choices = self.spec.outputs[name], self.spec.choices.get(name)
             if choices and probabilities and name in probabilities:
                 by = own.get(name) or {}
                 row = np.array([probabilities[name][c] for c in choices])
@@ -249,12 +264,12 @@ class Scorer:
         vectors = [joined(parts, own) for _, parts in answers]
         matrix = np.array([v for v in vectors if v is not None])
         mean, scale = matrix.mean(axis=0), np.maximum(matrix.std(axis=0), 1e-6)
-        scores = [self.reward.score(item, v, mean, scale) for (item, _), v in zip(answers, vectors, strict=True)]
+        scores = [self.reward.score(subject, v, mean, scale) for (subject, _), v in zip(answers, vectors, strict=True)]
         return float(np.mean(scores))
 
 
 class Board:
-    """Which programs are scored on all items, and how well; shows it while the search goes on."""
+    """Which programs are scored on all subjects, and how well; shows it while the search goes on."""
 
     def __init__(
         self, scorer: Scorer, desk: Desk, val: list[Prompt], mine: str, meter: Meter, progress: Progress, total: int
@@ -264,7 +279,7 @@ class Board:
         self.scores: dict[str, float] = {}
 
     def score(self, pid: str) -> float:
-        """NaN for a program that is not scored on all items."""
+        """NaN for a program that is not scored on all subjects."""
         if pid not in self.scores and pid in self.desk.whole():
             self.scores[pid] = self.scorer.program(self._answers(pid, self.scorer.incumbent))
         return self.scores.get(pid, float("nan"))
@@ -302,7 +317,7 @@ class Board:
 
     def _plain(self, student):
         """The task's ordinary program with the student's prompt and weights."""
-        made = make_program(self.scorer.spec, self.desk.writer)
+        made = make_program(self.scorer.spec, self.desk.writer, self.desk.session.loaded.project.root)
         load_program_state(made, json.loads(json.dumps(program_state(student))))
         return made
 

@@ -1,10 +1,13 @@
 """Writing all tasks of a recipe with given programs, and turning what was accepted into vectors."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from tokenrec.compiler.lock import lock_path, read_lock
+from tokenrec.compiler.selecting import Selection, choose_rest, select
 from tokenrec.compiler.session import Session
 from tokenrec.features.types import Vectors
 from tokenrec.features.vectors import task_vectors
@@ -31,7 +34,9 @@ class Prepared:
     source_id: str  # the recipe's own program, before any compile
     judge: Judge
     prompts: Sequence[Prompt]
+    selection: Selection | None = field(default=None, kw_only=True)  # what `generate:` chose
     stale: str = field(default="", kw_only=True)
+    note: str = field(default="", kw_only=True)  # on what was chosen
 
 
 @dataclass
@@ -46,6 +51,14 @@ def write_task(session: Session, name: str, progress) -> Written:
     """Generate what the store lacks for one task with its incumbent program. Raises BudgetStop, ServiceError."""
     made = prepare_task(session, name)
     report = generate_with(session, made.spec, made.program, made.judge, made.prompts, progress)
+    if made.selection and made.selection.pilot:
+        tokens = vectors_of(session, made.spec, made.program)
+        note, pilot = choose_rest(session, made.spec, made.selection, tokens), report
+        made = prepare_task(session, name)
+        made.note = note
+        report = generate_with(session, made.spec, made.program, made.judge, made.prompts, progress)
+        report.asked += pilot.asked
+        report.usage.add(pilot.usage)
     return Written(**vars(made), report=report, vectors=vectors_of(session, made.spec, made.program))
 
 
@@ -73,8 +86,18 @@ def prepare_task(session: Session, name: str, unwritten: Tokens | None = None) -
     told = {t: store.tokens(session.db, session.recipe.name, t) for t in needs(spec.task)}
     for task, outputs in told.items():
         outputs.update((unwritten or {}).get(task, {}))
-    asked = spooled(prompts(session.recipe, session.dataset, spec, told))
-    return Prepared(spec, program, program_id(spec, program, writer), source_id, judge, asked, stale=stale)
+    selection = select(session, spec, _most_calls(spec, program))
+    codes = selection.codes if selection else None
+    asked = spooled(prompts(session.recipe, session.dataset, spec, told, codes))
+    return Prepared(
+        spec, program, program_id(spec, program, writer), source_id, judge, asked, selection=selection, stale=stale
+    )
+
+
+def _most_calls(spec: TaskSpec, program) -> int:
+    """LM calls that one subject may take, repairs and retries not counted."""
+    answers = 1 + spec.task.agreement.samples if spec.task.agreement else spec.task.samples
+    return max(len(program.named_predictors()), 1) * answers
 
 
 def generate_with(
@@ -115,6 +138,12 @@ def program_vectors(
     return task_vectors(
         session.db, session.dataset, spec, list(best.values()), session.encoder, _weights(spec, program)
     )
+
+
+def item_vectors(session: Session, written: Mapping[str, Written]) -> list[Vectors]:
+    """What a user's text is compared with: item tasks' vectors, and the raw text; of one space, the last is met."""
+    made = [v for w in written.values() if w.spec.subject == "item" for v in w.vectors]
+    return [v for v in made if not np.isnan(v.matrix).all()] + [v for v in [session.raw] if v is not None]
 
 
 def _weights(spec: TaskSpec, program) -> dict:

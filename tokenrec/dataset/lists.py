@@ -4,7 +4,7 @@ import numpy as np
 from scipy import sparse
 
 from tokenrec.dataset.impressions import weigh
-from tokenrec.dataset.split import events_before, usable_before
+from tokenrec.dataset.split import events_before, usable_before, yet_to_come
 from tokenrec.dataset.types import Dataset, Lists
 
 COLD_POSITIVES = 2
@@ -25,10 +25,11 @@ def make_lists(dataset: Dataset, window: int, candidates: Candidates = None) -> 
     `candidates`: None for the whole catalogue; int[C] for one set of items for everybody; int[L, C]
     for a set a list, in the order of `list_users`, padded with -1; or scipy CSR [n_users, n_items],
     non-zero where the item is a candidate. Items of the user's events before the window are never
-    candidates nor relevant. A list whose relevant items are all missed stays: that is the ceiling.
+    candidates nor relevant, nor are items that are yet to come. A list whose relevant items are all missed stays:
+    that is the ceiling.
     """
     events, n_items = dataset.events, len(dataset.item_ids)
-    before = events_before(dataset, window)
+    before, later = events_before(dataset, window), yet_to_come(dataset, window)
     rel_user, rel_item = _relevant(dataset, before, window)
     users = np.unique(rel_user)
     position = np.full(len(dataset.user_ids), -1, np.int64)
@@ -44,6 +45,8 @@ def make_lists(dataset: Dataset, window: int, candidates: Candidates = None) -> 
         part = slice(start, start + step)
         mask = allowed(part)
         mask[seen[part].nonzero()] = False
+        if later is not None:
+            mask[:, later] = False
         truth = relevant[part].toarray()
         row, column = np.nonzero(mask)
         lists_.append((row + start).astype(np.int32))
@@ -74,7 +77,10 @@ def _relevant(dataset: Dataset, before: np.ndarray, window: int) -> tuple[np.nda
     """(user int32[r], item int32[r]): distinct pairs liked in `window` and without an event before it."""
     events, n_items = dataset.events, len(dataset.item_ids)
     pair = events.user.astype(np.int64) * n_items + events.item
-    new = np.setdiff1d(pair[(events.window == window) & events.positive], pair[before])
+    liked = (events.window == window) & events.positive
+    if (later := yet_to_come(dataset, window)) is not None:
+        liked &= ~later[events.item]
+    new = np.setdiff1d(pair[liked], pair[before])
     return (new // n_items).astype(np.int32), (new % n_items).astype(np.int32)
 
 

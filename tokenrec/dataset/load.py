@@ -94,6 +94,14 @@ def load_dataset(recipe: Recipe, folder: Path, most_users: int | None = None) ->
         )
     if data.split.by == "item_holdout":
         notes.append(f"{data.events.path}: item_holdout dropped {(~keep).sum():,} history events of held-out items.")
+    posed = None
+    if recipe.objective.slice == "cold_items":
+        posed = splits.posed_items(item_ids, data.split)
+        later = " The items that are held out come in test only." if data.split.by == "item_holdout" else ""
+        notes.append(
+            f"{data.events.path}: {posed.sum():,} items pose as cold in fit and tune, where prompts are chosen: "
+            f"nothing is learnt of their events there.{later}"
+        )
     users = _read_users(recipe, folder, names, notes)
     shown = data.impressions and load_impressions(
         data.impressions, folder, names, item_ids, hidden, events, data.split, unit, notes
@@ -103,7 +111,8 @@ def load_dataset(recipe: Recipe, folder: Path, most_users: int | None = None) ->
         name=recipe.name, item_ids=item_ids, items=records, user_ids=names, users=users, events=events,
         data_hash=_hash(data.split.by, item_ids, records, names, users, events, shown, data.impressions),
         split=data.split.by, simulated=data.simulated, notes=notes,
-        held=splits.held_items(item_ids, data.split) if data.split.by == "item_holdout" else None, impressions=shown,
+        held=splits.held_items(item_ids, data.split) if data.split.by == "item_holdout" else None,
+        posed=posed, impressions=shown,
     )  # fmt: skip
 
 

@@ -10,6 +10,9 @@ item_holdout  as time (as user where there are no times), then a fifth of the it
               from them, so that these items are cold in fit, tune and test alike.
 
 Tune is halved by user, by seeded hash, into tune-A and tune-B.
+
+Where the objective is `cold_items`, prompts are chosen on items that are new for the purpose: another fifth poses as
+cold in fit and tune (DropoutNet; Volkovs et al. 2017), and the items that item_holdout keeps for test come no earlier.
 """
 
 import numpy as np
@@ -32,14 +35,30 @@ def events_before(dataset: Dataset, window: int) -> np.ndarray:
 
 
 def usable_before(dataset: Dataset, window: int) -> np.ndarray:
-    """bool[n_events]: `events_before` without the events of held-out items."""
+    """bool[n_events]: `events_before` without the events of held-out items, nor, until test, of those that pose as
+    cold."""
     before = events_before(dataset, window)
-    return before if dataset.held is None else before & ~dataset.held[dataset.events.item]
+    for cold in (dataset.held, dataset.posed if window != TEST else None):
+        if cold is not None:
+            before = before & ~cold[dataset.events.item]
+    return before
+
+
+def yet_to_come(dataset: Dataset, window: int) -> np.ndarray | None:
+    """bool[n_items]: held-out items that `window` does not know of, so that no prompt is chosen on those of test."""
+    return dataset.held if dataset.posed is not None and window != TEST else None
 
 
 def held_items(item_ids: list[str], split: Split) -> np.ndarray:
     """bool[n_items]: a fifth of the items, by seeded hash."""
     return np.array([unit_hash("holdout", split.seed, i) < HELD_OUT_ITEMS for i in item_ids], bool)
+
+
+def posed_items(item_ids: list[str], split: Split) -> np.ndarray:
+    """bool[n_items]: a fifth of the items that are not held out, by seeded hash."""
+    place = np.array([unit_hash("holdout", split.seed, i) for i in item_ids])
+    least = HELD_OUT_ITEMS if split.by == "item_holdout" else 0
+    return (least <= place) & (place < least + HELD_OUT_ITEMS * (1 - least))
 
 
 def assign_windows(

@@ -60,6 +60,7 @@ class Dataset:
     notes: list[str] = field(default_factory=list)  # rows skipped and why, with file and line
     held: np.ndarray | None = None  # bool[n_items], item_holdout: items that nothing may be learnt of from events
     impressions: Impressions | None = None
+    posed: np.ndarray | None = None  # bool[n_items], objective cold_items: pass for new ones until test
 
 
 @dataclass(frozen=True)

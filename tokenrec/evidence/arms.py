@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +30,12 @@ class ArmScores:
     @property
     def arms(self) -> list[str]:
         return [*(self.own or self.ranks)]
+
+    def take(self, other: "ArmScores", arm: str) -> None:
+        """Have an arm of another measurement of the same lists as well."""
+        for mine, theirs in ((self.scores, other.scores), (self.ranks, other.ranks), (self.own, other.own)):
+            if arm in theirs:
+                mine[arm] = theirs[arm]
 
     def per_list(self, arm: str, metric: str, slice: str = "all") -> np.ndarray:
         """float64[L], NaN outside the slice."""
@@ -67,14 +74,16 @@ def measure_arms(
     settings: Settings | Reward,
     seeds: list[int],
     on_progress: Callable[[str, int, int], None] | None = None,
+    on_trained: Callable[[str, int, Any, list[Columns]], None] | None = None,
 ) -> ArmScores:
     """Train every arm once a seed on the fit lists and score every candidate of the test lists.
 
     `blocks` holds each block's columns for the fit and the test lists; `arms` names the blocks of each arm.
     Seed for seed, all arms see the same sampled negatives; the seeds' scores are averaged
     (`ranker.average`; a user's own scores of lists as they are). Arms of the same numbers are trained once.
-    `on_progress(arm, done, total)` is called after each training. Blocks are shared between arms: only the sampled fit
-    rows of one arm are copied at a time.
+    `on_progress(arm, done, total)` is called after each training, `on_trained(arm, seed, booster, test columns)` before
+    a booster is dropped; a user's own ranker has none. Blocks are shared between arms: only the sampled fit rows of one
+    arm are copied at a time.
     """
     tie = tie_order(dataset.item_ids)
     result = ArmScores(lists_test)
@@ -98,7 +107,10 @@ def measure_arms(
             if isinstance(settings, Reward):
                 each.append(settings(fit, lists_fit, test, lists_test, dataset, seed))
             else:
-                each.append(score(train(fit, lists_fit, settings, seed), test))
+                booster = train(fit, lists_fit, settings, seed)
+                each.append(score(booster, test))
+                if on_trained:
+                    on_trained(arm, seed, booster, test)
             done += 1
             if on_progress:
                 on_progress(arm, done, total)

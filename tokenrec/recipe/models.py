@@ -280,6 +280,31 @@ class Subjects(Model):
     order: Literal["random", "popular", "cold"] = "random"
 
 
+class Generate(Model):
+    """Which subjects get a text when not all can be paid for, and how many: `subjects` by what a text is worth."""
+
+    select: Literal["uplift", "cold", "random", "popular"] = Field(
+        default="uplift",
+        description="uplift: a pilot is written first, and the rest goes where it shows, on tune-A, that text lifts "
+        "ranking; cold: those with the fewest history events; popular: with the most; random: by hash.",
+    )
+    budget: int | str = Field(description="A share of the subjects, such as 40%, or a number of LM calls.")
+
+    @field_validator("budget", mode="before")
+    @classmethod
+    def _share_or_calls(cls, value):
+        share = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", value.strip()) if isinstance(value, str) else None
+        if share and 0 < float(share[1]) <= 100 or type(value) is int and value > 0:
+            return value
+        raise ValueError(f"{value} is no budget: write a share of the subjects, such as 40%, or a number of LM calls")
+
+    def subjects(self, able: int, calls: int) -> int:
+        """How many of `able` subjects it pays for, when one may take `calls` LM calls."""
+        if isinstance(self.budget, str):
+            return round(float(self.budget.strip().rstrip("%")) / 100 * able)
+        return min(self.budget // calls, able)
+
+
 class Agreement(Model):
     """Further answers about the same subject, asked only to see whether they agree with the first, which is the text
     (SelfCheckGPT; Manakul et al. 2023). For open grounding. Choices that are scored by likelihood need none: the
@@ -302,6 +327,7 @@ class Task(Model):
     examples: list[dict[str, Any]] = Field(default=[], description="Worked examples: input and output fields by name.")
     history: History | None = None
     subjects: Subjects | None = None
+    generate: Generate | None = Field(default=None, description="Instead of subjects: which, by what a text is worth.")
     samples: int = Field(
         default=1, ge=1, le=8, description="Best of n: another answer is asked for while the gates reject."
     )
@@ -320,6 +346,8 @@ class Task(Model):
             raise ValueError("an item task needs inputs: [...]")
         if self.for_ == "item" and self.history:
             raise ValueError("history: only goes with for: user")
+        if self.subjects and self.generate:
+            raise ValueError("either subjects, which counts them, or generate, which chooses them by their worth")
         if self.agreement and self.samples > 1:
             raise ValueError("either agreement, whose further answers judge the first, or samples, which replace it")
         if self.agreement and all(o.ground != "open" for o in self.outputs.values()):

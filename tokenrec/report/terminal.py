@@ -14,6 +14,8 @@ def print_compile(console: Console, doc: dict[str, Any]) -> None:
     tables = [_tasks(doc, mark), _arms(doc, metric, slice, mark), _leaderboard(doc, metric, slice, mark)]
     if doc["impressions"] and doc["impressions"]["arms"]:
         tables.insert(2, _by_position(doc, metric, slice, mark))
+    if doc["contributions"]:
+        tables.append(_contributions(doc, metric, mark))
     for table in tables:
         title, table.title = table.title, None  # a title of the table would wrap at the table's width
         console.print(f"\n[bold]{title}[/bold]", highlight=False, soft_wrap=True)
@@ -134,6 +136,20 @@ def _leaderboard(doc: dict, metric: str, slice: str, mark: str) -> Table:
             r["task"], _signed(r["lift"]), f"{_signed(r['low'])} to {_signed(r['high'])}", _signed(r["lift_left_out"]),
             _signed(r["lift_over_placebo"]), f"[{WORDS[r['verdict']]}]{r['verdict']}[/]",
         )  # fmt: skip
+    return table
+
+
+def _contributions(doc: dict, metric: str, mark: str) -> Table:
+    lists = doc["contributions"][0]["lists"]
+    table = _table(
+        f"Second opinion: what the ranker's own contributions add to {metric}, {lists:,} test lists{mark}",
+        ("task", "left"), ("share", "right"), ("lift", "right"), ("95%", "right"), ("the leaderboard", "left"),
+    )  # fmt: skip
+    for c in doc["contributions"]:
+        said = {"sign": "[bold]says the opposite[/]", "order": "[bold]orders tasks otherwise[/]", None: "agrees"}
+        low = "" if c["low"] is None else f"{_signed(c['low'])} to {_signed(c['high'])}"
+        share = "–" if c["share"] is None else f"{c['share']:.0%}"
+        table.add_row(c["task"], share, _signed(c["lift_by_contribution"]), low, said[c["disagreement"]])
     return table
 
 

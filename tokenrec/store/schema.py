@@ -20,6 +20,7 @@ TABLES = {
     "promotions": "each promotion test: incumbent, challenger, delta, p, decision",
     "searches": "each finished search of a task's prompt, by what it was made from: it is not run twice",
     "asked": "what each search has asked: completions of its programs, and what its reflector answered",
+    "chosen": "the subjects that each task's `generate:` by uplift chose, under an id of what they were chosen from",
     "windows": "every event of the last run's data with its window",
     "lists": "the ranking lists of each run: list → window, user",
     "metrics": "metric of every (run, arm, slice, list)",
@@ -97,6 +98,15 @@ def m006_asked(db: sqlite3.Connection) -> None:
         "create table asked (search text not null, request text not null, task text not null, answer text,"
         " calls integer not null, prompt_tokens integer not null, completion_tokens integer not null, cost_usd real,"
         " at text not null, primary key (search, request)) without rowid"
+    )
+
+
+@migration
+def m007_chosen(db: sqlite3.Connection) -> None:
+    """Which subjects `generate: {select: uplift}` chose, so that an unchanged run chooses and asks nothing."""
+    db.execute(
+        "create table chosen (choice_id text not null, recipe text not null, task text not null, kind text not null,"
+        " subject text not null, primary key (choice_id, subject)) without rowid"
     )
 
 

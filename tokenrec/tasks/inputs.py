@@ -48,22 +48,37 @@ def display_name(recipe: Recipe, record: dict) -> str:
     return str(as_data(record.get(items.name or items.text[0])) or record.get(items.id) or "")
 
 
-def prompts(recipe: Recipe, dataset: Dataset, spec: TaskSpec, tokens: Tokens) -> Iterator[Prompt]:
-    """Every subject of the task with its inputs, in a stable order.
+def prompts(
+    recipe: Recipe, dataset: Dataset, spec: TaskSpec, tokens: Tokens, chosen: np.ndarray | None = None
+) -> Iterator[Prompt]:
+    """Every subject of the task with its inputs, in a stable order; or those of `chosen` (codes) alone.
 
     `tokens` holds the accepted outputs of the tasks that this one refers to; a subject whose input
     is missing there is written about without it. Items with nothing to be told of and users with too few liked items
     are left out.
     """
     make = prompt_maker(recipe, dataset, spec, tokens)
+    codes = _chosen(spec, dataset, able_subjects(dataset, spec)) if chosen is None else np.sort(chosen)
+    yield from (prompt for prompt in map(make, codes) if prompt.inputs)
+
+
+def able_subjects(dataset: Dataset, spec: TaskSpec) -> np.ndarray:
+    """int[n]: codes of the subjects that a task could write about: all items, or users with enough liked items."""
     if spec.subject == "item":
-        found = map(make, _chosen(spec, dataset, np.arange(len(dataset.item_ids))))
-        yield from (prompt for prompt in found if prompt.inputs)
-        return
+        return np.arange(len(dataset.item_ids))
     history = _liked(dataset)
     least = spec.task.history.min if spec.task.history else 2
-    able = np.array([u for u in range(len(dataset.user_ids)) if len(history.get(u, ())) >= least], dtype=int)
-    yield from map(make, _chosen(spec, dataset, able))
+    return np.array([u for u in range(len(dataset.user_ids)) if len(history.get(u, ())) >= least], dtype=int)
+
+
+def in_order(dataset: Dataset, subject: str, codes: np.ndarray, order: str) -> np.ndarray:
+    """`codes` by `order`, ties by a hash of the id: random, popular (most events in history first) or cold (fewest)."""
+    ids = dataset.item_ids if subject == "item" else dataset.user_ids
+    sign = {"random": 0, "popular": -1, "cold": 1}[order]
+    events = dataset.events
+    seen = events.item if subject == "item" else events.user
+    counts = np.bincount(seen[events.window == HISTORY_WINDOW], minlength=len(ids))
+    return np.array(sorted(codes, key=lambda c: (sign * counts[c], unit_hash("subjects", ids[c]))), dtype=int)
 
 
 def prompt_maker(recipe: Recipe, dataset: Dataset, spec: TaskSpec, tokens: Tokens) -> Callable[[int], Prompt]:
@@ -163,16 +178,7 @@ def _chosen(spec: TaskSpec, dataset: Dataset, codes: np.ndarray) -> np.ndarray:
     rule = spec.task.subjects
     if rule is None or len(codes) <= rule.most:
         return codes
-    ids = dataset.item_ids if spec.subject == "item" else dataset.user_ids
-    if rule.order == "random":
-        keyed = sorted(codes, key=lambda c: unit_hash("subjects", ids[c]))
-    else:
-        events = dataset.events
-        seen = events.item if spec.subject == "item" else events.user
-        counts = np.bincount(seen[events.window == HISTORY_WINDOW], minlength=len(ids))
-        sign = -1 if rule.order == "popular" else 1
-        keyed = sorted(codes, key=lambda c: (sign * counts[c], unit_hash("subjects", ids[c])))
-    return np.sort(np.array(keyed[: rule.most], dtype=int))
+    return np.sort(in_order(dataset, spec.subject, codes, rule.order)[: rule.most])
 
 
 def _pseudonymise(recipe: Recipe, inputs: dict) -> dict:
