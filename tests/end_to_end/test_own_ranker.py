@@ -81,6 +81,9 @@ def test_scores_of_lists_are_an_objective_of_their_own(finished, tmp_path, capsy
     assert made["raw_text"]["value"] == pytest.approx(sum(r[0] for r in rows) / len(rows))
     row = next(r for r in document["leaderboard"] if r["task"] == "flavour")
     assert row["lift"] == pytest.approx(made["raw_text+flavour"]["value"] - made["raw_text"]["value"])
+    assert document["contributions"] == [] and document["smallest_detectable_lift_two_way"] is None
+    curve = valid(tokenrec("curve", recipe)[1])
+    assert curve["objective"]["metric"] == "reward" and curve["tasks"][0]["points"]
     from tokenrec.report.terminal import summary
 
     assert any("intervals are over users alone" in line for line in summary(document))
@@ -138,9 +141,11 @@ def test_a_recipe_check_finds_what_can_be_found(finished, tmp_path):
         ("../mine.py:rank", "metric: ndcg@10", "leaves the project"),
         ("./mine.py:rank", "slice: cold_items", "can't be. take all or sparse_users"),
         (None, "metric: reward", "name it: reward: ./mine.py:fn"),
+        ("./mine.py:rank", "metric: reward", "uplift asks where candidates stand"),
     ):
         extra = (f"reward: {reward}\n" if reward else "") + f"objective: {{{objective}}}\n"
-        recipe = project(tmp_path, recipe=RECIPE + extra)
+        text = RECIPE.replace("subjects: {most: 10}", 'generate: {budget: "40%"}') if "uplift" in words else RECIPE
+        recipe = project(tmp_path, recipe=text + extra)
         write(tmp_path / "mine.py", "def rank(fit, lists, seed): pass")
         code, document, _ = tokenrec("recipe", "check", recipe)
         assert code == 2 and words in document["message"], document

@@ -106,7 +106,7 @@ def _document(
                     break
                 arms[share] = f"{name} {share:g}"
                 found = measure({arms[share]: [*base, name]}, {name: block})
-                scores.ranks[arms[share]] = found.ranks[arms[share]]
+                scores.take(found, arms[share])
             if not arms:
                 unseen.append(name)
                 continue

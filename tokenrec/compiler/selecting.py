@@ -148,7 +148,7 @@ def _id(session: Session, spec: TaskSpec, most: int) -> str:
     recipe = session.recipe
     return content_id([
         VERSION, recipe.name, spec.name, spec.subject, session.dataset.data_hash, most, session.encoder.encoder_id,
-        recipe.objective.model_dump(), recipe.data.items.text,
+        recipe.objective.model_dump(), recipe.data.items.text, *([session.reward_id] if session.reward_id else []),
     ])  # fmt: skip
 
 

@@ -31,6 +31,12 @@ class ArmScores:
     def arms(self) -> list[str]:
         return [*(self.own or self.ranks)]
 
+    def take(self, other: "ArmScores", arm: str) -> None:
+        """Have an arm of another measurement of the same lists as well."""
+        for mine, theirs in ((self.scores, other.scores), (self.ranks, other.ranks), (self.own, other.own)):
+            if arm in theirs:
+                mine[arm] = theirs[arm]
+
     def per_list(self, arm: str, metric: str, slice: str = "all") -> np.ndarray:
         """float64[L], NaN outside the slice."""
         if metric == OWN:

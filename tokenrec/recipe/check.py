@@ -53,6 +53,12 @@ def check_recipe(recipe: Recipe, broken: set[str]) -> Iterator[Fault]:
         if recipe.objective.slice in ("cold_items", "warm"):
             yield ("objective", "slice"), (f"{recipe.objective.slice} cuts lists apart by item, and a score of a whole "
                                            "list can't be. take all or sparse_users, or another metric")
+        for name, task in recipe.tasks.items():
+            if task.generate and task.generate.select == "uplift":
+                yield ("tasks", name, "generate", "select"), (
+                    "uplift asks where candidates stand, which a score of a list does not say. take random, cold or "
+                    "popular, or an objective such as ndcg@10"
+                )
     known = [*recipe.tasks, *broken]
     for i, name in enumerate(recipe.compile.tasks):
         if name not in known:

@@ -14,7 +14,9 @@ def print_compile(console: Console, doc: dict[str, Any]) -> None:
     tables = [_tasks(doc, mark), _arms(doc, metric, slice, mark), _leaderboard(doc, metric, slice, mark)]
     if doc["impressions"] and doc["impressions"]["arms"]:
         tables.insert(2, _by_position(doc, metric, slice, mark))
-    for table in tables + ([_contributions(doc, metric, mark)] if doc["contributions"] else []):
+    if doc["contributions"]:
+        tables.append(_contributions(doc, metric, mark))
+    for table in tables:
         title, table.title = table.title, None  # a title of the table would wrap at the table's width
         console.print(f"\n[bold]{title}[/bold]", highlight=False, soft_wrap=True)
         console.print(table)
