@@ -88,7 +88,7 @@ def test_uplift_keeps_more_of_the_lift_on_test_than_chance_and_cold(menu, tmp_pa
     lift = {a: scores.mean(a, "ndcg@10", "cold_items") - scores.mean("raw_text", "ndcg@10", "cold_items") for a in codes}
     assert lift["all"] > 0.1 and lift["uplift"] > 0.75 * lift["all"]
     assert lift["uplift"] > lift["random"] + 0.02 and lift["uplift"] > lift["cold"] + 0.02
-    assert compare(scores, "uplift", "random", "ndcg@10", "cold_items").interval()[0] > 0
+    assert compare(scores, "uplift", "random", "ndcg@10", "cold_items", "user").interval()[0] > 0
 
 
 def only(vectors, codes):

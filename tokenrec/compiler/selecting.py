@@ -52,7 +52,8 @@ def select(session: Session, spec: TaskSpec, calls: int) -> Selection | None:
 
 
 def first_part(session: Session, spec: TaskSpec, able: np.ndarray, queue: np.ndarray, most: int) -> Selection:
-    """The pilot. About items, half of it are those that stand for most users, so that profiles say something at all."""
+    """The pilot. Of items, half are those that stand for most users, so that profiles say something at all, and half
+    are drawn, as many new ones (without a like) as known ones, since it is these two whose worth differs most."""
     size = min(max(round(PILOT * len(able)), FEWEST), most // 2)
     if spec.subject == "user":
         return Selection(queue[:size], most, True, queue[:size])
@@ -60,7 +61,9 @@ def first_part(session: Session, spec: TaskSpec, able: np.ndarray, queue: np.nda
     mask[able] = True
     liked = _liked(session)
     common = uplift.grow(np.zeros_like(mask), size // 2, mask, liked, ALIKE)
-    drawn = queue[~common[queue]][: size - size // 2]
+    left, n = queue[~common[queue]], size - size // 2
+    new = left[np.asarray(liked.sum(axis=0)).ravel()[left] == 0][: n // 2]
+    drawn = np.concatenate([new, left[~np.isin(left, new)][: n - len(new)]])
     return Selection(np.union1d(np.flatnonzero(common), drawn), most, True, drawn)
 
 

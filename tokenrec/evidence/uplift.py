@@ -20,7 +20,7 @@ from tokenrec.evidence.arms import ArmScores
 from tokenrec.ranking.metrics import relevant_rows
 
 STEPS = 200  # sets grow in so many steps at least: one item a step is slow in a large catalogue
-SHRINK = np.logspace(-1, 4, 11)  # penalties of the ridge regressions, chosen by leave-one-out
+HALF = 50.0  # penalty of the ridge regressions: a pilot is small, and leave-one-out then trusts what it should not
 LEARNT = 500  # relevant fit pairs with a text that teach a ranker half of how to use it
 TINY = 1e-9
 FEWEST = 5  # subjects with a text, and without, below which nothing is learnt
@@ -105,13 +105,18 @@ def worth(
     gain each time is the difference of two ridge regressions; how often, a third one. Zero everywhere where fewer than
     FEWEST of either kind were relevant at all.
     """
-    from sklearn.linear_model import RidgeCV
-
     x = np.nan_to_num((known - np.nanmean(known, axis=0)) / np.maximum(np.nanstd(known, axis=0), 1e-9))
     each = []
     for some in (treated & (times > 0), able & ~treated & (times > 0)):
         if some.sum() < FEWEST:
             return np.zeros(len(gain))
-        each.append(RidgeCV(SHRINK).fit(x[some], gain[some] / times[some], times[some]).predict(x))
-    often = RidgeCV(SHRINK).fit(x[able], times[able]).predict(x)
+        each.append(_ridge(x, some, gain[some] / times[some], times[some]))
+    often = _ridge(x, able, times[able].astype(float), np.ones(able.sum()))
     return np.maximum(each[0] - each[1], 0) * np.maximum(often, 0)
+
+
+def _ridge(x: np.ndarray, some: np.ndarray, y: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """float[n]: y predicted for all rows of `x` from those of `some`; slopes are half believed from HALF rows on."""
+    from sklearn.linear_model import Ridge
+
+    return Ridge(HALF).fit(x[some], y, weight / weight.mean()).predict(x)
