@@ -8,9 +8,9 @@ ranker and evidence, without a prompt search. A text that a gate rejects has no 
 
 last.fm      CoLaKG's text about each artist beside its name and tags. `given`: the published split; without times,
              texts know the whole train file, and so do behaviour columns when test is read. `item_holdout`: a fifth of
-             the artists is heard in test only. Beside the arms stand references on the same rows: item-kNN (cosine of all
-             neighbours), the text's cosine to a user's mean text, and both blended as z-scores by a weight that tune-A
-             chose (DESIGN's figures: .3057, .1366, .3131 NDCG@20).
+             the artists is heard in test only. Beside the arms stand references on the same rows: item-kNN (cosine of
+             all neighbours), the text's cosine to a user's mean text, and both blended as z-scores by a weight that
+             tune-A chose (DESIGN's figures: .3057, .1366, .3131 NDCG@20).
 goodreads    ONCE's description of each book beside its title; test is the last event of each user with two or more. Its
              profiles and invented books were written with that event in sight: they are only held to the gates.
 """
