@@ -100,8 +100,6 @@ def _data(data: Data) -> Iterator[Fault]:
         yield (*at, "test"), "is read only with split: {by: given}. add that, or remove test:"
     if data.split.by == "time" and events.time is None:
         yield at, "lacks time:, which split by time needs. name the column, or write split: {by: user}"
-    elif data.split.by == "item_holdout" and events.time is None:
-        yield at, "lacks time:, which item_holdout needs to tell earlier from later. name the column"
 
 
 def _inputs(recipe: Recipe, name: str, broken: set[str]) -> Iterator[Fault]:
