@@ -15,6 +15,7 @@ from tokenrec.compiler.session import Session, open_session
 from tokenrec.compiler.writing import Written, write_task
 from tokenrec.dataset.types import FIT, TEST, Lists
 from tokenrec.errors import InputError
+from tokenrec.evidence.advice import Price, advise, steps
 from tokenrec.evidence.by_position import by_position
 from tokenrec.evidence.power import smallest_lift_two_way
 from tokenrec.evidence.statistics import compare
@@ -146,6 +147,9 @@ def _document(
     looks = session.db.execute(
         "select count(*) from looks where data_hash = ? and window = 'tune_b'", [events_id(session.dataset)]
     ).fetchone()[0]
+    two_way = finite(_two_way(session, evidence))
+    least = max((x for x in (finite(power["evidence"]), two_way) if x is not None), default=None)
+    lifts = steps(evidence.scores, recipe.objective.metric, _clusters(written))
     return {
         "kind": "compile",
         "schema_version": 1,
@@ -165,7 +169,7 @@ def _document(
         "seconds": round(time.perf_counter() - began, 2),
         "smallest_detectable_lift": finite(power["evidence"]),
         "smallest_promotable_lift": finite(power["promotion"]),
-        "smallest_detectable_lift_two_way": finite(_two_way(session, evidence)),
+        "smallest_detectable_lift_two_way": two_way,
         "tasks": [
             {
                 "task": n, "generated": w.report.subjects - w.report.failed, "failed": w.report.failed,
@@ -188,6 +192,11 @@ def _document(
             {k: finite(v) if isinstance(v, float) else v for k, v in asdict(o).items()} | {"agrees": o.agrees}
             for o in evidence.opinions
         ],
+        "lifts": [{k: finite(v) if isinstance(v, float) else v for k, v in asdict(s).items()} for s in lifts],
+        "advice": advise(
+            lifts, evidence.leaderboard, [_price(session, n, w) for n, w in written.items()], recipe.objective.metric,
+            recipe.objective.slice, least,
+        ),
         "promotions": [
             {
                 "task": i.promotion.task, "incumbent": i.promotion.incumbent, "challenger": i.promotion.challenger,
@@ -214,6 +223,22 @@ def _document(
               for n in evidence.unseen if written[n].report.accepted],
         ],
     }  # fmt: skip
+
+
+def _clusters(written: dict[str, Written]) -> str:
+    """What `compare` resamples for all tokens together: items too, unless every task is about users."""
+    return "user" if written and all(w.spec.subject == "user" for w in written.values()) else "user_item"
+
+
+def _price(session: Session, name: str, task: Written) -> Price:
+    """What the present program's answers took, in whichever run they were asked for."""
+    calls, usd, texts = session.db.execute(
+        "select coalesce(sum(calls), 0), case when sum(calls > 0 and cost_usd is null) then null else"
+        " sum(case when calls > 0 then cost_usd else 0.0 end) end, count(distinct input_hash)"
+        " from completions where program_id = ? and lm_id = ? and task = ?",
+        [task.report.program_id, task.report.lm_id, name],
+    ).fetchone()
+    return Price(name, texts, calls, usd)
 
 
 def _why_unseen(task: Written) -> str:

@@ -23,6 +23,10 @@ def print_compile(console: Console, doc: dict[str, Any]) -> None:
         if table.columns[-1].header == "rejected for *":
             console.print("* of any sample; a text may be rejected for several reasons", style="dim")
     console.print()
+    console.print("[bold]Advice[/bold]", highlight=False)
+    for line in doc["advice"]:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
+    console.print()
     for line in summary(doc):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
 
