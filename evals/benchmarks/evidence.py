@@ -1,30 +1,31 @@
-"""Real people and recorded LLM texts through the ordinary compile: does the text pay?
+"""Real people, real LM texts: does a text that an LM wrote earn its place in the ranking? Recorded, replayed, gated.
 
-    python evals/benchmarks/evidence.py ../shared/data/colakg_lastfm [--split given|item_holdout] [--json]
-    python evals/benchmarks/evidence.py ../shared/data/once_goodreads [--users N] [--json]
+    python evals/benchmarks/evidence.py DATASET [--json] [--store FOLDER] [--users N] [--split given|item_holdout]
 
-Nothing is generated: what others' models wrote is played back (`kind: replay`) and goes through our gates, store,
-ranker and evidence, without a prompt search. A text that a gate rejects has no column; the arm `ungated` has it.
+DATASET is a folder of shared/data, told by its files:
 
-last.fm      CoLaKG's text about each artist beside its name and tags. `given`: the published split; without times,
-             texts know the whole train file, and so do behaviour columns when test is read. `item_holdout`: a fifth of
-             the artists is heard in test only. Beside the arms stand references on the same rows: item-kNN (cosine of
-             all neighbours), the text's cosine to a user's mean text, and both blended as z-scores by a weight that
-             tune-A chose (DESIGN's figures: .3057, .1366, .3131 NDCG@20).
-goodreads    ONCE's description of each book beside its title; test is the last event of each user with two or more. Its
-             profiles and invented books were written with that event in sight: they are only held to the gates.
+    colakg_lastfm    CoLaKG's texts on 2,813 artists (raw text: name and tags), its published split and, as a second
+                     run, a fifth of the artists without history. Beside the arms, on the same lists, the references
+                     that they are held to: item-kNN (plain cosine, all neighbours), the texts' cosine to a listener's
+                     profile, and the z-score blend of the two with the weight that tune likes best.
+    once_goodreads   ONCE's descriptions of 8,405 of 16,833 books, written from the title (raw text: title); the last
+                     event of each reader with two or more is test. Its profiles and invented books were written with
+                     that event in sight: they are only put through the gates.
+
+Each run is a project with a recipe, data files and the recording (`kind: replay`), compiled by `tokenrec compile
+--optimizer none`: real gates, real store. `--json` prints one document with `arms` and `leaderboard` of the first run
+as compile does, each run whole under `runs`, and `references` and `gates` beside them. Nothing is written into this
+project.
 """
 
 import argparse
-import contextlib
 import csv
 import gzip
-import io
 import json
-import sqlite3
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -33,239 +34,279 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-USERS = 6000  # of Goodreads, drawn by hash: candidates and arms of all 23,089 take an hour
-WEIGHTS = (0.0, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0)  # of the text in the reference blend
-
-RECIPE = """\
-name: {name}
-data:
-  items: {{path: items.csv, id: item, name: name, text: [{text}]}}
-  events: {{path: train.csv, {test}user: user, item: item}}
-  split: {{by: {split}}}
-  most_users: {users}
-objective: {{metric: ndcg@20, slice: {slice}}}
-lm: {{writer: tape}}
-tasks:
-  about:
-    for: item
-    inputs: [{text}]
-    write: What kind of {kind} is it?
-    outputs: {{text: {{type: text, grounding: open, max_words: 250}}}}
-ranker: {{k: 20, seeds: 3, negatives: 100}}
-compile: {{optimizer: none}}
-"""
+SPLITS = ("given", "item_holdout")
+LASTFM, BOOKS = "colakg_lastfm", "once_goodreads"
+TELLS = {LASTFM: "llm_items.jsonl.gz", BOOKS: "llm_descriptions.jsonl.gz"}
+METRIC = "ndcg@20"  # what DESIGN section 13 gives the references in
+WEIGHTS = np.round(np.arange(0, 1.51, 0.1), 2)  # of the text in the blend
 
 
-def read(path: Path) -> Iterator[dict]:
+@dataclass
+class World:
+    """A data set as files of a project: items, train and test events, recorded texts by task and subject."""
+
+    name: str
+    write: str
+    text: list[str]  # item fields
+    items: list[dict[str, Any]]
+    train: list[tuple[str, str]]
+    test: list[tuple[str, str]]
+    recorded: dict[str, str] = field(default_factory=dict)
+
+
+def lines(path: Path) -> list[dict]:
     with gzip.open(path, "rt", encoding="utf-8") as file:
-        yield from map(json.loads, file)
+        return [json.loads(line) for line in file]
 
 
-def table(path: Path, rows: list) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows(rows)
+def which(folder: Path) -> str:
+    """The data set that a folder holds. Raises SystemExit where it is none that this can run."""
+    for name, file in TELLS.items():
+        if (folder / file).is_file():
+            return name
+    raise SystemExit(f"{folder} holds neither {' nor '.join(TELLS.values())}: name a folder of shared/data")
 
 
-def lastfm(data: Path, folder: Path, split: str, users: int) -> Path:
-    plays = {}
+def lastfm(folder: Path) -> World:
+    artists, events = lines(folder / TELLS[LASTFM]), {}
     for part in ("train", "test"):
-        with gzip.open(data / f"{part}.csv.gz", "rt", encoding="utf-8") as file:
-            plays[part] = list(csv.reader(file))
-    if split == "item_holdout":
-        plays = {"train": plays["train"] + plays["test"][1:]}
-    for part, rows in plays.items():
-        table(folder / f"{part}.csv", rows)
-    artists = list(read(data / "llm_items.jsonl.gz"))
-    rows = [[a["item"], a["name"], json.dumps(a["tags"], ensure_ascii=False)] for a in artists]
-    table(folder / "items.csv", [["item", "name", "tags"], *rows])
-    record(folder, ((str(a["item"]), a["llm_text"]) for a in artists))
-    return project(folder, "lastfm", "name, tags", "artist", split, users or 10**6)
-
-
-def goodreads(data: Path, folder: Path, users: int) -> Path:
-    train, test = [["user", "item"]], [["user", "item"]]
-    for one in read(data / "histories.jsonl.gz"):
-        *early, last = one["history"] or [None]
-        if early:
-            train += [[one["uid"], book] for book in early]
-            test.append([one["uid"], last])
-    table(folder / "train.csv", train)
-    table(folder / "test.csv", test)
-    table(folder / "items.csv", [["item", "name"], *([b["bid"], b["title"]] for b in read(data / "books.jsonl.gz"))])
-    record(folder, ((b["bid"], b["description"]) for b in read(data / "llm_descriptions.jsonl.gz")))
-    return project(folder, "goodreads", "name", "book", "given", users or USERS)
-
-
-def record(folder: Path, texts: Iterator[tuple[str, str]]) -> None:
-    with (folder / "tape.jsonl").open("w", encoding="utf-8") as file:
-        for subject, text in texts:
-            line = {"task": "about", "subject": subject, "output": {"text": text}}
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
-
-
-def project(folder: Path, name: str, text: str, kind: str, split: str, users: int) -> Path:
-    (folder / "tokenrec.yaml").write_text("models: {tape: {kind: replay, path: tape.jsonl}}\n", encoding="utf-8")
-    made = RECIPE.format(
-        name=name, text=text, kind=kind, split="user" if split == "user" else split, users=users,
-        test="test: test.csv, " if split == "given" else "", slice="cold_items" if split == "item_holdout" else "all",
+        with gzip.open(folder / f"{part}.csv.gz", "rt", encoding="utf-8", newline="") as file:
+            events[part] = [(row["user"], row["item"]) for row in csv.DictReader(file)]
+    return World(
+        "lastfm", "Say what music an artist plays and who likes it.", ["name", "tags"],
+        [{"id": str(a["item"]), "name": a["name"], "tags": a["tags"]} for a in artists], events["train"],
+        events["test"], {str(a["item"]): a["llm_text"] for a in artists},
     )  # fmt: skip
-    (folder / "recipe.yaml").write_text(made, encoding="utf-8")
-    return folder / "recipe.yaml"
 
 
-def compiled(recipe: Path) -> dict[str, Any]:
-    from tokenrec.cli.main import run
+def goodreads(folder: Path) -> World:
+    """The last event of a reader with two or more is test, whatever stands before it; no order is read off the rest."""
+    train, test = [], []
+    for row in lines(folder / "histories.jsonl.gz"):
+        *before, last = [(str(row["uid"]), book) for book in row["history"]]
+        train += before or [last]
+        test += [last] if before else []
+    return World(
+        "goodreads", "Say what a book is about.", ["name"],
+        [{"id": b["bid"], "name": b["title"]} for b in lines(folder / "books.jsonl.gz")], train, test,
+        {d["bid"]: d["description"] for d in lines(folder / TELLS[BOOKS])},
+    )  # fmt: skip
 
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said):
-        code = run(["compile", str(recipe), "--json"])
-    if code:
-        raise SystemExit(code)
-    return json.loads(said.getvalue())
+
+def recipe(world: World, split: str) -> dict[str, Any]:
+    events = {"path": "train.csv", "test": "test.csv", "user": "user", "item": "item"}
+    if split != "given":
+        events = {"path": "all.csv", "user": "user", "item": "item"}
+    return {
+        "name": f"{world.name}_{split}",
+        "data": {
+            "items": {"path": "items.jsonl", "id": "id", "name": "name", "text": world.text},
+            "events": events,
+            "split": {"by": split},
+        },
+        "objective": {"metric": METRIC},
+        "lm": {"writer": "recorded"},
+        "tasks": {
+            "about": {
+                "for": "item", "inputs": world.text, "write": world.write,
+                "outputs": {"text": {"type": "text", "grounding": "open"}},
+            },
+        },
+        "compile": {"optimizer": "none"},
+    }  # fmt: skip
 
 
-def references(recipe: Path, doc: dict, arm: str = "raw_text+tokens") -> list[dict[str, Any]]:
-    """What needs no ranker, on the same test lists, and how far the arm is above each: a 95% interval over users."""
-    from tokenrec.compiler.session import embed_items, make_columns, open_session
-    from tokenrec.dataset.types import TEST, TUNE_A
-    from tokenrec.evidence.statistics import user_draws
-    from tokenrec.features.profiles import gather, liked_matrix, standardise
-    from tokenrec.features.vectors import task_vectors
-    from tokenrec.ranking.metrics import per_list, relevant_ranks
+def project(world: World, folder: Path, split: str) -> Path:
+    """A project in `folder` that replays the recorded texts; the path of its recipe."""
+    import yaml
+
+    folder.mkdir(parents=True, exist_ok=True)
+    config = {"store": "store.db", "models": {"recorded": {"kind": "replay", "path": "recorded.jsonl"}}}
+    told = [{"task": "about", "subject": s, "output": {"text": text}} for s, text in world.recorded.items()]
+    (folder / "tokenrec.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    for name, rows in (("items", world.items), ("recorded", told)):
+        text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        (folder / f"{name}.jsonl").write_text(text, encoding="utf-8")
+    for name, rows in (("train", world.train), ("test", world.test), ("all", world.train + world.test)):
+        with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([("user", "item"), *rows])
+    file = folder / f"{world.name}_{split}.yaml"
+    file.write_text(yaml.safe_dump(recipe(world, split), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    return file
+
+
+def references(file: Path, users: int | None, world: World) -> dict[str, Any]:
+    """The textbook scores on the test lists that compile ranked, and its arms against the strongest, paired.
+
+    `weight` of the blend is the best on both halves of tune. Intervals of differences are plain 95%, two-way.
+    """
+    import pyarrow.parquet as pq
+
+    from tokenrec.compiler.session import open_session
+    from tokenrec.dataset.lists import make_lists
+    from tokenrec.dataset.types import TEST, TUNE_A, TUNE_B
+    from tokenrec.evidence.arms import ArmScores
+    from tokenrec.evidence.statistics import compare
+    from tokenrec.ranking.metrics import mean, per_list, relevant_ranks, tie_order
     from tokenrec.recipe.load import load_recipe
-    from tokenrec.store import completions as store
-    from tokenrec.tasks.spec import task_spec
 
-    session = open_session(load_recipe(recipe), "references", asking=False)
-    embed_items(session, lambda done, total: None)
-    session.make_lists((TUNE_A, TEST))
-    dataset, metric = session.dataset, session.recipe.objective.metric
-    rows = list(store.token_rows(session.db, session.recipe.name, "about"))
-    told = task_vectors(session.db, dataset, task_spec(session.recipe, "about"), rows, session.encoder, {})
+    loaded = load_recipe(str(file))
+    session = open_session(loaded, "references", most_users=users)
+    dataset, tie = session.dataset, tie_order(session.dataset.item_ids)
+    texts = session.encoder.encode(session.db, [world.recorded.get(i, "") for i in dataset.item_ids])
+    lists = {w: make_lists(dataset, w) for w in (TUNE_A, TUNE_B, TEST)}
+    made = {w: alone(dataset, some, texts) for w, some in lists.items()}
+    session.db.conn.close()
 
-    def scores(window: int) -> tuple[np.ndarray, np.ndarray]:
-        lists = session.lists[window]
-        liked = liked_matrix(dataset, lists.before)
-        both = (liked.T @ liked).tocsr()
-        length = np.sqrt(np.maximum(np.asarray(liked.sum(axis=0)).ravel(), 1))
-        both.setdiag(0)
-        near = both.multiply(1 / length[:, None]).multiply(1 / length[None]).tocsr()
-        knn = gather(lists, len(dataset.item_ids), lambda u: (liked[u] @ near).toarray())
-        text = make_columns("about", told, dataset, lists).matrix[:, 0]
-        return tuple(np.nan_to_num(standardise(x, lists)) for x in (knn, text))
+    def worth(weight: float) -> float:
+        ranks = {w: relevant_ranks(blend(made[w], weight, lists[w]), lists[w], tie) for w in (TUNE_A, TUNE_B)}
+        return float(np.mean(np.concatenate([per_list(r, lists[w], METRIC) for w, r in ranks.items()])))
 
-    def value(score: np.ndarray, window: int) -> np.ndarray:
-        return per_list(relevant_ranks(score, session.lists[window]), session.lists[window], metric)
+    weight = float(max(WEIGHTS, key=worth))
+    arms = ArmScores(lists[TEST])
+    table = pq.read_table(file.parent / f"scores-{loaded.recipe.name}.parquet")
+    same = np.array_equal(table["list"], lists[TEST].list_of_row) and np.array_equal(table["label"], lists[TEST].label)
+    if not same:
+        raise SystemExit(f"{file}: the store's scores are of other lists. Run with another --store")
+    for name in table.column_names:
+        if name not in ("list", "item", "label") and "~" not in name:
+            arms.scores[name] = table[name].to_numpy()
+    theirs = {**made[TEST], "item_knn+llm_text": blend(made[TEST], weight, lists[TEST])}
+    arms.scores.update(theirs)
+    for name, score in arms.scores.items():
+        arms.ranks[name] = relevant_ranks(score, lists[TEST], tie)
+    best = max(("item_knn", "item_knn+llm_text"), key=lambda name: arms.mean(name, METRIC))
+    against = []
+    for arm in ("behaviour", "raw_text", "raw_text+tokens"):
+        if arm in arms.ranks:
+            d = compare(arms, arm, best, METRIC)
+            against.append({"arm": arm, "over": best, "lift": d.value, "low": d.interval()[0], "high": d.interval()[1]})
+    values = {name: mean(per_list(arms.ranks[name], lists[TEST], METRIC)) for name in theirs}
+    return {"metric": METRIC, "n": len(lists[TEST]), "weight": weight, "values": values, "against": against}
 
-    knn, text = scores(TUNE_A)
-    weight = max(WEIGHTS, key=lambda w: np.nanmean(value(knn + w * text, TUNE_A)))
-    knn, text = scores(TEST)
-    popular = np.bincount(dataset.events.item[session.lists[TEST].before], minlength=len(dataset.item_ids))
-    systems = {"popularity": popular[session.lists[TEST].item_of_row].astype(float), "item-kNN": knn, "LLM text": text,
-               f"item-kNN + {weight} LLM text": knn + weight * text}  # fmt: skip
-    ours = _stored(session.loaded.project.store, doc["run"], arm, len(session.lists[TEST]))
-    found = []
-    for name, score in systems.items():
-        theirs = value(score, TEST)
-        low, high = np.quantile(user_draws(ours - theirs, 2000), (0.025, 0.975))
-        found.append({"system": name, "metric": metric, "value": float(np.nanmean(theirs)), "n": len(theirs),
-                      "arm": arm, "above": float(np.nanmean(ours - theirs)), "low": float(low),
-                      "high": float(high)})  # fmt: skip
+
+def alone(dataset, lists, texts: np.ndarray) -> dict[str, np.ndarray]:
+    """float[n_rows] each: popularity; item-kNN, the sum of plain cosines to all liked items; profile cosine."""
+    from scipy import sparse
+
+    from tokenrec.features.profiles import gather, liked_matrix, profiles, unit
+
+    liked, n = liked_matrix(dataset, lists.before), len(dataset.item_ids)
+    popularity = np.asarray(liked.sum(axis=0)).ravel()
+    near = (liked.T @ liked).tocsr()
+    near.setdiag(0)
+    size = sparse.diags_array(1 / np.sqrt(np.maximum(popularity, 1)))
+    near = (size @ near @ size).tocsr()
+    items = unit(texts - np.nanmean(texts, axis=0))
+    tastes, known = unit(profiles(items, liked)), np.nan_to_num(items).T
+    return {
+        "popularity": popularity[lists.item_of_row].astype(np.float32),
+        "item_knn": gather(lists, n, lambda u: (liked[u] @ near).toarray()),
+        "llm_text": gather(lists, n, lambda u: np.nan_to_num(tastes[u]) @ known),
+    }  # fmt: skip
+
+
+def blend(made: dict[str, np.ndarray], weight: float, lists) -> np.ndarray:
+    """Item-kNN and the texts' cosine, each standardised within its list, the second times `weight`."""
+    from tokenrec.features.profiles import standardise
+
+    return standardise(made["item_knn"], lists) + weight * standardise(made["llm_text"], lists)
+
+
+def gates(folder: Path) -> list[dict[str, Any]]:
+    """What the gates say of ONCE's profiles and invented books, and how many profiles break its rule of one word."""
+    from tokenrec.gates import check_texts
+
+    said = lines(folder / "llm_profiles.jsonl.gz")
+    words = [p["interest"] for p in said]
+    invented = [json.loads(g["raw_response"]) for g in lines(folder / "llm_synthetic_books.jsonl.gz")]
+    found = [
+        judged("profiles", check_texts([", ".join(w) for w in words])),
+        judged(
+            "invented books",
+            check_texts([b["description"] for b in invented], names=[b["title"] for b in invented]),
+        ),
+    ]
+    found[0]["more_than_one_word"] = sum(any(len(w.split()) > 1 for w in many) for many in words) / len(words)
+    titles = Counter(b["title"] for b in invented)
+    found[1]["titles"] = len(titles)
+    found[1]["commonest_title"] = titles.most_common(1)[0][1] / len(invented)
     return found
 
 
-def _stored(path: Path, run: str, arm: str, n: int) -> np.ndarray:
-    values = np.zeros(n)
-    with contextlib.closing(sqlite3.connect(path)) as db:
-        for place, value in db.execute("select list, value from metrics where run = ? and arm = ?", [run, arm]):
-            values[place] = value
-    return values
+def judged(name: str, verdicts) -> dict[str, Any]:
+    """Shares of the texts that the gates refuse, and by which check (a text may have several)."""
+    reasons = Counter(gate for v in verdicts for gate in {r.gate for r in v.reasons})
+    n = len(verdicts)
+    return {
+        "texts": name, "n": n, "rejected": sum(v.state != "accepted" for v in verdicts) / n,
+        "by_gate": {gate: count / n for gate, count in reasons.most_common()},
+    }  # fmt: skip
 
 
-GATES = """\
-name: {name}
-data:
-  items: {{path: items.csv, id: item, name: name, text: [name]}}
-  events: {{path: train.csv, user: user, item: item}}
-  split: {{by: user}}
-tasks:
-  interests:
-    for: user
-    history: {{most: 20, min: 1}}
-    write: Which interests does the reader have?
-    outputs: {{words: {{type: text, grounding: none, max_words: 5, min_words: 1}}}}
-  invented:
-    for: user
-    history: {{most: 20, min: 1}}
-    write: Invent a book that the reader would like.
-    outputs: {{title: {{type: text, grounding: none, not_in: [liked]}}, description: {{type: text, grounding: none}}}}
-"""
+def measure(folder: Path, store: Path, splits: list[str], users: int | None, console) -> dict[str, Any]:
+    """Compile every run; the document that `--json` prints."""
+    from tokenrec.compiler.compile import compile_recipe
+    from tokenrec.recipe.load import load_recipe
+    from tokenrec.report.progress import Stages
+
+    kind = which(folder)
+    world = lastfm(folder) if kind == LASTFM else goodreads(folder)
+    runs, theirs = [], []
+    for split in splits:
+        file = project(world, store / split, split)
+        runs.append(compile_recipe(load_recipe(str(file)), Stages(console), optimizer="none", most_users=users))
+        if kind == LASTFM:
+            theirs.append({"recipe": runs[-1]["recipe"], **references(file, users, world)})
+    return {
+        "kind": "evidence_benchmark", "schema_version": 1, "dataset": kind, "arms": runs[0]["arms"],
+        "leaderboard": runs[0]["leaderboard"], "references": theirs, "gates": gates(folder) if kind == BOOKS else [],
+        "runs": runs,
+    }  # fmt: skip
 
 
-def gated(data: Path, folder: Path) -> dict[str, Any]:
-    """Shares of ONCE's profiles and invented books that the gates refuse, by reason."""
-    from tokenrec.cli.main import run
+def show(document: dict[str, Any], console) -> None:
+    from tokenrec.report.terminal import print_compile
 
-    (folder / "gates.yaml").write_text(GATES.format(name="once"), encoding="utf-8")
-    found = {}
-    tapes = {
-        "interests": ({"words": ", ".join(p["interest"])} for p in read(data / "llm_profiles.jsonl.gz")),
-        "invented": (_book(b["raw_response"]) for b in read(data / "llm_synthetic_books.jsonl.gz")),
-    }
-    for task, outputs in tapes.items():
-        file = folder / f"{task}.jsonl"
-        with file.open("w", encoding="utf-8") as lines:
-            for i, output in enumerate(outputs):
-                line = {"task": task, "subject": f"{task}{i}", "output": output}
-                lines.write(json.dumps(line, ensure_ascii=False) + "\n")
-        said = io.StringIO()
-        with contextlib.redirect_stdout(said):
-            code = run(["eval", str(folder / "gates.yaml"), "--completions", str(file), "--json"])
-        found[task] = json.loads(said.getvalue()) | {"exit_code": code}
-    return found
-
-
-def _book(raw: str) -> dict[str, str]:
-    try:
-        made = json.loads(raw)
-        return {"title": str(made["title"]), "description": str(made["description"])}
-    except (ValueError, KeyError, TypeError):
-        return {"raw": raw}
+    for run in document["runs"]:
+        console.print(f"\n[bold]{run['recipe']}[/bold]", highlight=False)
+        print_compile(console, run)
+    for ref in document["references"]:
+        values = ", ".join(f"{name} {value:.4f}" for name, value in ref["values"].items())
+        print(f"\n{ref['recipe']}, {ref['metric']}, {ref['n']:,} lists: {values} (weight of the text {ref['weight']})")
+        for d in ref["against"]:
+            print(f"  {d['arm']} - {d['over']}: {d['lift']:+.4f} ({d['low']:+.4f} to {d['high']:+.4f})")
+    for found in document["gates"]:
+        by = ", ".join(f"{gate} {share:.1%}" for gate, share in found["by_gate"].items())
+        print(f"\n{found['texts']}: {found['rejected']:.1%} of {found['n']:,} rejected ({by})")
+        for key, value in found.items():
+            if key not in ("texts", "n", "rejected", "by_gate"):
+                print(f"  {key.replace('_', ' ')}: {value:.1%}" if isinstance(value, float) else f"  {key}: {value:,}")
 
 
 def main() -> int:
+    from tokenrec.cli.output import quiet_libraries
+
+    quiet_libraries()
+    from rich.console import Console
+
+    from tokenrec.cli.output import emit
+
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, metavar="DATASET", help="a folder of shared/data")
-    parser.add_argument("--split", choices=("given", "item_holdout"), default="given", help="of last.fm")
-    parser.add_argument("--users", type=int, default=0, metavar="N", help=f"fewer users; {USERS:,} of Goodreads")
-    parser.add_argument("--store", type=Path, metavar="FOLDER", help="keep the project there and go on from it")
-    parser.add_argument("--json", action="store_true")
+    parser.add_argument("dataset", type=Path, metavar="DATASET", help=f"folder of {LASTFM} or {BOOKS}")
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    parser.add_argument("--store", type=Path, metavar="FOLDER", help="keep the projects there and go on from them")
+    parser.add_argument("--users", type=int, metavar="N", help="keep N users, chosen by hash: a quick look")
+    parser.add_argument("--split", choices=SPLITS, help="one of the two runs of last.fm; both unless said")
     options = parser.parse_args()
+    splits = ["given"] if which(options.dataset) == BOOKS else [options.split] if options.split else list(SPLITS)
     with tempfile.TemporaryDirectory() as scratch:
         folder = (options.store or Path(scratch)).resolve()
-        folder.mkdir(parents=True, exist_ok=True)
-        if (options.data / "llm_items.jsonl.gz").is_file():
-            recipe = lastfm(options.data, folder, options.split, options.users)
-        elif (options.data / "llm_descriptions.jsonl.gz").is_file():
-            recipe = goodreads(options.data, folder, options.users)
-        else:
-            parser.error(f"{options.data} holds neither llm_items.jsonl.gz (last.fm) nor llm_descriptions.jsonl.gz")
-        doc = compiled(recipe)
-        doc["references"] = references(recipe, doc)
-        if recipe.parent.name and (options.data / "llm_profiles.jsonl.gz").is_file():
-            doc["gates_alone"] = gated(options.data, folder)
+        document = measure(options.dataset.resolve(), folder, splits, options.users, Console(stderr=True))
     if options.json:
-        print(json.dumps(doc, indent=2, ensure_ascii=False))
-        return 0
-    for arm in doc["arms"]:
-        if arm["metric"] == doc["objective"]["metric"] and arm["value"] is not None:
-            print(f"{arm['arm']:24} {arm['slice']:13} {arm['value']:.4f} ({arm['low']:.4f} to {arm['high']:.4f}), "
-                  f"{arm['n']:,} lists")  # fmt: skip
-    for r in doc["references"]:
-        print(f"{r['system']:24} {'reference':13} {r['value']:.4f}; {r['arm']} is {r['above']:+.4f} "
-              f"({r['low']:+.4f} to {r['high']:+.4f}) above")  # fmt: skip
-    for row in doc["leaderboard"]:
-        print(f"{row['task']}: lift {row['lift']:+.4f} ({row['low']:+.4f} to {row['high']:+.4f}): {row['verdict']}")
+        emit(document)
+    else:
+        show(document, Console())
     return 0
 
 
