@@ -18,6 +18,7 @@ from tokenrec.lm.meter import Meter
 from tokenrec.lm.writer import Writer, open_writer
 from tokenrec.ranking.behaviour import PENALTIES, behaviour_columns, choose_penalty
 from tokenrec.ranking.candidates import candidates
+from tokenrec.ranking.own import METRIC as OWN
 from tokenrec.ranking.own import Reward, load_reward, reward_id
 from tokenrec.ranking.ranker import Settings
 from tokenrec.recipe.load import LoadedRecipe
@@ -80,6 +81,7 @@ class Session:
         if self.penalty is None:
             lists = self.lists.get(FIT)
             metric = self.recipe.objective.metric
+            metric = f"ndcg@{self.recipe.ranker.k}" if metric == OWN else metric
             self.penalty = choose_penalty(self.dataset, lists, metric) if lists is not None else PENALTIES[0]
         return self.penalty
 
