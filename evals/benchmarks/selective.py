@@ -44,13 +44,13 @@ tasks:
 
 def opened(data: Path, folder: Path, artists: int, seeds: int):
     """(session, the texts' vectors): lists and columns as compile has them."""
-    import reward
+    import worlds_of_texts
 
-    reward.LASTFM = RECIPE.replace("SEEDS", str(seeds))
-    reward.encoded = lambda session, texts, *_: session.encoder.encode(session.db, texts["full"])
     from tokenrec.features.types import Vectors
+    from tokenrec.recipe.models import Split
 
-    session, matrix = reward.lastfm(data, folder, artists)
+    session = worlds_of_texts.lastfm(data, folder, artists, Split().seed, RECIPE.replace("SEEDS", str(seeds)))
+    matrix = session.encoder.encode(session.db, [item["llm_text"] for item in session.dataset.items])
     columns = [f"e{i}" for i in range(matrix.shape[1])]
     return session, Vectors("about", "text", "item", matrix, columns, False, session.encoder.encoder_id)
 
@@ -104,8 +104,8 @@ def frontier(session, texts, shares: list[float], draws: int, window: int, seeds
         one = measure_arms(
             session.dataset, *lists, blocks, {name: list(blocks)}, session.settings, list(range(seeds))
         )
-        every = every or replace(one, scores={}, ranks={})
-        every.ranks[name] = one.ranks[name]
+        every = every or one
+        every.take(one, name)
         share = 0 if codes is None else len(codes) / n
         say(f"{name:12} {share:4.0%} {one.mean(name, METRIC, SLICE):.4f} all {one.mean(name, METRIC):.4f} "
             f"({time.perf_counter() - began:.0f} s)")  # fmt: skip

@@ -150,7 +150,7 @@ def encoded(session, texts: dict[str, list[str]], best: str, also: str) -> list[
     return found + [program(f"{also}, {how}", m) for how, m in weak if how in some]
 
 
-def lastfm(data: Path, folder: Path, artists_kept: int, seed: int):
+def lastfm(data: Path, folder: Path, artists_kept: int, seed: int, recipe: str = LASTFM):
     """A session on last.fm's most played artists; its settings are given: choosing takes as long as ten programs."""
     from tokenrec.ranking.ranker import Settings
 
@@ -170,7 +170,7 @@ def lastfm(data: Path, folder: Path, artists_kept: int, seed: int):
             rows.writerow([a["item"], a["name"], json.dumps(a["tags"], ensure_ascii=False), a["llm_text"]])
     with open(project / "plays.csv", "w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([["user", "item", "listen_count"], *[row for row in plays if row[1] in kept]])
-    (project / "lastfm.yaml").write_text(LASTFM.replace("SEED", str(seed)), encoding="utf-8")
+    (project / "lastfm.yaml").write_text(recipe.replace("SEED", str(seed)), encoding="utf-8")
     (project / "tokenrec.yaml").write_text(f"store: {folder / 'store.db'}\nallow_outside: true\n", encoding="utf-8")
     return opened(project / "lastfm.yaml", lambda data: without_history(data, seed), Settings())
 

@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from tokenrec.dataset import values
-from tokenrec.dataset.read import Tally, file_kind, read_rows
+from tokenrec.dataset.read import file_kind, read_rows
 from tokenrec.dataset.split import GIVEN_SHARES
+from tokenrec.dataset.tally import Tally
 from tokenrec.dataset.types import FIT, HISTORY, TEST, TUNE_A, TUNE_B, Events, Impressions, Lists
 from tokenrec.errors import InputError
 from tokenrec.ids import unit_hash

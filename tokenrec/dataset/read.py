@@ -5,7 +5,6 @@ import difflib
 import gzip
 import json
 import zlib
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,6 @@ from pathlib import Path
 from tokenrec.errors import InputError
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".ndjson", ".json", ".parquet")
-MOST_BAD_SHARE, BAD_ROWS_FORGIVEN = 0.10, 20
 _BIGGEST_CELL = 1 << 24
 
 
@@ -204,30 +202,3 @@ def _plain(column) -> list:
     if pyarrow.types.is_timestamp(kind):  # nanoseconds have no place in a Python datetime
         column = column.cast(pyarrow.timestamp("us", kind.tz), safe=False)
     return column.to_pylist()
-
-
-class Tally:
-    """Counts what one file's rows lacked, by kind, keeping the first places for people to look at."""
-
-    def __init__(self, name: str):
-        self.name, self.rows, self.bad, self.mended, self.first = name, 0, Counter(), Counter(), {}
-
-    def skip(self, kind: str, line: int) -> None:
-        self._count(self.bad, kind, line)
-
-    def mend(self, kind: str, line: int) -> None:
-        self._count(self.mended, kind, line)
-
-    def _count(self, counter: Counter, kind: str, line: int) -> None:
-        counter[kind] += 1
-        if counter[kind] <= 3:
-            self.first.setdefault(kind, []).append(place(self.name, line))
-
-    def close(self, notes: list[str], fix: str) -> None:
-        """Add to `notes`; raise InputError where too many rows are bad. `fix` says what to look at."""
-        said = [f"{n:,} {kind} (first: {', '.join(self.first[kind])})" for kind, n in self.bad.most_common()]
-        bad = self.bad.total()
-        if bad > BAD_ROWS_FORGIVEN and bad > MOST_BAD_SHARE * self.rows:
-            raise InputError(f"{self.name}: {bad:,} of {self.rows:,} rows can't be used: {'; '.join(said)}. {fix}")
-        notes += [f"{self.name}: skipped {s}." for s in said]
-        notes += [f"{self.name}: {n:,} {k} (first: {', '.join(self.first[k])})." for k, n in self.mended.most_common()]

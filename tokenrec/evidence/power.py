@@ -21,7 +21,7 @@ def smallest_lift_two_way(se: float, alpha: float = 0.025) -> float:
     """The same with items as a sample too: (z₁₋α + z.₈₀) · se, se of `statistics.compare` for raw_text - behaviour.
 
     The sober figure for item texts: where few items make most of the likes it is well above `smallest_lift`, and more
-    users alone do not lower it. evals/benchmarks/planted.md has both beside what was found.
+    users alone do not lower it. evals/benchmarks/planted.py prints both beside what was found.
     """
     return float((norm.ppf(1 - alpha) + norm.ppf(0.8)) * se) if np.isfinite(se) else float("inf")
 
