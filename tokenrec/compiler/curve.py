@@ -5,8 +5,6 @@ import uuid
 from dataclasses import asdict, replace
 from typing import Any
 
-import numpy as np
-
 from tokenrec.compiler.baseline import prepare_baseline
 from tokenrec.compiler.promotion import count_look
 from tokenrec.compiler.session import Session, make_columns, open_session
@@ -40,7 +38,7 @@ def curve_recipe(loaded: LoadedRecipe, stages, on: str = "tune", only: str = "",
             for name in task_order(loaded.recipe):
                 written[name] = _as_it_stands(session, name)
                 bar.step()
-        chosen = {n: w for n, w in written.items() if only in ("", n) and _told(w)}
+        chosen = {n: w for n, w in written.items() if only in ("", n) and not all(v.empty for v in w.vectors)}
         if not chosen:
             what = f"nothing of {only}" if only else "nothing"
             raise InputError(f"{what} is written and accepted yet. run: tokenrec compile {loaded.path}")
@@ -60,10 +58,6 @@ def _as_it_stands(session: Session, name: str) -> Written:
     made.prompts = [p for p in made.prompts if p.hash not in waiting]
     report = generate_with(session, made.spec, made.program, made.judge, made.prompts, lambda report: None)
     return Written(**vars(made), report=report, vectors=vectors_of(session, made.spec, made.program))
-
-
-def _told(task: Written) -> bool:
-    return any(not np.isnan(v.matrix).all() for v in task.vectors)
 
 
 def _count_test(loaded: LoadedRecipe, session: Session) -> int:

@@ -41,7 +41,7 @@ def metrics_of(session: Session) -> list[str]:
 
 def measure(session: Session, written: dict[str, Written], progress) -> Evidence:
     """Train every arm on fit, score it on test (every candidate), and hold the tasks to account."""
-    usable = {n: w for n, w in written.items() if any(not np.isnan(v.matrix).all() for v in w.vectors)}
+    usable = {n: w for n, w in written.items() if not all(v.empty for v in w.vectors)}
     blocks, arms = _arms(session, written, usable)
     seeds = list(range(session.recipe.ranker.seeds))
     explainer = Explainer(session.lists[TEST], seeds)

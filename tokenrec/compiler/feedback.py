@@ -68,6 +68,18 @@ class Feedback:
         wrote = self._written_of(item)
         return fenced(": ".join(x for x in (name or "another item", wrote) if x), QUOTE)
 
+    def _told_of(self, moves: list[tuple[int, int, int | None, int | None]], head: str) -> list[str]:
+        """(place by the old answer, by this one, the item or None in a list of its own, the item above it) of each
+        move: how many there are, and the largest of them."""
+        moves = sorted(moves, key=lambda m: -abs(m[0] - m[1]))
+        up, down = sum(n < w for w, n, *_ in moves), sum(n > w for w, n, *_ in moves)
+        lines = [head.format(n=len(moves), up=up, down=down)]
+        for number, (was, now, item, above) in enumerate(moves[:LISTS], 1):
+            where = f"List {number}" if item is None else self._name(item)
+            beaten = "" if above is None else f"; above it stands {self._name(above)}"
+            lines.append(f"{where}: place {was:,} by the old answer, {now:,} by this one{beaten}.")
+        return lines
+
     def _words_of(self, answer: dict | None) -> str:
         values = [v if isinstance(v, list) else [v] for v in (answer or {}).values()]
         return ", ".join(str(v) for many in values for v in many)
@@ -112,16 +124,9 @@ class ItemFeedback(Feedback):
             own = round(float(self.reward.profile[user] @ new), 5)
             was, now = (int((likeness[rivals] > x).sum()) + 1 for x in (likeness[item], own))
             above = np.flatnonzero(rivals & (likeness > own))
-            moves.append((was, now, int(above[np.argmax(likeness[above])]) if len(above) else None))
-        moves.sort(key=lambda m: -abs(m[0] - m[1]))
-        better, worse = sum(n < w for w, n, _ in moves), sum(n > w for w, n, _ in moves)
-        lines = [f"{len(moves)} users liked this item later: it rises in the lists of {better} and sinks in {worse}."]
-        for number, (was, now, above) in enumerate(moves[:LISTS], 1):
-            line = f"List {number}: place {was:,} by the old answer, {now:,} by this one"
-            if above is not None:
-                line += f"; above it stands {self._name(above)}"
-            lines.append(line + ".")
-        return lines
+            moves.append((was, now, None, int(above[np.argmax(likeness[above])]) if len(above) else None))
+        head = "{n} users liked this item later: it rises in the lists of {up} and sinks in {down}."
+        return self._told_of(moves, head)
 
     def _shared(self, item: int, said: Said) -> list[str]:
         """Which words of the answer the histories of those users share, and which words they have that it lacks."""
@@ -166,15 +171,7 @@ class UserFeedback(Feedback):
             above = np.flatnonzero(rivals & (new > new[item]))
             was, now = (int((x[rivals] > x[item]).sum()) + 1 for x in (old, new))
             moves.append((was, now, item, int(above[np.argmax(new[above])]) if len(above) else None))
-        moves.sort(key=lambda m: -abs(m[0] - m[1]))
-        better, worse = sum(n < w for w, n, *_ in moves), sum(n > w for w, n, *_ in moves)
-        lines = [f"This user liked {len(moves)} of the items later: {better} of them rise, {worse} sink."]
-        for was, now, item, above in moves[:LISTS]:
-            line = f"{self._name(item)}: place {was:,} by the old answer, {now:,} by this one"
-            if above is not None:
-                line += f"; above it stands {self._name(above)}"
-            lines.append(line + ".")
-        return lines
+        return self._told_of(moves, "This user liked {n} of the items later: {up} of them rise, {down} sink.")
 
     def _shared(self, code: int, said: Said) -> list[str]:
         """Which words the answer shares with the items that the user liked later, and which of theirs it lacks."""

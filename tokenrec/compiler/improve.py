@@ -4,8 +4,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from tokenrec.compiler.lock import compiled_for, lock_path, write_lock
 from tokenrec.compiler.optimizers import PROPOSING, why_not_optimized
 from tokenrec.compiler.own_lite import OwnLite
@@ -146,7 +144,7 @@ def _finals(
     task, spec, met = written[name], written[name].spec, item_vectors(session, written)
     others = {
         other: (w.vectors, met) for other, w in written.items()
-        if other != name and w.vectors and not all(np.isnan(v.matrix).all() for v in w.vectors)
+        if other != name and not all(v.empty for v in w.vectors)
     }  # fmt: skip
     with stages.stage("lite", 2) as bar:
         if session.recipe.reward:

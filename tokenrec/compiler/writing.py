@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from tokenrec.compiler.lock import lock_path, read_lock
 from tokenrec.compiler.selecting import Selection, choose_rest, select
 from tokenrec.compiler.session import Session
@@ -143,7 +141,7 @@ def program_vectors(
 def item_vectors(session: Session, written: Mapping[str, Written]) -> list[Vectors]:
     """What a user's text is compared with: item tasks' vectors, and the raw text; of one space, the last is met."""
     made = [v for w in written.values() if w.spec.subject == "item" for v in w.vectors]
-    return [v for v in made if not np.isnan(v.matrix).all()] + [v for v in [session.raw] if v is not None]
+    return [v for v in made if not v.empty] + [v for v in [session.raw] if v is not None]
 
 
 def _weights(spec: TaskSpec, program) -> dict:

@@ -14,9 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from tokenrec.dataset import values
-from tokenrec.dataset.read import file_kind, read_rows
 from tokenrec.dataset.split import GIVEN_SHARES
-from tokenrec.dataset.tally import Tally
+from tokenrec.dataset.tally import Tally, pair_rows
 from tokenrec.dataset.types import FIT, HISTORY, TEST, TUNE_A, TUNE_B, Events, Impressions, Lists
 from tokenrec.errors import InputError
 from tokenrec.ids import unit_hash
@@ -156,17 +155,8 @@ def _read(
     file: ImpressionsFile, folder: Path, users: dict, items: dict, unused: set[str], notes: list[str]
 ) -> tuple[_Shown, int]:
     made, strangers, tally = _Shown(), 0, Tally(file.path)
-    untyped, kinds = file_kind(folder / file.path, file.path) in (".csv", ".tsv"), Counter()
-    columns = [c for c in (file.user, file.item, file.position, file.time, file.clicked) if c]
-    for line, row in read_rows(folder / file.path, columns, file.path):
-        tally.rows += 1
-        if isinstance(row, str):
-            tally.skip(f"rows: {row}", line)
-            continue
-        user, item = values.as_id(row[file.user], untyped), values.as_id(row[file.item], untyped)
-        if user is None or item is None:
-            tally.skip(f"rows without {file.user if user is None else file.item}", line)
-            continue
+    kinds, columns = Counter(), (file.user, file.item, file.position, file.time, file.clicked)
+    for line, row, user, item in pair_rows(folder, file.path, columns, file.user, file.item, tally):
         if item not in items and item not in unused:
             tally.skip(f"rows whose {file.item} is no item", line)
             continue

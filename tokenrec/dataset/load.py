@@ -15,7 +15,7 @@ from tokenrec.dataset import values
 from tokenrec.dataset.impressions import load_impressions
 from tokenrec.dataset.read import file_kind, place, read_rows
 from tokenrec.dataset.reviews import load_reviews
-from tokenrec.dataset.tally import Tally
+from tokenrec.dataset.tally import Tally, pair_rows
 from tokenrec.dataset.types import Dataset, Events, Impressions
 from tokenrec.errors import InputError
 from tokenrec.ids import canonical_json, unit_hash
@@ -227,18 +227,10 @@ def _read_events(
 ) -> RawEvents:
     if file.positive and not file.value:
         raise InputError(f"data.events.positive: {file.positive!r} needs data.events.value, the column it judges.")
-    raw, tally, untyped, left_out = RawEvents(), Tally(path), file_kind(folder / path, path) in (".csv", ".tsv"), 0
-    columns = [c for c in (file.user, file.item, file.time, file.value) if c]
+    raw, tally, left_out = RawEvents(), Tally(path), 0
+    columns = (file.user, file.item, file.time, file.value)
     kinds: list[str] = []
-    for line, row in read_rows(folder / path, columns, path):
-        tally.rows += 1
-        if isinstance(row, str):
-            tally.skip(f"rows: {row}", line)
-            continue
-        user, item = values.as_id(row[file.user], untyped), values.as_id(row[file.item], untyped)
-        if user is None or item is None:
-            tally.skip(f"rows without {file.user if user is None else file.item}", line)
-            continue
+    for line, row, user, item in pair_rows(folder, path, columns, file.user, file.item, tally):
         if item in hidden:
             left_out += 1
             continue

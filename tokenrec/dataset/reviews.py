@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tokenrec.dataset import values
-from tokenrec.dataset.read import file_kind, read_rows
-from tokenrec.dataset.tally import Tally
+from tokenrec.dataset.tally import Tally, pair_rows
 from tokenrec.dataset.types import HISTORY, Dataset, Reviews
 from tokenrec.recipe.models import Recipe
 from tokenrec.spool import texts
@@ -26,22 +25,15 @@ def load_reviews(recipe: Recipe, folder: Path, dataset: Dataset, hidden: set[str
     file = recipe.data.reviews
     if file is None or not any(t.evidence or t.for_ == "set" for t in recipe.tasks.values()):
         return None
-    tally, untyped = Tally(file.path), file_kind(folder / file.path, file.path) in (".csv", ".tsv")
+    tally = Tally(file.path)
     users, items = ({key: code for code, key in enumerate(ids)} for ids in (dataset.user_ids, dataset.item_ids))
-    columns = [c for c in (file.user, file.item, file.text, file.time, file.value) if c]
+    columns = (file.user, file.item, file.text, file.time, file.value)
     rows: dict[tuple[int, int], tuple[float, float, int]] = {}
     said, others, empty = texts(), 0, 0
-    for line, row in read_rows(folder / file.path, columns, file.path):
-        tally.rows += 1
-        if isinstance(row, str):
-            tally.skip(f"rows: {row}", line)
-            continue
-        user, item = values.as_id(row[file.user], untyped), values.as_id(row[file.item], untyped)
+    for line, row, user, item in pair_rows(folder, file.path, columns, file.user, file.item, tally):
         value = values.as_number(row[file.value]) if file.value else np.nan
         when = values.as_time(row[file.time]) if file.time else ("", np.nan)
-        if user is None or item is None:
-            tally.skip(f"rows without {file.user if user is None else file.item}", line)
-        elif item not in items and item not in hidden:
+        if item not in items and item not in hidden:
             tally.skip(f"rows whose {file.item} is not in {recipe.data.items.path}", line)
         elif value is None or when is None:
             column, kind = (file.value, "number") if value is None else (file.time, "date or number")

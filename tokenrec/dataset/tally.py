@@ -1,8 +1,11 @@
 """What a file's rows lacked, counted by kind, with the first places for people to look at."""
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
-from tokenrec.dataset.read import place
+from tokenrec.dataset import values
+from tokenrec.dataset.read import file_kind, place, read_rows
 from tokenrec.errors import InputError
 
 MOST_BAD_SHARE, BAD_ROWS_FORGIVEN = 0.10, 20
@@ -33,3 +36,23 @@ class Tally:
             raise InputError(f"{self.name}: {bad:,} of {self.rows:,} rows can't be used: {'; '.join(said)}. {fix}")
         notes += [f"{self.name}: skipped {s}." for s in said]
         notes += [f"{self.name}: {n:,} {k} (first: {', '.join(self.first[k])})." for k, n in self.mended.most_common()]
+
+
+def pair_rows(
+    folder: Path, path: str, columns: Iterable[str | None], user: str, item: str, tally: Tally
+) -> Iterator[tuple[int, dict, str, str]]:
+    """(line, row, user id, item id) of each row that has both ids; all rows are counted, the others skipped.
+
+    `columns`: None is none; `user` and `item` are two of them. Raises InputError as `read_rows` does.
+    """
+    untyped = file_kind(folder / path, path) in (".csv", ".tsv")
+    for line, row in read_rows(folder / path, [c for c in columns if c], path):
+        tally.rows += 1
+        if isinstance(row, str):
+            tally.skip(f"rows: {row}", line)
+            continue
+        ids = values.as_id(row[user], untyped), values.as_id(row[item], untyped)
+        if None in ids:
+            tally.skip(f"rows without {user if ids[0] is None else item}", line)
+            continue
+        yield line, row, *ids

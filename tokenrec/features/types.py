@@ -23,6 +23,11 @@ class Vectors:
     named: bool
     space: str
 
+    @property
+    def empty(self) -> bool:
+        """No subject has a token."""
+        return bool(np.isnan(self.matrix).all())
+
 
 @dataclass(frozen=True)
 class Columns:
