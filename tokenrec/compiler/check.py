@@ -5,11 +5,11 @@ No store is opened, nothing is written, and no LM is asked.
 
 from typing import Any
 
-from tokenrec.compiler.lock import compiled_for, compiled_path, read_lock
 from tokenrec.dataset.load import load_dataset
 from tokenrec.lm.writer import Writer, open_writer
 from tokenrec.ranking.own import reward_id
 from tokenrec.recipe.load import LoadedRecipe, task_order
+from tokenrec.tasks.compiled import compiled_for, compiled_path, read_lock
 from tokenrec.tasks.program import make_program, program_id
 from tokenrec.tasks.spec import TaskSpec, task_spec
 

@@ -8,10 +8,10 @@ it was compiled, beside the compiled one. No LM is asked, and nothing is written
 import json
 from typing import Any
 
-from tokenrec.compiler.lock import Compiled, compiled_path, read_lock
 from tokenrec.lm.writer import open_writer
 from tokenrec.recipe.load import LoadedRecipe, task_order
 from tokenrec.store import completions as store
+from tokenrec.tasks.compiled import Compiled, compiled_path, read_lock
 from tokenrec.tasks.program import make_program, program_id, program_state
 from tokenrec.tasks.spec import task_spec
 

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tokenrec.compiler.lock import compiled_for, lock_path, write_lock
 from tokenrec.compiler.optimizers import PROPOSING, why_not_optimized
 from tokenrec.compiler.own_lite import OwnLite
 from tokenrec.compiler.promotion import Promotion, decide_promotion
@@ -18,6 +17,7 @@ from tokenrec.ranking.metrics import members
 from tokenrec.recipe.models import Compile
 from tokenrec.store import completions as store
 from tokenrec.store.store import now, transaction
+from tokenrec.tasks.compiled import compiled_for, write_lock
 from tokenrec.tasks.program import DECODE_VERSION, program_state
 from tokenrec.tasks.spec import TaskSpec
 
@@ -207,7 +207,7 @@ def save_locks(session: Session, written: dict[str, Written], improvements: list
         if session.writer is None or session.writer.replay:
             continue
         tested = by_task.get(name) and by_task[name].promotion
-        path = lock_path(session, task.spec)
+        path = session.compiled_path(task.spec)
         previous = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
         keep = previous.get("program_id") == task.program_id and not (tested and tested.promoted)
         write_lock(path, {

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from tokenrec.compiler.judge_search import search_judge
-from tokenrec.compiler.lock import compiled_path, read_lock, write_lock
 from tokenrec.errors import InputError
 from tokenrec.evidence.evaluate import gather
 from tokenrec.evidence.labels import sentence_labels
@@ -38,6 +37,7 @@ from tokenrec.recipe.models import Budget, Task
 from tokenrec.store.audits import labelled_texts
 from tokenrec.store.lock import only_run
 from tokenrec.store.store import now, open_store, transaction
+from tokenrec.tasks.compiled import compiled_path, read_lock, write_lock
 from tokenrec.tasks.inputs import Prompt
 from tokenrec.tasks.program import program_state
 from tokenrec.tasks.spec import input_hash

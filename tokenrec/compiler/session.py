@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,8 @@ from tokenrec.ranking.ranker import Settings
 from tokenrec.recipe.load import LoadedRecipe
 from tokenrec.recipe.models import Budget, Recipe
 from tokenrec.store.store import copy_store, open_store
+from tokenrec.tasks.compiled import compiled_path
+from tokenrec.tasks.spec import TaskSpec
 
 
 @dataclass
@@ -64,6 +67,10 @@ class Session:
         if self.judging is None:
             self.judging = open_writer(self.loaded.project, name, self.meter, self.asking)
         return self.judging
+
+    def compiled_path(self, spec: TaskSpec) -> Path:
+        """Where the task's compiled program for this writer lies."""
+        return compiled_path(self.loaded.project.root, spec.recipe, spec.name, self.open_writer().lm_id)
 
     def make_lists(self, windows: tuple[int, ...] = (FIT, TUNE_A, TUNE_B, TEST)) -> None:
         """Ranking lists of the windows; candidates are computed here, once, and shared by every arm."""

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tokenrec.compiler.lock import lock_path, read_lock
 from tokenrec.compiler.selecting import Selection, choose_rest, select
 from tokenrec.compiler.session import Session
 from tokenrec.features.types import Vectors
@@ -17,6 +16,7 @@ from tokenrec.generate.run import Report, generate, judge_again
 from tokenrec.generate.scorers import fact_judge, open_scorers
 from tokenrec.recipe.refs import needs
 from tokenrec.store import completions as store
+from tokenrec.tasks.compiled import read_lock
 from tokenrec.tasks.inputs import Prompt, Tokens, prompts, spooled
 from tokenrec.tasks.program import load_program_state, make_program, program_id, weights_of
 from tokenrec.tasks.spec import TaskSpec, task_spec
@@ -70,7 +70,7 @@ def prepare_task(session: Session, name: str, unwritten: Tokens | None = None) -
     program = make_program(spec, writer, session.loaded.project.root)
     source_id = program_id(spec, program, writer)
     stale = ""
-    lock = read_lock(lock_path(session, spec))
+    lock = read_lock(session.compiled_path(spec))
     if lock and lock.source_id != source_id:
         stale = f"{lock.path.name} was compiled for an earlier version of this task and is not used"
     elif lock:

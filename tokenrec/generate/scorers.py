@@ -27,9 +27,9 @@ def open_scorers(project: LoadedProject, recipe: Recipe, spec: TaskSpec, db=None
 
 def fact_judge(project: LoadedProject, recipe: Recipe, task: str, output: str, writer=None):
     """The judge of one output with its compiled program, where it has one; without a `writer` it can't be asked."""
-    from tokenrec.compiler.lock import compiled_path, read_lock
     from tokenrec.generate.fact_judge import judge_name, open_fact_judge
     from tokenrec.lm.writer import open_writer
+    from tokenrec.tasks.compiled import compiled_path, read_lock
 
     writer = writer or open_writer(project, judge_model(recipe), asking=False)
     lock = read_lock(compiled_path(project.root, recipe.name, judge_name(task, output), writer.lm_id))

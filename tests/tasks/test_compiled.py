@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from tokenrec.compiler.lock import read_lock, write_lock
 from tokenrec.errors import InputError
+from tokenrec.tasks.compiled import read_lock, write_lock
 
 SAVED = {"signature": {"instructions": "Say it.", "fields": []}, "demos": [{"name": "Crème 甜"}], "fields": {}}
 DOCUMENT = {"task": "t", "source_id": "s", "state": {"write": SAVED, "choose": SAVED}, "lm_id": "m"}

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tokenrec.compiler.session import Session
 from tokenrec.errors import InputError
 from tokenrec.ids import content_id
 from tokenrec.recipe.models import Recipe
-from tokenrec.tasks.spec import TaskSpec
 
 
 @dataclass(frozen=True)
@@ -40,11 +38,8 @@ class Compiled:
         return (self.document.get("promotion") or {}).get("reward")
 
 
-def lock_path(session: Session, spec: TaskSpec) -> Path:
-    return compiled_path(session.loaded.project.root, spec.recipe, spec.name, session.open_writer().lm_id)
-
-
 def compiled_path(root: Path, recipe: str, task: str, lm_id: str) -> Path:
+    """Where the compiled program of a task for an LM lies in the project at `root`."""
     lm = lm_id.replace("/", "-").split("@")[0]
     return root / "programs" / "compiled" / recipe / f"{task}@{lm}.json"
 
