@@ -108,6 +108,10 @@ def _completions(db, now: dict[str, Any], write: Callable[[str], Any], notes: li
         " and program_id = ? and lm_id = ? group by input_hash", key
     )  # fmt: skip
     model = now["lm_id"].rpartition("#")[0]
+    synthetic = db.execute(
+        "select 1 from subjects where recipe = ? and task = ? and program_id = ? and lm_id = ? and kind = 'synthetic'",
+        key,
+    ).fetchone()
     lines, means = 0, _Means()
     for subject, n, input_hash, sample, raw, first_raw, end, chances, *tokens in db.execute(
         "select f.subject, f.n, c.input_hash, c.sample, c.raw, c.first_raw, c.finish_reason, c.probabilities,"
@@ -122,6 +126,8 @@ def _completions(db, now: dict[str, Any], write: Callable[[str], Any], notes: li
         if chances is not None:
             line["probabilities"] = json.loads(chances)
             means.add(line["probabilities"], n)
+        if synthetic:
+            line["synthetic"] = True
         line |= {"model": model, "prompt_tokens": tokens[0], "completion_tokens": tokens[1]}
         write(json.dumps(line, ensure_ascii=False) + "\n")
         lines += 1

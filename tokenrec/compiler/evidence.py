@@ -117,7 +117,8 @@ def _values(session: Session, scores: ArmScores) -> list[dict[str, Any]]:
                 kept = values[~np.isnan(values)]
                 low = high = None
                 if len(kept) > 1:
-                    low, high = (float(x) for x in np.quantile(user_draws(kept, 400), (0.025, 0.975)))
+                    drawn = user_draws(values, 400, owner=scores.lists.user)
+                    low, high = (float(x) for x in np.quantile(drawn, (0.025, 0.975)))
                 rows.append({
                     "arm": arm, "slice": slice, "metric": metric, "value": float(kept.mean()) if len(kept) else None,
                     "low": low, "high": high, "n": len(kept),

@@ -57,6 +57,10 @@ def write_task(session: Session, name: str, progress) -> Written:
         report = generate_with(session, made.spec, made.program, made.judge, made.prompts, progress)
         report.asked += pilot.asked
         report.usage.add(pilot.usage)
+    if made.spec.task.augment and session.raw is not None:
+        from tokenrec.compiler.augmenting import choose_weight  # which measures with what this file writes
+
+        made.note = choose_weight(session, made.spec, vectors_of(session, made.spec, made.program))
     return Written(**vars(made), report=report, vectors=vectors_of(session, made.spec, made.program))
 
 
@@ -121,7 +125,8 @@ def generate_with(
 def vectors_of(session: Session, spec: TaskSpec, program) -> list[Vectors]:
     """Vectors of the task's tokens (the view `tokens`)."""
     rows = list(store.token_rows(session.db, session.recipe.name, spec.name))
-    return task_vectors(session.db, session.dataset, spec, rows, session.encoder, _weights(spec, program))
+    weights, augment = _weights(spec, program), session.augment.get(spec.name, 1.0)
+    return task_vectors(session.db, session.dataset, spec, rows, session.encoder, weights, augment)
 
 
 def program_vectors(
@@ -134,8 +139,9 @@ def program_vectors(
         if usable and row.subject not in best:
             best[row.subject] = (row.subject, row.token if accepted_only else row.output, row.probabilities)
     return task_vectors(
-        session.db, session.dataset, spec, list(best.values()), session.encoder, _weights(spec, program)
-    )
+        session.db, session.dataset, spec, list(best.values()), session.encoder, _weights(spec, program),
+        session.augment.get(spec.name, 1.0),
+    )  # fmt: skip
 
 
 def item_vectors(session: Session, written: Mapping[str, Written]) -> list[Vectors]:
