@@ -59,12 +59,12 @@ class Rules:
 
     @property
     def wanted_language(self) -> str:
-        return "und" if self.in_catalogue else self.language  # a title is in any
+        return "und" if self.in_catalogue or self.new else self.language  # a title is in any
 
     @property
     def least_content(self) -> int:
         """Content words that a text must have: one where a word or two is the whole answer, none in a title."""
-        if self.in_catalogue:
+        if self.in_catalogue or self.new:
             return 0
         return 1 if self.max_words is not None and self.max_words <= 5 else 2
 
