@@ -5,7 +5,7 @@ import json
 import re
 import sqlite3
 from contextlib import ExitStack
-from itertools import combinations
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -243,7 +243,7 @@ def _joined(sql: sqlite3.Connection) -> set[str]:
         " from temp.theirs)"
     ).fetchall():
         said = [v for v in json.loads(output).values() if isinstance(v, str)]
-        made |= {". ".join(some) for n in range(2, len(said) + 1) for some in combinations(said, n)}
+        made |= {". ".join(some) for n in range(2, len(said) + 1) for some in permutations(said, n)}
     return made
 
 

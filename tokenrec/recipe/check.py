@@ -313,6 +313,8 @@ def check_files(recipe: Recipe, folder: Path, project: LoadedProject) -> Iterato
         if path is not None and (fault := file_fault(path, folder, project, f"the recipe's folder {folder}")):
             yield at, fault
     for name, task in recipe.tasks.items():
+        if task.overrides and (fault := file_fault(task.overrides, folder, project, f"the recipe's folder {folder}")):
+            yield ("tasks", name, "overrides"), fault
         if task.use is not None and (fault := _use(task, project)):
             yield ("tasks", name, "use"), fault
         elif task.with_ and ":" not in task.use:

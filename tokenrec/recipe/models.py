@@ -478,6 +478,11 @@ class Task(Model):
     agreement: Agreement | None = Field(
         default=None, description="Further answers that the first is held against; all are asked, whatever gates say."
     )
+    overrides: str | None = Field(
+        default=None,
+        description='JSONL of outputs that people wrote, {"subject": ..., "output": {...}} a line: they win over the '
+        "LM's; null hides its.",
+    )
     augment: Augment | None = Field(
         default=None, description="for: user: the texts are invented items that fill up short histories."
     )
