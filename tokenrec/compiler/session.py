@@ -108,6 +108,11 @@ class Session:
         return self.cache[source, window]
 
 
+def ranker_folder(loaded: LoadedRecipe) -> Path:
+    """Where the recipe's trained ranker lies: beside the store, as its scores do."""
+    return loaded.project.store.parent / f"ranker-{loaded.recipe.name}"
+
+
 def make_columns(
     source: str, vectors: list[Vectors], dataset: Dataset, lists: Lists, items: list[Vectors] = ()
 ) -> Columns:
