@@ -106,7 +106,7 @@ def _through(text: str, dictionaries: list[Words], foreign: list[str]) -> Read:
         at += 1
     if not understood:
         raise InputError(f"nothing of this request is in the dictionary for {one.language} ({len(one.words)} words)")
-    said = re.sub(r"\s+", " ", re.sub(r"\s+([,.])", r"\1", "".join(out))).strip(" ,.")
+    said = re.sub(r"(?:\s*,)+", ",", re.sub(r"\s+", " ", "".join(out))).strip(" ,.")
     return Read(said, one.language, [w for w, _ in unknown])
 
 
