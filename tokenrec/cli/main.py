@@ -22,6 +22,7 @@ DEFECT = 70
 
 COMMANDS = {  # name: (module:attribute, first line of its help)
     "compile": ("tokenrec.cli.compile:command", "Write texts, gate them, rank with them, and say which prompts help."),
+    "recommend": ("tokenrec.cli.recommend:command", "Items for a request in words, with reasons, within its limits."),
     "plan": ("tokenrec.cli.plan:command", "What a compile would ask the LM, why, and what it would cost."),
     "curve": ("tokenrec.cli.curve:command", "Lift of each task against the share of its subjects that have a text."),
     "factors": ("tokenrec.cli.factors:command", "Ask the LM along which factors it could tell of the items (KAR)."),

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tokenrec.compiler.session import Session, make_columns
+from tokenrec.compiler.session import Session, make_columns, ranker_folder
 from tokenrec.compiler.writing import Written, program_vectors
 from tokenrec.dataset.load import load_labels
 from tokenrec.dataset.types import FIT, TEST
@@ -17,9 +17,11 @@ from tokenrec.features.columns import shuffle_vectors
 from tokenrec.features.vectors import extractive, oracle
 from tokenrec.ranking.metrics import tie_order
 from tokenrec.ranking.own import METRIC as OWN
+from tokenrec.ranking.saved import Keep, save_ranker
 from tokenrec.recipe.models import SLICES
 
 PLACEBO_DRAWS = 3
+SERVED = ("raw_text+tokens", "raw_text")  # the arm that `tokenrec recommend` ranks with, the first that there is
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,21 @@ def measure(session: Session, written: dict[str, Written], progress) -> Evidence
     usable = {n: w for n, w in written.items() if not all(v.empty for v in w.vectors)}
     blocks, arms = _arms(session, written, usable)
     seeds = list(range(session.recipe.ranker.seeds))
-    explainer = Explainer(session.lists[TEST], seeds)
+    explainer, kept = Explainer(session.lists[TEST], seeds), Keep(SERVED)
+
+    def trained(*made) -> None:
+        explainer(*made)
+        kept(*made)
+
     scores = measure_arms(
         session.dataset, session.lists[FIT], session.lists[TEST], blocks, arms, session.settings, seeds, progress,
-        explainer,
+        trained,
     )  # fmt: skip
+    save_ranker(ranker_folder(session.loaded), kept, {
+        "recipe": session.recipe.name, "run": session.run, "data_hash": session.dataset.data_hash,
+        "ease_penalty": session.ease_penalty(), "encoder": session.encoder.encoder_id,
+        "programs": {n: written[n].report.program_id for n in usable},
+    })  # fmt: skip
     objective = session.recipe.objective
     unseen = [n for n in written if n not in usable]
     by = {n: "user" if w.spec.subject == "user" else "user_item" for n, w in written.items()}

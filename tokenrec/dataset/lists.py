@@ -5,7 +5,7 @@ from scipy import sparse
 
 from tokenrec.dataset.impressions import weigh
 from tokenrec.dataset.split import events_before, usable_before, yet_to_come
-from tokenrec.dataset.types import Dataset, Lists, Slates
+from tokenrec.dataset.types import NEXT, Dataset, Lists, Slates
 
 COLD_POSITIVES = 2
 SPARSE_EVENTS = 5
@@ -30,10 +30,23 @@ def make_lists(dataset: Dataset, window: int, candidates: Candidates = None) -> 
     """
     if dataset.slates is not None:
         return slate_lists(dataset, dataset.slates, window)
-    events, n_items = dataset.events, len(dataset.item_ids)
+    liked = _relevant(dataset, events_before(dataset, window), window)
+    return _lists(dataset, window, np.unique(liked[0]), liked, candidates)
+
+
+def serving_lists(dataset: Dataset, users: np.ndarray, candidates: Candidates = None) -> Lists:
+    """The lists of `users` (sorted codes) after all events: what they may be shown next. Nobody knows the labels.
+
+    `candidates` as in `make_lists`; a list without candidates stays, empty.
+    """
+    none = np.zeros(0, np.int32)
+    return _lists(dataset, NEXT, np.asarray(users, np.int32), (none, none), candidates)
+
+
+def _lists(dataset: Dataset, window: int, users: np.ndarray, liked: tuple, candidates: Candidates) -> Lists:
+    """The lists of `users` in a window; `liked` are the (users, items) that are relevant."""
+    events, n_items, (rel_user, rel_item) = dataset.events, len(dataset.item_ids), liked
     before, later = events_before(dataset, window), yet_to_come(dataset, window)
-    rel_user, rel_item = _relevant(dataset, before, window)
-    users = np.unique(rel_user)
     position = np.full(len(dataset.user_ids), -1, np.int64)
     position[users] = np.arange(len(users))
     relevant = _matrix(position[rel_user], rel_item, len(users), n_items)
@@ -58,7 +71,7 @@ def make_lists(dataset: Dataset, window: int, candidates: Candidates = None) -> 
     list_of_row = _joined(lists_, np.int32)
     item_of_row = _joined(items_, np.int32)
     usable = usable_before(dataset, window)
-    liked = np.bincount(events.item[usable & events.positive], minlength=n_items)
+    likes = np.bincount(events.item[usable & events.positive], minlength=n_items)
     active = np.bincount(events.user[usable], minlength=len(dataset.user_ids))
     made = Lists(
         window=window,
@@ -69,10 +82,10 @@ def make_lists(dataset: Dataset, window: int, candidates: Candidates = None) -> 
         label=_joined(labels_, np.uint8),
         missed=missed,
         before=usable,
-        cold_row=(liked <= COLD_POSITIVES)[item_of_row],
+        cold_row=(likes <= COLD_POSITIVES)[item_of_row],
         sparse_list=active[users] <= SPARSE_EVENTS,
     )
-    return weigh(made, dataset.impressions, n_items) if dataset.impressions else made
+    return weigh(made, dataset.impressions, n_items) if dataset.impressions and window != NEXT else made
 
 
 def slate_lists(dataset: Dataset, slates: Slates, window: int) -> Lists:

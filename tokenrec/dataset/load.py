@@ -48,7 +48,7 @@ def load_dataset(recipe: Recipe, folder: Path, most_users: int | None = None) ->
 
         return load_mind(recipe, folder, most_users)
     data, notes = recipe.data, []
-    items, hidden = _read_items(recipe, folder, notes)
+    items, hidden = read_items(recipe, folder, notes)
     if not items:
         raise InputError(f"{data.items.path}: no item is left. {' '.join(notes)}".strip())
     if data.events.test and data.split.by != "given":
@@ -156,7 +156,7 @@ def item_columns(recipe: Recipe) -> tuple[list[str], list[str]]:
     return text, [c for c in dict.fromkeys([*file.facts, *used, *extra]) if c not in text]
 
 
-def _read_items(recipe: Recipe, folder: Path, notes: list[str]) -> tuple[Records, set[str]]:
+def read_items(recipe: Recipe, folder: Path, notes: list[str]) -> tuple[Records, set[str]]:
     """Records by id, and the ids that `where:` leaves out."""
     file = recipe.data.items
     text, facts = item_columns(recipe)

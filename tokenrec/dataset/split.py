@@ -17,7 +17,7 @@ cold in fit and tune (DropoutNet; Volkovs et al. 2017), and the items that item_
 
 import numpy as np
 
-from tokenrec.dataset.types import FIT, HISTORY, TEST, TUNE_A, TUNE_B, Dataset
+from tokenrec.dataset.types import FIT, HISTORY, NEXT, TEST, TUNE_A, TUNE_B, Dataset
 from tokenrec.errors import InputError
 from tokenrec.ids import unit_hash
 from tokenrec.recipe.models import Split
@@ -25,7 +25,7 @@ from tokenrec.recipe.models import Split
 GIVEN_SHARES = (0.65, 0.2, 0.15)
 HELD_OUT_ITEMS = 0.2
 _SEEN = {HISTORY: (), FIT: (HISTORY,), TUNE_A: (HISTORY, FIT), TUNE_B: (HISTORY, FIT),
-         TEST: (HISTORY, FIT, TUNE_A, TUNE_B)}  # fmt: skip
+         TEST: (HISTORY, FIT, TUNE_A, TUNE_B), NEXT: (HISTORY, FIT, TUNE_A, TUNE_B, TEST)}  # fmt: skip
 
 
 def events_before(dataset: Dataset, window: int) -> np.ndarray:
@@ -38,7 +38,7 @@ def usable_before(dataset: Dataset, window: int) -> np.ndarray:
     """bool[n_events]: `events_before` without the events of held-out items, nor, until test, of those that pose as
     cold."""
     before = events_before(dataset, window)
-    for cold in (dataset.held, dataset.posed if window != TEST else None):
+    for cold in (dataset.held if window != NEXT else None, dataset.posed if window < TEST else None):
         if cold is not None:
             before = before & ~cold[dataset.events.item]
     return before
@@ -46,7 +46,7 @@ def usable_before(dataset: Dataset, window: int) -> np.ndarray:
 
 def yet_to_come(dataset: Dataset, window: int) -> np.ndarray | None:
     """bool[n_items]: held-out items that `window` does not know of, so that no prompt is chosen on those of test."""
-    return dataset.held if dataset.posed is not None and window != TEST else None
+    return dataset.held if dataset.posed is not None and window < TEST else None
 
 
 def held_items(item_ids: list[str], split: Split) -> np.ndarray:

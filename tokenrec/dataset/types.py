@@ -7,6 +7,7 @@ import numpy as np
 
 HISTORY, FIT, TUNE_A, TUNE_B, TEST = range(5)
 WINDOWS = ("history", "fit", "tune_a", "tune_b", "test")
+NEXT = 5  # what is yet to come: lists that are served and can't be measured
 
 
 @dataclass(frozen=True)

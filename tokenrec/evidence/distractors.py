@@ -19,23 +19,24 @@ from tokenrec.ranking.metrics import Contributions, parse_metric
 
 
 def distractor_parts(scores: ArmScores, arm: str, base: str, metric: str, slice: str = "all") -> Contributions:
-    """The (list, item) parts of what items cost the relevant ones below them in `base`, minus the same in `arm`.
+    """The (list, item) parts of what items cost in `base` and no longer in `arm`, beyond what all items do.
 
-    An item costs a list what the metric would gain without it. The list's ideal stays as it is; ties go by row. Slices
-    as in `metrics.contributions`.
+    Where an arm puts the relevant items higher, a place costs more, whoever stands there. So the costs of both arms
+    are held against their common ratio, as a list's value is against the mean: the parts sum to 0.
     """
-    rows, value = [], []
-    for name, sign in ((base, 1.0), (arm, -1.0)):
-        found, cost = _costs(scores.scores[name], scores.lists, metric, slice)
-        rows.append(found)
-        value.append(sign * cost)
-    row, lists = np.concatenate(rows), scores.lists
-    member = np.ones(len(lists), bool)
-    return Contributions(lists.list_of_row[row], lists.item_of_row[row], np.concatenate(value), member)
+    (old, before), (new, after) = (costs(scores.scores[a], scores.lists, metric, slice) for a in (base, arm))
+    row, spent = np.concatenate([old, new]), np.concatenate([before, after])
+    value = np.concatenate([before, -after])
+    value -= spent * (value.sum() / (spent.sum() or 1.0))
+    lists = scores.lists
+    return Contributions(lists.list_of_row[row], lists.item_of_row[row], value, np.ones(len(lists), bool))
 
 
-def _costs(score: np.ndarray, lists: Lists, metric: str, slice: str) -> tuple[np.ndarray, np.ndarray]:
-    """(int64[n] rows, float64[n] what each costs its list), rows that cost nothing left out."""
+def costs(score: np.ndarray, lists: Lists, metric: str, slice: str = "all") -> tuple[np.ndarray, np.ndarray]:
+    """(int64[n] rows, float64[n] what the list of each would gain without it), rows that cost nothing left out.
+
+    The list's ideal stays as it is; ties go by row. Slices as in `metrics.contributions`.
+    """
     kind, k = parse_metric(metric)
     score = np.where(np.isnan(score), -np.inf, score)
     counted = lists.label == 1

@@ -629,6 +629,19 @@ class Privacy(Model):
     pseudonymise: list[str] = []
 
 
+class Recommend(Model):
+    """What `tokenrec recommend` needs to know of the items."""
+
+    contains: list[str] = Field(
+        default=[], description='Item fields that say what is in an item: "no pork" is held against these alone.'
+    )
+    diet: str | None = Field(default=None, description="Item field that names a diet: vegan, vegetarian.")
+    words: list[str] = Field(default=[], description="Dictionaries (YAML): a language's words in the catalogue's own.")
+    line: str | None = Field(
+        default=None, pattern=r"^[A-Za-z_]\w*\.[A-Za-z_]\w*$", description="task.output that is printed under an item."
+    )
+
+
 class Recipe(Model):
     name: Name
     about: str = ""
@@ -642,6 +655,7 @@ class Recipe(Model):
     lm: Models = Models()
     tasks: dict[Name, Task] = {}
     ranker: Ranker = Ranker()
+    recommend: Recommend = Recommend()
     compile: Compile = Compile()
     eval: Eval = Eval()
     privacy: Privacy = Privacy()

@@ -1,0 +1,251 @@
+"""Hard limits in a request: "no pork, under 30 minutes, nut allergy". Parsed, shown, and applied to facts alone.
+
+A limit is held against the item's own record (numbers, and the fields that say what is in it), never against generated
+text. What the record does not say can't be promised: such an item is left out and counted. Only English is read here;
+other languages are turned into it by the recipe's words (`request.py`).
+"""
+
+import functools
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tokenrec.gates.text import stem, strings, words
+
+HOURS = {"hour": 60, "hours": 60, "hr": 60, "hrs": 60, "h": 60}
+MINUTES = {"minute", "minutes", "min", "mins", *HOURS}
+_MOST = re.compile(
+    r"\b(?:(?:in|within|for)\s+)?(?:under|below|less than|fewer than|no more than|not more than|at most|up to|within|"
+    r"max(?:imum)?(?: of)?|in)\s+(?:[$€£]\s*)?(\d+(?:\.\d+)?|half an|an|one)\s*([a-z$€£]+)?(?:\s+or less)?",
+    re.I)  # fmt: skip
+_OR_LESS = re.compile(r"\b(\d+(?:\.\d+)?)\s*([a-z]+)\s+(?:or less|or under|max(?:imum)?|tops)\b", re.I)
+_TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[^\w\s]")
+_BEGIN = sorted(
+    [t.split() for t in (
+        "no", "without", "without any", "free of", "free from", "avoid", "avoiding", "skip", "skipping", "hold the",
+        "do not eat", "don't eat", "doesn't eat", "can't eat", "cannot eat", "can't have", "cannot have", "don't like",
+        "doesn't like", "don't want", "won't eat", "must not contain", "anything but", "allergic to", "allergy to",
+        "allergies to", "intolerant to", "intolerant of", "intolerance to", "hate", "hates",
+    )],
+    key=len, reverse=True,
+)  # fmt: skip
+_SICK = ("allergic", "allergy", "allergies", "intolerant", "intolerance")
+_SKIPPED = {"a", "an", "any", "the", "my", "of", "all", "severe", "bad", "and", "or"}
+@dataclass(frozen=True)
+class Limit:
+    """One hard limit. `kind`: "at_most" (of the number `field`), or "without" (of what the words of `terms` name)."""
+
+    kind: str
+    name: str  # as it is shown: "minutes", "pork"
+    said: str  # the words of the request
+    most: float | None = None
+    terms: frozenset[str] = frozenset()
+    but: frozenset[str] = frozenset()  # longer names that are none of it
+    diets: tuple[str, ...] = ()  # values of the diet field that promise it
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A request, its limits, and what is left to look for. `unkept`: limits that no fact can keep."""
+
+    limits: list[Limit]
+    rest: str
+    unkept: list[str] = field(default_factory=list)
+
+
+@functools.cache
+def groups() -> dict[str, Limit]:
+    """Every name of groups.yaml → the limit "without" it."""
+    import yaml
+
+    told = yaml.safe_load((Path(__file__).parent / "groups.yaml").read_text(encoding="utf-8"))
+
+    def all_of(name: str, key: str) -> frozenset[str]:
+        own = frozenset(phrase(w) for w in told[name].get(key, []))
+        return own.union(*(all_of(o, key) for o in told[name].get("of", [])))
+
+    found = {}
+    for name, group in told.items():
+        diets = tuple(group.get("diet", ()))
+        limit = Limit("without", name, "", None, all_of(name, "words"), all_of(name, "not"), diets)
+        for said in dict.fromkeys(phrase(n) for n in (name, *group.get("names", []))):
+            if said in told and said != name:
+                continue
+            old = found.get(said)  # "seafood" is fish and shellfish
+            both = old and Limit("without", said, "", None, old.terms | limit.terms, old.but | limit.but)
+            found[said] = both or limit
+    return found
+
+
+def phrase(text: str) -> str:
+    """Words as they are compared: stems, in order."""
+    return " ".join(stem(w) for w in words(text.lower()))
+
+
+PROMISES = ("halal", "kosher")  # of how something was made: no list of ingredients tells
+
+
+def parse(request: str, numbers: Iterable[str], known: Callable[[str], bool]) -> Parsed:
+    """The limits of a request in English and what is left of it.
+
+    `numbers` are the record's number fields; `known` says whether a `phrase` is among the words that say what items
+    are made of. A "no ..." of something that is neither known nor a group ("no fuss") is left in the request.
+    """
+    limits, unkept = [], []
+
+    def number(match: re.Match) -> str:
+        limit = _at_most(match, list(numbers))
+        if limit:
+            limits.append(limit)
+            return " "
+        if (match[2] or "").lower() in MINUTES or re.search("[$€£]", match[0]):
+            unkept.append(match[0].strip())
+            return " "
+        return match[0]
+
+    rest = _OR_LESS.sub(number, _MOST.sub(number, request))
+    tokens = [m[0].replace("’", "'") for m in _TOKEN.finditer(rest)]
+    gone = [False] * len(tokens)  # what is read as a limit, and no wish
+    at = 0
+    while at < len(tokens):
+        at = _read(tokens, gone, at, limits, unkept, known)
+    rest = _joined(tokens, gone)
+    seen: dict[tuple, Limit] = {}
+    for limit in limits:
+        seen.setdefault((limit.kind, limit.name, limit.most), limit)
+    return Parsed(list(seen.values()), rest, unkept)
+
+
+def _at_most(match: re.Match, numbers: list[str]) -> Limit | None:
+    value = {"half an": 0.5, "an": 1.0, "one": 1.0}.get(match[1].lower()) or float(match[1])
+    unit = (match[2] or "").lower()
+    name = next((n for n in numbers if n.lower() in (unit, f"{unit}s", unit.removesuffix("s"))), None)
+    if unit in MINUTES:
+        name = name or next((n for n in numbers if n.lower().startswith(("minute", "time"))), None)
+        value *= HOURS.get(unit, 1)
+    if re.search("[$€£]", match[0]):
+        name = next((n for n in numbers if n.lower() in ("price", "cost")), None)
+    return Limit("at_most", name, match[0].strip(), most=value) if name else None
+
+
+def _read(tokens: list[str], gone: list[bool], at: int, limits: list, unkept: list, known) -> int:
+    """Read what begins at one token; returns where to go on."""
+    low = [t.lower() for t in tokens[at : at + 5]]
+    if low[0] in PROMISES:
+        unkept.append(low[0])
+        gone[at] = True
+        return at + 1
+    begin = next((b for b in _BEGIN if low[: len(b)] == b), None)
+    if begin:
+        end = _terms(tokens, gone, at, at + len(begin), begin[0] in _SICK, limits, known)
+        return end or at + len(begin)
+    for long in (2, 1):  # "tree nut allergy", "gluten-free", "vegan"
+        what, after = low[:long], low[long : long + 2]
+        free = after[:1] == ["free"] or after == ["-", "free"]
+        sick = after[:1] and after[0] in _SICK and low[long + 1 : long + 2] != ["to"]
+        diet = _group(what) and _group(what).diets
+        told = _group(what) or known(phrase(" ".join(what))) or (sick and long == 1)
+        if len(what) == long and (free or sick or diet) and told:
+            end = at + long + (after.index("free") + 1 if free else 1 if sick else 0)
+            limits.append(_limit(what, " ".join(tokens[at:end])))
+            gone[at:end] = [True] * (end - at)
+            return end
+        if len(what) == long and _group(what) and after[:1] in (["and"], ["or"], [","]):  # nut and egg allergy
+            chain = at + long + 1
+            for more in (2, 1):
+                rest = [t.lower() for t in tokens[chain : chain + more + 1]]
+                if len(rest) == more + 1 and _group(rest[:more]) and rest[more] in _SICK:
+                    limits.append(_limit(what, " ".join(tokens[at : at + long])))
+                    gone[at:chain] = [True] * (chain - at)
+                    return chain
+    return at + 1
+
+
+def _terms(tokens: list[str], gone: list[bool], begin: int, at: int, sick: bool, limits: list, known) -> int | None:
+    """Read the things of a "no ..." from `at` on, which begins at `begin`; the place behind, None for none."""
+    first, end, joint = True, None, ""
+    while at < len(tokens):
+        while at < len(tokens) and tokens[at].lower() in _SKIPPED:
+            at += 1
+        found = None
+        for long in (2, 1):
+            what = [t.lower() for t in tokens[at : at + long]]
+            whole = len(what) == long and all(w[0].isalpha() and w not in _SKIPPED for w in what)
+            if whole and (_group(what) or known(phrase(" ".join(what)))):
+                found = long
+                break
+        named = at < len(tokens) and tokens[at][0].isalpha()
+        if found is None and named and (sick if first else joint in ("or", "nor")):
+            found = 1  # unknown to this catalogue, and said not to be wanted: never a wish
+        if found is None or (joint == "," and not sick and not _group([t.lower() for t in tokens[at : at + found]])):
+            break
+        limits.append(_limit([t.lower() for t in tokens[at : at + found]], " ".join(tokens[begin : at + found])))
+        at = end = at + found
+        gone[begin:end] = [True] * (end - begin)
+        first, joint = False, tokens[at].lower() if at < len(tokens) else ""
+        if joint == "," and at + 1 < len(tokens) and tokens[at + 1].lower() in ("or", "nor", "and"):
+            at, joint = at + 1, tokens[at + 1].lower()
+        if joint not in (",", "or", "nor", "and"):
+            break
+        at += 1
+    return end
+
+
+def _group(what: Sequence[str]) -> Limit | None:
+    return groups().get(phrase(" ".join(what)))
+
+
+def _limit(what: Sequence[str], said: str) -> Limit:
+    found = _group(what)
+    if found:
+        return Limit("without", found.name, said, None, found.terms, found.but, found.diets)
+    return Limit("without", " ".join(what), said, None, frozenset({phrase(" ".join(what))}))
+
+
+def _joined(tokens: list[str], gone: list[bool]) -> str:
+    """What is left, without the punctuation and the joints that stood between limits."""
+    kept = [(t, g) for t, g in zip(tokens, gone, strict=True)]
+    words_, last = [], True
+    for i, (token, out) in enumerate(kept):
+        joint = not token[0].isalnum() or token.lower() in ("and", "or", "but", "with")
+        beside = (i and kept[i - 1][1]) or (i + 1 < len(kept) and kept[i + 1][1])
+        if out or (joint and (last or beside)):
+            last = last or out
+            if out or not words_:
+                continue
+            if token in ",.;" and words_[-1][-1].isalnum() and not beside:
+                words_.append(token)
+            continue
+        words_.append(token)
+        last = False
+    text = re.sub(r"\s+([^\w\s])", r"\1", " ".join(words_))
+    text = re.sub(r"^(?:and|or|but|,|;)\s+|\s+(?:and|or|but|with|a|an|am|has|have|i)$", "", text, flags=re.I)
+    return text.strip(" ,;.")
+
+
+def holds(limit: Limit, record: dict[str, Any], contains: Sequence[str], diet: str | None) -> bool | None:
+    """Whether an item keeps a limit, by its own record; None where the record does not say."""
+    if limit.kind == "at_most":
+        value = record.get(limit.name)
+        try:
+            return float(value) <= limit.most
+        except (TypeError, ValueError):
+            return None
+    said = [s for f in contains for s in strings(record.get(f))]
+    if limit.diets and diet and record.get(diet):
+        stated = {phrase(s) for s in strings(record[diet])}
+        if not stated & set(limit.diets):
+            return False
+    if not said:
+        return None
+    return not any(names(limit, one) for one in said)
+
+
+def names(limit: Limit, text: str) -> bool:
+    """Whether a text names what the limit is about."""
+    found = f" {phrase(text)} "
+    for other in sorted(limit.but, key=len, reverse=True):
+        found = found.replace(f" {other} ", "  ")
+    return any(f" {term} " in found for term in limit.terms)

@@ -1,0 +1,191 @@
+"""A menu for one request: retrieve, keep what the limits allow, rank, and say why each item is there."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tokenrec.lm.plain import value_text
+from tokenrec.ranking.retrieval import RRF_K, terms
+from tokenrec.serve.limits import Limit, Parsed, holds, parse, phrase
+from tokenrec.serve.request import Read, read
+from tokenrec.serve.server import Server
+from tokenrec.tasks.inputs import display_name
+
+RETRIEVED = 50  # of the items that the limits allow, the best for the request: these are ranked
+LIKELY = 0.3  # a tag below is not named as a reason
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What a request is read as. `tags`: (task.output, choice) → +1 wanted, -1 not wanted."""
+
+    read: Read
+    parsed: Parsed
+    tags: dict[tuple[str, str], int]
+
+
+def recommend(server: Server, request: str, user: str | None = None, k: int = 10) -> dict[str, Any]:
+    """The document of `tokenrec recommend`. Raises InputError for a request that can't be served.
+
+    Of the items that keep every limit the RETRIEVED best by reciprocal rank fusion of BM25, the encoder's cosine and
+    the wanted tags' probabilities are ranked: by the fusion of that order and the trained ranker's for this user.
+    Without a user the ranker knows popularity alone, so it orders only where the request asks for nothing but limits.
+    A limit is held against the item's own record; where that does not say, the item is left out.
+    """
+    began, code = time.perf_counter(), server.code_of(user)
+    wish = understand(server, request)
+    items, margin = server.margin(code)
+    allowed, left_out = _allowed(server, wish.parsed.limits, items)
+    items, margin = items[allowed], margin[allowed]
+    places = _orders(server, wish, items)
+    found = _fused([p[items] for p in places.values()], len(items))
+    best = np.argsort(-found, kind="stable")[:RETRIEVED] if places else np.arange(len(items))
+    items, margin, found = items[best], margin[best], found[best]
+    ranked = _places(margin)
+    said = [_places(found)] if places else []
+    score = _fused([*said, *([ranked] if user is not None or not places else [])], len(items))
+    order = np.argsort(-score, kind="stable")[:k]
+    return {
+        "kind": "recommend",
+        "schema_version": 1,
+        "recipe": server.loaded.recipe.name,
+        "simulated": server.dataset.simulated,
+        "request": request,
+        "read_as": wish.read.text if wish.read.language else None,
+        "language": wish.read.language,
+        "not_understood": wish.read.unknown,
+        "looked_for": wish.parsed.rest,
+        "limits": [{"limit": _told(x), "said": x.said} for x in wish.parsed.limits],
+        "unkept": wish.parsed.unkept,
+        "user": user,
+        "left_out": left_out,
+        "items": [
+            {
+                "item": server.dataset.item_ids[items[i]],
+                "name": display_name(server.loaded.recipe, server.dataset.items[items[i]]),
+                "score": round(float(score[i]), 6),
+                "place_for_request": int(_places(found)[i]) if places else None,
+                "place_for_user": int(ranked[i]) if user is not None else None,
+                "line": _line(server, items[i]),
+                "why": _reasons(server, wish, int(items[i])),
+                "facts": _facts(server, int(items[i])),
+            }
+            for i in order
+        ],
+        "notes": server.notes,
+        "seconds": round(time.perf_counter() - began, 3),
+    }  # fmt: skip
+
+
+def understand(server: Server, request: str) -> Wish:
+    """The request in the catalogue's words, its limits, and the tags that it names."""
+    told = read(request, server.dictionaries, server.vocabulary)
+    tags = {phrase(c): (f"{v.source}.{v.output}", c) for v in server.named for c in v.columns}
+    parsed = parse(told.text, server.numbers, lambda what: what in server.made_of and what not in tags)
+    stems, wanted = phrase(parsed.rest).split(), {}
+    for said, tag in tags.items():
+        size = len(said.split())
+        for at in range(len(stems) - size + 1):
+            if " ".join(stems[at : at + size]) == said:
+                wanted[tag] = -1 if set(stems[max(at - 2, 0) : at]) & {"not", "no", "less", "without"} else 1
+    return Wish(told, parsed, wanted)
+
+
+def _allowed(server: Server, limits: list[Limit], items: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
+    """(places of `items` that keep all limits, how many were left out by each: "breaks" it, or "unknown")."""
+    recipe, counts = server.loaded.recipe, {_told(x): {"breaks": 0, "unknown": 0} for x in limits}
+    kept = np.ones(len(items), bool)
+    for at, item in enumerate(items):
+        record = server.dataset.items[item]
+        for limit in limits:
+            held = holds(limit, record, server.contains, recipe.recommend.diet)
+            if not held:
+                counts[_told(limit)]["unknown" if held is None else "breaks"] += 1
+                kept[at] = False
+    return np.flatnonzero(kept), counts
+
+
+def _orders(server: Server, wish: Wish, items: np.ndarray) -> dict[str, np.ndarray]:
+    """int[n_items] each: places (1 is best) of the items by words, by likeness and by tags; 0 for none."""
+    text, n = wish.parsed.rest, len(server.dataset.item_ids)
+    if not text:
+        return {}
+    out, allowed = {}, np.zeros(n, bool)
+    allowed[items] = True
+    words = server.words_of_items([text])
+    out["words"] = _of_top([i for i in words.item[0] if i >= 0 and allowed[i]], n)
+    vector = server.encoder.model.encode([text], normalize_embeddings=True, show_progress_bar=False)[0]
+    near = np.where(allowed, np.nan_to_num(server.raw.matrix @ vector.astype(np.float32), nan=-2), -2)
+    out["likeness"] = _of_top(np.argsort(-near, kind="stable")[: len(items)], n)
+    if wish.tags:
+        likely = np.zeros(n)
+        for v in server.named:
+            for (name, choice), sign in wish.tags.items():
+                if name == f"{v.source}.{v.output}":
+                    p = np.nan_to_num(v.matrix[:, v.columns.index(choice)])
+                    likely += _standard(p) * sign
+        out["tags"] = _of_top([i for i in np.argsort(-likely, kind="stable") if allowed[i]], n)
+    return out
+
+
+def _standard(p: np.ndarray) -> np.ndarray:
+    return (p - p.mean()) / (p.std() or 1.0)
+
+
+def _of_top(items, n: int) -> np.ndarray:
+    place = np.zeros(n, np.int64)
+    place[np.asarray(items, int)] = 1 + np.arange(len(items))
+    return place
+
+
+def _places(score: np.ndarray) -> np.ndarray:
+    """int[n]: 1 for the highest."""
+    place = np.empty(len(score), np.int64)
+    place[np.argsort(-score, kind="stable")] = 1 + np.arange(len(score))
+    return place
+
+
+def _fused(places: list[np.ndarray], n: int) -> np.ndarray:
+    """float64[n]: reciprocal rank fusion of places, of which 0 is none."""
+    return sum((np.where(p > 0, 1 / (RRF_K + p), 0) for p in places), np.zeros(n))
+
+
+def _told(limit: Limit) -> str:
+    return f"{limit.name} at most {limit.most:g}" if limit.kind == "at_most" else (
+        limit.name if limit.diets else f"without {limit.name}"
+    )  # fmt: skip
+
+
+def _reasons(server: Server, wish: Wish, item: int) -> list[dict[str, Any]]:
+    """Which words of the request met what of the item: words of its own fields, then tags with their probability."""
+    asked, why = set(terms(wish.parsed.rest)), []
+    fields = server.loaded.recipe.data.items
+    for field in dict.fromkeys([*fields.text, *fields.facts]):
+        value = value_text(server.dataset.items[item].get(field))
+        met = [w for w in dict.fromkeys(terms(value)) if w in asked]
+        if met:
+            why.append({"words": met, "from": field, "kind": "fact"})
+    for v in server.named:
+        for (name, choice), sign in wish.tags.items():
+            p = v.matrix[item, v.columns.index(choice)] if name == f"{v.source}.{v.output}" else np.nan
+            if sign > 0 and p >= LIKELY:
+                why.append({"words": [choice], "from": name, "kind": "token", "probability": round(float(p), 2)})
+    return why
+
+
+def _line(server: Server, item: int) -> str | None:
+    """The stored, gated line of `recommend.line`."""
+    said = server.loaded.recipe.recommend.line
+    if not said:
+        return None
+    task, output = said.split(".")
+    return server.tokens.get(task, {}).get(server.dataset.item_ids[item], {}).get(output)
+
+
+def _facts(server: Server, item: int) -> dict[str, Any]:
+    """The record's own numbers and diet, which limits are held against."""
+    record, recommend_ = server.dataset.items[item], server.loaded.recipe.recommend
+    shown = [*server.numbers, *([recommend_.diet] if recommend_.diet else [])]
+    return {f: record[f] for f in shown if record.get(f) is not None}

@@ -1,0 +1,180 @@
+"""What is served from: the catalogue, the tokens in the store, the trained ranker, and indexes over them. No LM."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from tokenrec.compiler.session import make_columns, ranker_folder
+from tokenrec.dataset.lists import serving_lists
+from tokenrec.dataset.load import load_dataset
+from tokenrec.dataset.types import NEXT, Dataset, Lists
+from tokenrec.encoders.encoder import Encoder, open_encoder
+from tokenrec.errors import InputError
+from tokenrec.features.prestored import stored_vectors
+from tokenrec.features.types import Columns, Vectors
+from tokenrec.features.vectors import item_texts, raw_text
+from tokenrec.gates.text import strings, words
+from tokenrec.ranking.behaviour import behaviour_columns
+from tokenrec.ranking.candidates import candidates
+from tokenrec.ranking.retrieval import bm25, terms
+from tokenrec.ranking.saved import Ranker, load_ranker
+from tokenrec.recipe.load import LoadedRecipe
+from tokenrec.serve.limits import groups, phrase
+from tokenrec.serve.request import Words, load_words
+from tokenrec.store.store import open_store
+
+NOBODY = ""  # the user without a history, last in user_ids
+
+
+@dataclass
+class Server:
+    """Everything that stays between two requests. `tokens`: task → subject → accepted output."""
+
+    loaded: LoadedRecipe
+    db: Any
+    dataset: Dataset  # with NOBODY as its last user
+    encoder: Encoder
+    ranker: Ranker
+    raw: Vectors
+    vectors: dict[str, list[Vectors]]  # task → its tokens' vectors, in the dataset's order
+    dictionaries: list[Words]
+    notes: list[str] = field(default_factory=list)
+    margins: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)  # user → (items, scores)
+
+    @cached_property
+    def tokens(self) -> dict[str, dict[str, dict[str, Any]]]:
+        from tokenrec.store import completions as store
+
+        return {task: store.tokens(self.db, self.loaded.recipe.name, task) for task in self.loaded.recipe.tasks}
+
+    @cached_property
+    def words_of_items(self) -> Callable:
+        """BM25 over the items' own text and facts; generated text is not searched for words."""
+        items = self.loaded.recipe.data.items
+        fields = [*items.text, *items.facts]
+        return bm25([" ".join(s for f in fields for s in strings(i.get(f))) for i in self.dataset.items])
+
+    @cached_property
+    def vocabulary(self) -> set[str]:
+        """Stems of the catalogue's words, of the limits and of the tags' choices."""
+        found = {t for text in item_texts(self.loaded.recipe, self.dataset) for t in terms(text)}
+        found |= {w for name in groups() for w in name.split()}
+        return found | {w for v in self.named for c in v.columns for w in phrase(c).split()}
+
+    @cached_property
+    def made_of(self) -> set[str]:
+        """Phrases of one and two words that the fields say which tell what is in an item."""
+        found: set[str] = set()
+        for item in self.dataset.items:
+            for field_ in self.contains:
+                for text in strings(item.get(field_)):
+                    stems = [phrase(w) for w in words(text.lower())]
+                    found.update(stems, map(" ".join, zip(stems, stems[1:], strict=False)))
+        return found
+
+    @property
+    def contains(self) -> list[str]:
+        """The recipe's `recommend.contains`; all text fields where it says nothing."""
+        recipe = self.loaded.recipe
+        return recipe.recommend.contains or recipe.data.items.text
+
+    @property
+    def named(self) -> list[Vectors]:
+        """Vectors of tags and choices of items: each column is a word."""
+        return [v for vs in self.vectors.values() for v in vs if v.subject == "item" and v.named and len(v.columns) > 1]
+
+    @cached_property
+    def numbers(self) -> list[str]:
+        """The items' fields that hold numbers."""
+        fields = [*self.loaded.recipe.data.items.facts, *self.loaded.recipe.data.items.text]
+        return [f for f in fields if any(_number(i.get(f)) for i in self.dataset.items[:50])]
+
+    def code_of(self, user: str | None) -> int:
+        """A user's code; NOBODY's without one. Raises InputError for somebody who is not known."""
+        if user is None:
+            return len(self.dataset.user_ids) - 1
+        try:
+            return self.dataset.user_ids.index(user)
+        except ValueError:
+            raise InputError(
+                f"there is no user {user} in {self.loaded.recipe.data.events.path}. Without --user no history counts"
+            ) from None
+
+    def margin(self, user: int) -> tuple[np.ndarray, np.ndarray]:
+        """(int32[n] items that the user may be shown, float32[n] the ranker's scores), kept for the next request."""
+        if user not in self.margins:
+            allowed = candidates(self.loaded.recipe, self.dataset, NEXT, self.raw)
+            lists = serving_lists(self.dataset, np.array([user]), allowed)
+            self.margins[user] = lists.item_of_row, score_lists(self, lists)
+        return self.margins[user]
+
+
+def open_server(loaded: LoadedRecipe) -> Server:
+    """Raises InputError where nothing is compiled, or the ranker was trained on other data or by another encoder."""
+    recipe = loaded.recipe
+    if recipe.reward:
+        raise InputError(f"{recipe.name}: its ranker is your own (reward: {recipe.reward}), which is not saved")
+    ranker = load_ranker(ranker_folder(loaded))
+    if ranker is None:
+        raise InputError(f"{recipe.name}: there is no trained ranker. run: tokenrec compile {loaded.path}")
+    dataset, notes = load_dataset(recipe, loaded.folder), []
+    if ranker.about["data_hash"] != dataset.data_hash:
+        notes.append("the data has changed since the ranker was trained: compile again to have it learn from it")
+    users = [*dataset.users, {}] if dataset.users else dataset.users
+    dataset = replace(dataset, user_ids=[*dataset.user_ids, NOBODY], users=users)
+    db, encoder = open_store(loaded.project.store), open_encoder(loaded.project, recipe.lm.encoder)
+    if ranker.about["encoder"] != encoder.encoder_id:
+        raise InputError(f"{recipe.name}: its ranker learnt from another encoder. run: tokenrec compile {loaded.path}")
+    raw = raw_text(db, recipe, dataset, encoder)
+    vectors: dict[str, list[Vectors]] = {}
+    for found, ids, by in stored_vectors(db, recipe, encoder):
+        vectors.setdefault(found.source, []).append(_in_order(found, ids, dataset))
+        trained = ranker.about["programs"].get(found.source)
+        if trained and by["program_id"] != trained:
+            notes.append(f"{found.source}: its prompt is another than the ranker learnt from: compile again")
+    read = [load_words(loaded.folder / w) for w in recipe.recommend.words]
+    return Server(loaded, db, dataset, encoder, ranker, raw, vectors, read, sorted(set(notes)))
+
+
+def score_lists(server: Server, lists: Lists) -> np.ndarray:
+    """float32[n_rows]: the saved ranker's scores, from the same columns that evidence measures."""
+    return server.ranker.score(columns_of(server, lists), lists)
+
+
+def columns_of(server: Server, lists: Lists) -> list[Columns]:
+    """The columns that the ranker wants, for any lists of the server's dataset."""
+    sources = [source for source, _ in server.ranker.blocks]
+    met = [v for s in sources if s in server.vectors for v in server.vectors[s] if v.subject == "item" and not v.empty]
+    made = []
+    for source in sources:
+        if source == "behaviour":
+            made.append(behaviour_columns(server.dataset, lists, server.ranker.about["ease_penalty"]))
+        elif source == "raw_text":
+            made.append(make_columns("raw_text", [server.raw], server.dataset, lists))
+        elif source in server.vectors:
+            made.append(make_columns(source, server.vectors[source], server.dataset, lists, [*met, server.raw]))
+        else:
+            raise InputError(f"{source}: its texts are no longer in the store. run: tokenrec compile")
+    return made
+
+
+def _in_order(found: Vectors, ids: list[str], dataset: Dataset) -> Vectors:
+    """The vectors with a row for every subject of the dataset."""
+    subjects = dataset.item_ids if found.subject == "item" else dataset.user_ids
+    code = {s: i for i, s in enumerate(subjects)}
+    matrix = np.full((len(subjects), found.matrix.shape[1]), np.nan, np.float32)
+    for subject, row in zip(ids, found.matrix, strict=True):
+        if subject in code:
+            matrix[code[subject]] = row
+    return replace(found, matrix=matrix)
+
+
+def _number(value: Any) -> bool:
+    try:
+        float(value)
+        return not isinstance(value, bool)
+    except (TypeError, ValueError):
+        return False
