@@ -114,7 +114,7 @@ def _features(db, loaded, path: Path) -> dict[str, Any]:
     from tokenrec.features.prestored import stored_vectors, write_folder, write_parquet
 
     recipe = loaded.recipe
-    found = stored_vectors(db, recipe, open_encoder(loaded.project, recipe.lm.encoder))
+    found = stored_vectors(db, recipe, open_encoder(loaded.project, recipe.lm.encoder), loaded.folder)
     if path.suffix.lower() == ".parquet":
         return {"path": str(path), "rows": write_parquet(path, found), "outputs": None}
     if path.is_file() or path.suffix:

@@ -16,7 +16,7 @@ SHOWN = 10  # subjects printed for people
 
 @click.command()
 @click.argument("completion_id", metavar="[COMPLETION_ID]", required=False)
-@click.argument("user", metavar="", required=False)
+@click.argument("user", metavar="[USER_ID]", required=False)
 @click.option("--recipe", metavar="RECIPE", help="The recipe whose project has the store.")
 @click.option("--task", metavar="TASK", help="With --recipe and --subject, instead of an id: a task of the recipe.")
 @click.option("--subject", metavar="SUBJECT", help="The item or user that the task wrote about.")

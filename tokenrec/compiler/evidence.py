@@ -58,7 +58,7 @@ def measure(session: Session, written: dict[str, Written], progress) -> Evidence
     )  # fmt: skip
     save_ranker(ranker_folder(session.loaded), kept, {
         "recipe": session.recipe.name, "run": session.run, "data_hash": session.dataset.data_hash,
-        "ease_penalty": session.ease_penalty(), "encoder": session.encoder.encoder_id,
+        "ease_penalty": session.ease_penalty(), "augment": session.augment, "encoder": session.encoder.encoder_id,
         "programs": {n: written[n].report.program_id for n in usable},
     })  # fmt: skip
     objective = session.recipe.objective

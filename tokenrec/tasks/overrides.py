@@ -7,8 +7,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from tokenrec.evidence.jsonl import read_lines
 from tokenrec.gates.schema import output_model
+from tokenrec.jsonl import read_lines
 from tokenrec.tasks.spec import TaskSpec
 
 Row = tuple[str, dict[str, Any], dict | None]  # subject, output, raw probabilities
