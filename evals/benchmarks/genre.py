@@ -19,6 +19,7 @@ import argparse
 import json
 import sys
 import tempfile
+import uuid
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -172,7 +173,7 @@ def ranking(file: Path, data: Path, stages) -> dict[str, Any]:
     from tokenrec.features.types import Vectors
     from tokenrec.recipe.load import load_recipe, task_order
 
-    session = open_session(load_recipe(str(file)), "genre-benchmark")
+    session = open_session(load_recipe(str(file)), f"genre-{uuid.uuid4().hex[:12]}")
     start_run(session)
     prepare_baseline(session, stages)
     sources: dict[str, list[Vectors]] = {"titles": [_titles(session, evidence.lines(data / f"{TELLS[2]}.jsonl.gz"))]}
