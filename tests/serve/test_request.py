@@ -24,6 +24,13 @@ def test_chinese_requests_and_their_limits():
         assert (made.rest, [(x.name, x.most) if x.most else x.name for x in made.limits]) == (rest, limits), request
 
 
+def test_a_turn_of_phrase_is_looked_for_by_what_it_means_too():
+    en = load_words(Path(__file__).parents[2] / "recipes/kitchen/words_en.yaml")
+    made = read("Something to wake up my appetite, no pork", [ZH, en], set())
+    assert made.text == "Something to wake up my appetite, no pork, sour spicy fresh" and made.language == "en"
+    assert read("enlightening soup", [ZH, en], {"soup"}).language is None  # whole words alone
+
+
 def test_what_the_dictionary_lacks_is_said_and_looked_for_as_it_stands():
     made = read("我想吃麻婆豆腐", [ZH], set())
     assert made.language == "zh" and made.unknown == ["麻婆"] and made.text == "麻婆 tofu"
