@@ -10,40 +10,48 @@ from tokenrec.dataset.types import FIT, TUNE_A, TUNE_B, Dataset
 from tokenrec.features.profiles import unit
 from tokenrec.features.types import Vectors
 from tokenrec.ids import unit_hash
-from tokenrec.ranking.metrics import mean
 from tokenrec.tasks.spec import TaskSpec
 
-TIE = 1e-9
 CLOSE = 0.9  # cosine of an invented item and a real one from which they are called the same
 
 
 def choose_weight(session: Session, spec: TaskSpec, made: list[Vectors]) -> str:
     """Choose `session.augment[task]` among the task's weights and 0; a remark on it and on leaks.
 
-    By *lite* on tune-A, beside behaviour and the raw text; of equal ones the smallest, so that nothing is added that
-    adds nothing. Texts that nobody wrote weigh nothing.
+    By *lite* on tune-A, beside behaviour and the raw text. The best weight must gain a standard error over 0 (paired by
+    list), or it is noise that was chosen, and nothing is added. Texts that nobody wrote weigh nothing.
     """
     session.augment[spec.name] = 0.0
     if not made or made[0].empty or not {FIT, TUNE_A} <= session.lists.keys():
         return "no invented item was accepted: weight 0"
-    scored = weigh(session, made[0], spec.task.augment.weights)
-    best = max(scored.values())
-    chosen = min(w for w, score in scored.items() if score >= best - TIE)
+    gains = weigh(session, made[0], spec.task.augment.weights)
+    chosen = max(gains, key=lambda w: gains[w][0], default=0.0)
+    if not gains or not gains[chosen][0] > gains[chosen][1]:
+        chosen = 0.0
     session.augment[spec.name] = chosen
-    said = ", ".join(f"{w:g}: {score - scored[0.0]:+.5f}" for w, score in sorted(scored.items()) if w)
+    said = ", ".join(f"{w:g}: {gain:+.5f} ± {se:.5f}" for w, (gain, se) in gains.items())
     n = int(session.lists[TUNE_A].sparse_list.sum())
     note = f"weight {chosen:g} on tune-A, {n} sparse lists (gain over 0, nats a like: {said or 'no other was given'})"
     return f"{note}; {leak_note(session.dataset, made[0], session.raw)}"
 
 
-def weigh(session: Session, invented: Vectors, weights: list[float]) -> dict[float, float]:
-    """{weight: *lite* on tune-A}. Weight 0 has the same column, of the histories as they are."""
+def weigh(session: Session, invented: Vectors, weights: list[float]) -> dict[float, tuple[float, float]]:
+    """{weight: (gain over weight 0, its standard error)} by *lite* on tune-A, in nats a like, weights ascending.
+
+    Weight 0 has the same column, of the histories as they are. Lists outside the objective's slice are left out.
+    """
     lite = LiteScore(session, {"raw_text": ([session.raw], [])})
-    n_tune, scored = len(session.lists[TUNE_A]), {}
+    n_tune, per_list = len(session.lists[TUNE_A]), {}
     for weight in sorted({0.0, *map(float, weights)}):
         vectors = replace(invented, augment=(weight, invented.augment[1]))
-        scored[weight] = mean(lite.per_list([vectors], [session.raw])[-n_tune:])
-    return scored
+        per_list[weight] = lite.per_list([vectors], [session.raw])[-n_tune:]
+    gains = {}
+    for weight, values in per_list.items():
+        if weight:
+            paired = (values - per_list[0.0])[~np.isnan(values)]
+            se = paired.std(ddof=1) / np.sqrt(len(paired)) if len(paired) > 1 else np.inf
+            gains[weight] = float(paired.mean()) if len(paired) else 0.0, float(se)
+    return gains
 
 
 def leak(dataset: Dataset, invented: Vectors, items: Vectors) -> tuple[int, int, int]:
