@@ -7,7 +7,7 @@ from typing import Any
 
 from tokenrec.compiler.baseline import prepare_baseline
 from tokenrec.compiler.promotion import count_look
-from tokenrec.compiler.session import Session, make_columns, open_session
+from tokenrec.compiler.session import Session, open_session
 from tokenrec.compiler.writing import Written, generate_with, prepare_task, vectors_of
 from tokenrec.dataset.types import FIT, TEST, TUNE_A
 from tokenrec.errors import InputError
@@ -95,7 +95,7 @@ def _document(
             arms = {}
             for share in SHARES:  # one at a time: columns of one share are dropped before the next ones are made
                 vectors = [thinned(v, ids, first_of(subjects, share)) for v in task.vectors]
-                block = tuple(make_columns(name, vectors, session.dataset, w, [*items, session.raw]) for w in lists)
+                block = tuple(session.block(name, w, vectors, [*items, session.raw]) for w in (FIT, window))
                 if not block[0].matrix.shape[1]:
                     break
                 arms[share] = f"{name} {share:g}"
