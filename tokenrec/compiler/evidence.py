@@ -45,7 +45,7 @@ def metrics_of(session: Session) -> list[str]:
 def measure(session: Session, written: dict[str, Written], progress) -> Evidence:
     """Train every arm on fit, score it on test (every candidate), and hold the tasks to account."""
     usable = {n: w for n, w in written.items() if not all(v.empty for v in w.vectors)}
-    blocks, arms = _arms(session, written, usable)
+    blocks, arms = make_arms(session, written, usable)
     seeds = list(range(session.recipe.ranker.seeds))
     explainer, kept = Explainer(session.lists[TEST], seeds), Keep(SERVED)
 
@@ -73,15 +73,18 @@ def measure(session: Session, written: dict[str, Written], progress) -> Evidence
     return Evidence(scores, _values(session, scores), rows, unseen, second)
 
 
-def _arms(session: Session, written: dict[str, Written], usable: dict[str, Written]) -> tuple[dict, dict]:
+def make_arms(
+    session: Session, written: dict[str, Written], usable: dict[str, Written], window: int = TEST
+) -> tuple[dict, dict]:
+    """({block: its columns on (fit, `window`)}, {arm: its blocks}); `usable` loses tasks that compare with no item."""
     items = _items(session, usable)
-    blocks: dict[str, tuple] = {"behaviour": tuple(session.behaviour(w) for w in (FIT, TEST))}
+    blocks: dict[str, tuple] = {"behaviour": tuple(session.behaviour(w) for w in (FIT, window))}
 
     def block(source: str, vectors: list, met: list = items) -> str:
-        blocks[source] = tuple(session.block(source, w, vectors, met) for w in (FIT, TEST))
+        blocks[source] = tuple(session.block(source, w, vectors, met) for w in (FIT, window))
         return source
 
-    blocks["raw_text"] = tuple(session.columns("raw_text", w, [session.raw]) for w in (FIT, TEST))
+    blocks["raw_text"] = tuple(session.columns("raw_text", w, [session.raw]) for w in (FIT, window))
     base = ["behaviour", "raw_text"]
     arms = {"behaviour": ["behaviour"], "raw_text": base}
     for name, w in list(usable.items()):

@@ -462,7 +462,7 @@ class Task(Model):
 
 
 class AdaptorModel(Model):
-    """KAR's hybrid-expert adaptor; what Xi et al. 2024 publish are the defaults of dedicated, shared, hidden and out."""
+    """KAR's hybrid-expert adaptor; defaults of dedicated, shared, hidden and out are the published ones."""
 
     dedicated: int = Field(default=5, ge=0, description="Experts of either side, user and item.")
     shared: int = Field(default=2, ge=1, description="Experts that both sides have.")
