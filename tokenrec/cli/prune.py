@@ -28,12 +28,14 @@ WHERE = {  # table: which of its rows go, in an order that foreign keys allow
 }  # fmt: skip
 MARKS = {  # temporary tables, each made of those before it
     # the evidence of a finished run rests on `current`; what a stopped one rests on, and goes on with, nothing says
-    "scope": "select recipe from (select recipe, status, max(rowid) from runs where command is not 'judge'"
+    "scope": "select recipe from (select recipe, status, max(rowid) from runs"
+             " where command is not 'judge' and command is not 'recommend'"
              " group by recipe)"
              " where status = 'finished' and recipe in (select value from json_each(:recipes))",
     "earlier": "select run from runs where recipe in (select recipe from temp.scope)"
-               " and command is not 'judge' and rowid not in"
-               " (select max(rowid) from runs where command is not 'judge' group by recipe)",
+               " and command is not 'judge' and command is not 'recommend' and rowid not in"
+               " (select max(rowid) from runs where command is not 'judge' and command is not 'recommend'"
+               " group by recipe)",
     "pairs": "select program_id, lm_id from completions union select program_id, lm_id from subjects"
              " union select program_id, lm_id from failures",
     "locked": "select json_extract(value, '$[0]') as program_id, json_extract(value, '$[1]') || '#' as lm"

@@ -11,22 +11,44 @@ from tokenrec.cli.output import Out, common_options
 @click.argument("recipe", metavar="RECIPE")
 @click.argument("request_", metavar="[REQUEST]", required=False)
 @click.option("--user", metavar="ID", help="Rank by this user's history too.")
+@click.option(
+    "--item", "new", metavar="FILE", type=click.Path(exists=True, dir_okay=False),
+    help="A new item (JSON), or several (JSONL): who would want it? It is written about, gated and scored.",
+)
 @click.option("-k", "k", type=click.IntRange(1, 100), default=10, show_default=True, help="How many.")
 @common_options
-def command(out: Out, recipe, request_, user, k) -> None:
+def command(out: Out, recipe, request_, user, new, k) -> None:
     """Answer a request in words: items that suit it, each with why it is there.
 
     Without REQUEST every line of standard input is one (with --json, one document a line). Limits ("no pork, under 30
     minutes, nut allergy") are held against the items' own facts, never against generated text; an item whose facts do
-    not say is left out. Compile first: the ranker that was measured there is the one that ranks here. No LM is asked.
-    Exits 0, 2 for bad input or nothing compiled, 4 when the store can't be read.
+    not say is left out. Compile first: the ranker that was measured there is the one that ranks here. A request asks no
+    LM; --item has the new items' texts written, once. Exits 0, 2 for bad input or nothing compiled, 3 stopped by the
+    budget, 4 when the LM or the store can't be used.
     """
     import sys
+    from pathlib import Path
 
     from tokenrec.errors import InputError
     from tokenrec.recipe.load import load_recipe
 
+    if new and (request_ or user):
+        raise InputError("--item asks who would want it: without REQUEST and --user")
     loaded = load_recipe(recipe)
+    if new:
+        from tokenrec.report.progress import Stages
+        from tokenrec.serve.new_items import recommend_items
+
+        with Stages(None if out.quiet else out.console).stage("texts about new items") as bar:
+            documents = list(recommend_items(loaded, Path(new), k, bar.generation))
+        for document in documents:
+            if out.json and len(documents) > 1:
+                _line_of(document)
+                continue
+            out.emit(document)
+            if not out.json:
+                show_users(out, document)
+        return
     from tokenrec.serve.menu import recommend
     from tokenrec.serve.server import open_server
 
@@ -44,11 +66,18 @@ def command(out: Out, recipe, request_, user, k) -> None:
             out.say(str(error))
             continue
         if out.json:
-            import json
-
-            click.echo(json.dumps(document, ensure_ascii=False))
+            _line_of(document)
         else:
             show(out, document)
+
+
+def _line_of(document: dict[str, Any]) -> None:
+    """One of several documents, on one line."""
+    import json
+
+    from tokenrec.cli.output import printable
+
+    click.echo(printable(json.dumps(document, ensure_ascii=False)))
 
 
 def show(out: Out, doc: dict[str, Any]) -> None:
@@ -70,7 +99,7 @@ def show(out: Out, doc: dict[str, Any]) -> None:
     mark = "  SIMULATED users" if doc["simulated"] else ""
     title = f'A menu for "{escape(said)}"' + (f' and {escape(doc["user"])}' if doc["user"] else "") + mark
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for name in ("", "dish", "why"):
+    for name in ("", "item", "why"):
         table.add_column(name, overflow="fold")
     for place, item in enumerate(doc["items"], 1):
         facts = ", ".join(f"{v} {f}" if isinstance(v, int | float) else str(v) for f, v in item["facts"].items())
@@ -84,6 +113,29 @@ def show(out: Out, doc: dict[str, Any]) -> None:
         out.say(f"note: {note}")
     if any(x["limit"].startswith("without") for x in doc["limits"]):
         out.print("Limits go by the listed facts; traces and kitchens are not listed.")
+
+
+def show_users(out: Out, doc: dict[str, Any]) -> None:
+    """Who would want a new item, and what was written about it, for people."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    for token in doc["tokens"]:
+        output = (token["output"] or {}).items()
+        said = ", ".join(f"{k}: {', '.join(v) if isinstance(v, list) else v}" for k, v in output)
+        why = f' ({"; ".join(token["reasons"])})' if token["reasons"] else ""
+        out.print(f'{token["task"]}  {token["state"]}  {said}{why}')
+    mark = "  SIMULATED users" if doc["simulated"] else ""
+    table = Table(title=f'Who would want {escape(doc["name"])}{mark}', title_justify="left", box=None, pad_edge=False)
+    for name, side in (("user", "left"), ("place in their list", "right"), ("score", "right"), ("they liked", "left")):
+        table.add_column(name, justify=side, overflow="fold")
+    for user in doc["users"]:
+        liked = escape(", ".join(user["because"]))
+        table.add_row(escape(user["user"]), str(user["place"]), f'{user["score"]:+.2f}', liked)
+    out.table_console.print(table)
+    out.say(f'{doc["lm_calls"]} LM calls, {doc["seconds"]:.1f} s an item')
+    for note in doc["notes"]:
+        out.say(f"note: {note}")
 
 
 def _why(reason: dict[str, Any]) -> str:

@@ -169,17 +169,19 @@ def make_columns(
 
 
 def open_session(
-    loaded: LoadedRecipe, run: str, budget: Budget | None = None, most_users: int | None = None, asking: bool = True
-) -> Session:
+    loaded: LoadedRecipe, run: str, budget: Budget | None = None, most_users: int | None = None, asking: bool = True,
+    dataset: Dataset | None = None,
+) -> Session:  # fmt: skip
     """Load data and open the store and the encoder. Raises InputError for anything that can't be used.
 
-    With `asking=False` the store is a copy that is thrown away, and the LM can't be asked.
+    With `asking=False` the store is a copy that is thrown away, and the LM can't be asked. `dataset`: one that is
+    loaded already.
     """
     recipe, root = loaded.recipe, loaded.project.root
     settings = Settings()
     if recipe.reward:
         settings = load_reward(recipe.reward, root, recipe.objective.metric, recipe.ranker.negatives)
-    dataset = load_dataset(recipe, loaded.folder, most_users=most_users)
+    dataset = dataset or load_dataset(recipe, loaded.folder, most_users=most_users)
     db = open_store(loaded.project.store) if asking else copy_store(loaded.project.store)
     project = loaded.project.project
     limits = project.budget.model_dump() | {k: v for k, v in recipe.budget.model_dump().items() if v is not None}

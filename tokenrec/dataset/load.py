@@ -44,7 +44,7 @@ def load_dataset(recipe: Recipe, folder: Path, most_users: int | None = None) ->
     than 10% (and 20) bad rows in a file, no event, no like, a window without events.
     """
     data, notes = recipe.data, []
-    items, hidden = _read_items(recipe, folder, notes)
+    items, hidden = read_items(recipe, folder, notes)
     if not items:
         raise InputError(f"{data.items.path}: no item is left. {' '.join(notes)}".strip())
     if data.events.test and data.split.by != "given":
@@ -139,7 +139,7 @@ class RawEvents:
     line: list[int] = field(default_factory=list)
 
 
-def _read_items(recipe: Recipe, folder: Path, notes: list[str]) -> tuple[Records, set[str]]:
+def read_items(recipe: Recipe, folder: Path, notes: list[str]) -> tuple[Records, set[str]]:
     """Records by id, and the ids that `where:` leaves out."""
     file, used = recipe.data.items, []
     for task in recipe.tasks.values():

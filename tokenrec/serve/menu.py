@@ -13,7 +13,7 @@ from tokenrec.serve.request import Read, read
 from tokenrec.serve.server import Server
 from tokenrec.tasks.inputs import display_name
 
-RETRIEVED = 100  # of the items that the limits allow, the best for the request: these are ranked
+RETRIEVED = 50  # of the items that the limits allow, the best for the request: these are ranked
 LIKELY = 0.3  # a tag below is not named as a reason
 
 
@@ -30,8 +30,9 @@ def recommend(server: Server, request: str, user: str | None = None, k: int = 10
     """The document of `tokenrec recommend`. Raises InputError for a request that can't be served.
 
     Of the items that keep every limit the RETRIEVED best by reciprocal rank fusion of BM25, the encoder's cosine and
-    the wanted tags' probabilities are ranked: by the fusion of that order and the trained ranker's for this user. A
-    limit is held against the item's own record; where that does not say, the item is left out.
+    the wanted tags' probabilities are ranked: by the fusion of that order and the trained ranker's for this user.
+    Without a user the ranker knows popularity alone, so it orders only where the request asks for nothing but limits.
+    A limit is held against the item's own record; where that does not say, the item is left out.
     """
     began, code = time.perf_counter(), server.code_of(user)
     wish = understand(server, request)
@@ -43,7 +44,8 @@ def recommend(server: Server, request: str, user: str | None = None, k: int = 10
     best = np.argsort(-found, kind="stable")[:RETRIEVED] if places else np.arange(len(items))
     items, margin, found = items[best], margin[best], found[best]
     ranked = _places(margin)
-    score = _fused([ranked, _places(found)] if places else [ranked], len(items))
+    said = [_places(found)] if places else []
+    score = _fused([*said, *([ranked] if user is not None or not places else [])], len(items))
     order = np.argsort(-score, kind="stable")[:k]
     return {
         "kind": "recommend",
@@ -65,7 +67,7 @@ def recommend(server: Server, request: str, user: str | None = None, k: int = 10
                 "name": display_name(server.loaded.recipe, server.dataset.items[items[i]]),
                 "score": round(float(score[i]), 6),
                 "place_for_request": int(_places(found)[i]) if places else None,
-                "place_for_user": int(ranked[i]),
+                "place_for_user": int(ranked[i]) if user is not None else None,
                 "line": _line(server, items[i]),
                 "why": _reasons(server, wish, int(items[i])),
                 "facts": _facts(server, int(items[i])),

@@ -6,6 +6,7 @@ The file says how a language's words and turns of phrase read in the catalogue's
     patterns: {'(\\d+)\\s*分钟(?:以内|之内|内)': ' under \\1 minutes '}   # regular expressions, first, in order
     words: {酸: sour, 开胃: [sour, spicy, fresh]}                        # longest first
 
+A dictionary of the catalogue's own language tells what turns of phrase mean; they are looked for beside its words.
 It is a dictionary, not a translator: what it does not know is said, and a request of which it knows nothing is refused.
 """
 
@@ -69,6 +70,11 @@ def read(request: str, dictionaries: Iterable[Words], vocabulary: set[str]) -> R
     foreign = [c for c in text if c.isalpha() and not _latin(c)]
     if foreign:
         return _through(text, list(dictionaries), foreign)
+    for one in dictionaries:  # turns of phrase of the catalogue's own language: what they mean is looked for as well
+        low = " ".join(words(text.lower()))
+        meant = [to for said, to in one.words.items() if said.isascii() and f" {said} " in f" {low} "]
+        if meant:
+            return Read(f"{text}, {' '.join(dict.fromkeys(' '.join(meant).split()))}", one.language, [])
     known = [w for w in words(text) if stem(w) in vocabulary]
     if not known and len(words(text)) > 2:
         from tokenrec.gates.noise.language import language
@@ -106,7 +112,7 @@ def _through(text: str, dictionaries: list[Words], foreign: list[str]) -> Read:
         at += 1
     if not understood:
         raise InputError(f"nothing of this request is in the dictionary for {one.language} ({len(one.words)} words)")
-    said = re.sub(r"\s+", " ", re.sub(r"\s+([,.])", r"\1", "".join(out))).strip(" ,.")
+    said = re.sub(r"(?:\s*,)+", ",", re.sub(r"\s+", " ", "".join(out))).strip(" ,.")
     return Read(said, one.language, [w for w, _ in unknown])
 
 

@@ -1,0 +1,88 @@
+"""Limits in requests: what is read as one, what stays a wish, and which facts keep or break it."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tokenrec.serve.limits import groups, holds, names, parse, phrase
+
+DISHES = [json.loads(line) for line in (Path(__file__).parents[2] / "recipes/kitchen/dishes.jsonl").read_text("utf-8").splitlines()]
+KNOWN = {phrase(w) for d in DISHES for i in d["ingredients"] for w in (i, *i.split())}
+
+
+def read(request):
+    made = parse(request, ["minutes"], KNOWN.__contains__)
+    return [(x.name, x.most) if x.most else x.name for x in made.limits], made.rest, made.unkept
+
+
+@pytest.mark.parametrize("request_, limits, rest", [
+    ("sour and spicy, no pork, under 30 minutes, nut allergy", [("minutes", 30), "pork", "nut"], "sour and spicy"),
+    ("something warm without garlic or durian", ["garlic", "durian"], "something warm"),
+    ("gluten-free pasta in 20 minutes or less", [("minutes", 20), "gluten"], "pasta"),
+    ("allergic to kiwi and peanuts, a dessert", ["kiwi", "peanut"], "a dessert"),
+    ("nut and egg allergy, a cake", ["nut", "egg"], "a cake"),
+    ("no fuss dinner in half an hour", [("minutes", 30)], "no fuss dinner"),
+    ("less than 1 hour, creamy dairy free soup", [("minutes", 60), "dairy"], "creamy soup"),
+    ("vegan and crispy", ["vegan"], "crispy"),
+    ("I don't eat beef, lamb or shellfish; noodles", ["beef", "lamb", "shellfish"], "I noodles"),
+    ("no more than 15 minutes", [("minutes", 15)], ""),
+    ("not too spicy", [], "not too spicy"),
+    ("no pork, spicy noodles", ["pork"], "spicy noodles"),
+])
+def test_what_is_a_limit_and_what_stays_a_wish(request_, limits, rest):
+    assert read(request_) == (limits, rest, [])
+
+
+def test_what_no_fact_can_keep_is_said():
+    assert read("halal stew") == ([], "stew", ["halal"])
+    assert parse("under 20 minutes", [], KNOWN.__contains__).unkept == ["under 20 minutes"]
+
+
+@pytest.mark.parametrize("group, text, named", [
+    ("nut", "nutmeg", False), ("nut", "butternut squash", False), ("nut", "coconut milk", False),
+    ("nut", "water chestnuts", False), ("nut", "ground almonds", True), ("nut", "roasted peanuts", True),
+    ("pork", "smoked bacon", True), ("pork", "Lard", True), ("pork", "pork belly", True), ("pork", "portobello", False),
+    ("dairy", "coconut milk", False), ("dairy", "whole milk", True), ("dairy", "peanut butter", False),
+    ("gluten", "rice flour", False), ("gluten", "plain flour", True), ("gluten", "soy sauce", True),
+    ("egg", "eggplant", False), ("egg", "2 egg yolks", True), ("vegetarian", "fish sauce", True),
+    ("vegan", "honey", True), ("shellfish", "oyster mushrooms", False), ("seafood", "prawns", True),
+])  # fmt: skip
+def test_what_belongs_to_a_group(group, text, named):
+    assert names(groups()[phrase(group)], text) is named
+
+
+def test_limits_go_by_facts_and_silence_is_no_promise():
+    [nuts] = parse("nut allergy", [], KNOWN.__contains__).limits
+    [vegan] = parse("vegan", [], KNOWN.__contains__).limits
+    [quick] = parse("under 30 minutes", ["minutes"], KNOWN.__contains__).limits
+    assert holds(nuts, {"ingredients": ["tofu", "almond"]}, ["ingredients"], None) is False
+    assert holds(nuts, {"ingredients": ["tofu"]}, ["ingredients"], None) is True
+    assert holds(nuts, {"ingredients": []}, ["ingredients"], None) is None
+    assert holds(nuts, {"line": "surely no nuts"}, ["ingredients"], None) is None
+    assert holds(quick, {"minutes": 30}, [], None) is True and holds(quick, {"minutes": 31}, [], None) is False
+    assert holds(quick, {"minutes": None}, [], None) is None and holds(quick, {"minutes": "a while"}, [], None) is None
+    assert holds(vegan, {"ingredients": ["tofu"], "diet": "omnivore"}, ["ingredients"], "diet") is False
+    assert holds(vegan, {"ingredients": ["ghee"], "diet": "vegan"}, ["ingredients"], "diet") is False  # facts at odds
+
+
+def test_the_kitchens_own_diets_agree_with_its_ingredients():
+    """Of 305 dishes: none called vegan or vegetarian names what it may not have."""
+    wrong = [
+        (d["dish_id"], i) for d in DISHES for said, group in (("vegan", "vegan"), ("vegetarian", "vegetarian"))
+        if d["diet"] == said for i in d["ingredients"] if names(groups()[group], i)
+    ]  # fmt: skip
+    assert wrong == []
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=120) | st.lists(st.sampled_from(
+    ["no", "without", "pork", "nut", "allergy", "allergic", "to", "or", "and", ",", "-", "free", "vegan", "under", "30",
+     "minutes", "in", "half an", "hour", "spicy", "halal"]), max_size=15).map(" ".join))  # fmt: skip
+def test_any_request_is_read(request_):
+    made = parse(request_, ["minutes"], KNOWN.__contains__)
+    again = parse(made.rest, ["minutes"], KNOWN.__contains__)
+    assert all(x.kind in ("at_most", "without") for x in made.limits)
+    assert len(again.rest) <= len(made.rest) + 1
