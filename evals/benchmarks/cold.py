@@ -161,9 +161,7 @@ def short_columns(session, kind: str, source: str, made, columns: str, window: i
     if kind == "pca":
         adapted = fit_pca(texts[0], columns=columns)
     else:
-        session.recipe.ranker.adaptor = AdaptorModel(columns=columns)
-        adapted = session.adaptor_of(list(made[0].vectors), met)
-        session.recipe.ranker.adaptor = None
+        adapted = session.adaptor_of(list(made[0].vectors), met, AdaptorModel(columns=columns))
     if adapted is None:
         return None
     return tuple(
@@ -227,18 +225,17 @@ def learnt(adapted) -> dict[str, Any]:
 
 
 def show(doc: dict[str, Any], console) -> None:
+    """What fits a page; every slice and metric is in the document."""
     metric, mark = doc["objective"]["metric"], "  SIMULATED users" if doc["simulated"] else ""
-    told = ("cold_items", metric), ("cold_items", "recall@" + metric.split("@")[1]), ("all", metric)
+    recall = "recall@" + metric.split("@")[1]
     title = (f"{doc['recipe']}: {doc['cold_items']:,} new items, {doc['cold_events']:,} likes of them, "
              f"{doc['window']}, {doc['lists']:,} lists{mark}")  # fmt: skip
     console.print(f"\n[bold]{title}[/bold]", highlight=False, soft_wrap=True)
     for task, n in doc["texts"].items():
         print(f"{task}: {', '.join(f'{count:,} {state}' for state, count in n.items())}")
-    for title, rows, names, value, sign in (
-        ("arms", doc["arms"], ("arm",), "value", ""), ("lifts", doc["lifts"], ("arm", "over"), "lift", "+"),
-    ):  # fmt: skip
-        by = {(*(r[n] for n in names), r["slice"], r["metric"]): r for r in rows}
-        console.print(table(title, by, names, told, value, sign))
+    wanted = ("cold_items", metric), ("cold_items", recall), ("all", metric)
+    console.print(table(doc["arms"], ("arm",), "value", "", wanted))
+    console.print(table(doc["lifts"], ("arm", "over"), "lift", "+", wanted[:1]))
     if doc["factors"]:
         from tokenrec.cli.factors import show as show_factors
 
@@ -247,23 +244,27 @@ def show(doc: dict[str, Any], console) -> None:
         print(f"On the data of this store test was read {doc['test_reads']} time(s).")
 
 
-def table(title: str, by: dict[tuple, dict], names: tuple, told: tuple, value: str, sign: str):
+def table(rows: list[dict], names: tuple, value: str, sign: str, wanted: tuple):
     from rich.table import Table
 
-    made = Table(title=title, title_justify="left", box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    def short(x: float | None) -> str:
+        return "?" if x is None or x != x else f"{x:{sign}.4f}".replace("0.", ".", 1)
+
+    made = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+    by = {(*(r[n] for n in names), r["slice"], r["metric"]): r for r in rows}
     for name in names:
         made.add_column(name, no_wrap=True)
-    for slice, metric in told:
-        made.add_column(f"{slice.split('_')[0]} {metric}", justify="right", no_wrap=True)
-        made.add_column("95%", justify="right", no_wrap=True)
-    made.add_column("cold lists", justify="right")
+    for slice, metric in wanted:
+        n = max(r["n"] for r in rows if (r["slice"], r["metric"]) == (slice, metric))
+        made.add_column(f"{slice.split('_')[0]} n={n:,}\n{metric}", justify="right", no_wrap=True)
+        if slice != "all":
+            made.add_column("95%", justify="right", no_wrap=True, vertical="bottom")
     for key in dict.fromkeys(k[: len(names)] for k in by):
         cells = []
-        for which_ in told:
-            r = by[(*key, *which_)]
-            span = "" if r["low"] is None else f"{r['low']:{sign}.4f} to {r['high']:{sign}.4f}"
-            cells += [f"{r[value]:{sign}.4f}", span]
-        made.add_row(*key, *cells, f"{by[(*key, *told[0])]['n']:,}")
+        for slice, metric in wanted:
+            r = by[(*key, slice, metric)]
+            cells += [short(r[value]), *([f"{short(r['low'])} to {short(r['high'])}"] if slice != "all" else [])]
+        made.add_row(*key, *cells)
     return made
 
 

@@ -26,7 +26,7 @@ from tokenrec.ranking.own import METRIC as OWN
 from tokenrec.ranking.own import Reward, load_reward, reward_id
 from tokenrec.ranking.ranker import Settings, margins
 from tokenrec.recipe.load import LoadedRecipe
-from tokenrec.recipe.models import Budget, Recipe
+from tokenrec.recipe.models import AdaptorModel, Budget, Recipe
 from tokenrec.store.store import copy_store, open_store
 from tokenrec.tasks.compiled import compiled_path
 from tokenrec.tasks.spec import TaskSpec
@@ -108,12 +108,14 @@ class Session:
         adapted = self.adaptor_of(vectors, items)
         return make_columns(source, vectors, self.dataset, self.lists[window], items, adapted)
 
-    def adaptor_of(self, vectors: list[Vectors], items: list[Vectors] = ()) -> Adapted | None:
-        """What `ranker.adaptor` learnt on the fit lists from these texts; None without one, or without texts."""
-        wanted, texts = self.recipe.ranker.adaptor, pair_texts(vectors, items)
+    def adaptor_of(
+        self, vectors: list[Vectors], items: list[Vectors] = (), wanted: AdaptorModel | None = None
+    ) -> Adapted | None:
+        """What `ranker.adaptor`, or the one wanted, learns of these texts on the fit lists; None without either."""
+        wanted, texts = wanted or self.recipe.ranker.adaptor, pair_texts(vectors, items)
         if wanted is None or texts is None:
             return None
-        digest = hashlib.blake2b()
+        digest = hashlib.blake2b(wanted.model_dump_json().encode())
         for part in texts:
             digest.update(b"none" if part is None else np.ascontiguousarray(part))
         key = digest.digest()

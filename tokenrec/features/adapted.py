@@ -56,7 +56,7 @@ def pair_texts(vectors: Sequence[Vectors], met: Sequence[Vectors] = ()) -> tuple
 
     A text of several outputs (KAR's factors) is the mean of those that it has, which is near to one encoding of all.
     """
-    texts = [v for v in vectors if not v.named]
+    texts = [v for v in vectors if not v.named and not v.empty]
     if not texts:
         return None
     made = np.stack([v.matrix for v in texts])
