@@ -27,19 +27,22 @@ FEWEST = 20  # answers that a calibration takes (tasks.program.calibrate)
               help="The accepted outputs, a row a task and subject: .csv, .parquet or .jsonl.")
 @click.option("--features", metavar="PATH", type=click.Path(),
               help="The tokens as vectors: a FILE.parquet, or a folder of memory-mapped arrays to serve from.")
+@click.option("--ab", metavar="TASK.OUTPUT FILE.csv", nargs=2,
+              help="An A/B test of a rewritten name: item, old, new and program id, a row an item.")
 @store_option
 @common_options
 def command(
-    out: Out, recipe: str, completions: str | None, tokens: str | None, features: str | None, store_path: str | None
-) -> None:
+    out: Out, recipe: str, completions: str | None, tokens: str | None, features: str | None,
+    ab: tuple[str, str] | None, store_path: str | None,
+) -> None:  # fmt: skip
     """Write what the store holds of a recipe to files, for another machine or another tool.
 
     With `models: {tape: {kind: replay, path: FILE.jsonl}}` in tokenrec.yaml and `lm: {writer: tape}` in the recipe, a
     project with the same data gets the same tokens and arms without an LM. A file that exists is replaced, once the
     new one is whole. The files hold the ids of users that tasks are about.
     """
-    if not completions and not tokens and not features:
-        raise click.UsageError("name --completions FILE.jsonl, --tokens FILE, or --features PATH")
+    if not completions and not tokens and not features and not ab:
+        raise click.UsageError("name --completions FILE.jsonl, --tokens FILE, --features PATH or --ab TASK.OUTPUT FILE")
     if completions and Path(completions).suffix.lower() != ".jsonl":
         raise InputError(f"--completions {completions}: completions are JSON lines. name a file that ends in .jsonl")
     if tokens and Path(tokens).suffix.lower() not in FORMS:
@@ -47,7 +50,7 @@ def command(
     db, _, loaded = find_store(recipe, store_path)
     name = loaded.recipe.name
     doc: dict[str, Any] = {"kind": "export", "schema_version": 1, "recipe": name, "completions": None, "tokens": None,
-                           "features": None}  # fmt: skip
+                           "features": None, "ab": None}  # fmt: skip
     notes: list[str] = []
     try:
         db.execute("begin")  # one state of the store, though a run may be writing
@@ -64,6 +67,8 @@ def command(
             with whole(tokens) as partial:
                 rows = WRITERS[Path(tokens).suffix.lower()](partial, columns, _tokens(db, written, columns))
             doc["tokens"] = {"file": tokens, "rows": rows, "columns": ["task", "subject", "kind", *columns]}
+        if ab:
+            doc["ab"] = _ab(db, loaded.recipe, *ab)
         if features:
             db.execute("commit")  # texts that were never encoded are, and kept
             doc["features"] = _features(db, loaded, Path(features))
@@ -76,8 +81,32 @@ def command(
         out.print(f"wrote {doc['completions']['lines']:,} completions to {completions}")
     if tokens:
         out.print(f"wrote {doc['tokens']['rows']:,} tokens to {tokens}")
+    if ab:
+        out.print(f"wrote {doc['ab']['rows']:,} pairs to {ab[1]}")
     if features:
         out.print(f"wrote {doc['features']['rows']:,} vectors to {features}")
+
+
+def _ab(db, recipe, what: str, path: str) -> dict[str, Any]:
+    """Old and new name of every item that has an accepted new one, for whoever tests them on people."""
+    task, _, output = what.partition(".")
+    known = [f"{n}.{o}" for n, t in recipe.tasks.items() if t.for_ == "item" for o, v in t.outputs.items()
+             if v.type == "text"]  # fmt: skip
+    if what not in known:
+        raise InputError(f"--ab {what}: is no text about items. it has: {', '.join(known) or 'none'}")
+    rows = 0
+    with whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["item", "old", "new", "program_id"])
+        for item, old, said, program in db.execute(
+            "select t.subject, s.name, t.output, t.program_id from tokens t join subjects s on s.recipe = t.recipe"
+            " and s.task = t.task and s.subject = t.subject and s.program_id = t.program_id and s.lm_id = t.lm_id"
+            " where t.recipe = ? and t.task = ? order by t.subject", [recipe.name, task],
+        ):  # fmt: skip
+            if new := json.loads(said).get(output):
+                writer.writerow([item, old, new, program])
+                rows += 1
+    return {"file": path, "rows": rows}
 
 
 def _features(db, loaded, path: Path) -> dict[str, Any]:
@@ -85,7 +114,7 @@ def _features(db, loaded, path: Path) -> dict[str, Any]:
     from tokenrec.features.prestored import stored_vectors, write_folder, write_parquet
 
     recipe = loaded.recipe
-    found = stored_vectors(db, recipe, open_encoder(loaded.project, recipe.lm.encoder))
+    found = stored_vectors(db, recipe, open_encoder(loaded.project, recipe.lm.encoder), loaded.folder)
     if path.suffix.lower() == ".parquet":
         return {"path": str(path), "rows": write_parquet(path, found), "outputs": None}
     if path.is_file() or path.suffix:
@@ -108,6 +137,10 @@ def _completions(db, now: dict[str, Any], write: Callable[[str], Any], notes: li
         " and program_id = ? and lm_id = ? group by input_hash", key
     )  # fmt: skip
     model = now["lm_id"].rpartition("#")[0]
+    synthetic = db.execute(
+        "select 1 from subjects where recipe = ? and task = ? and program_id = ? and lm_id = ? and kind = 'synthetic'",
+        key,
+    ).fetchone()
     lines, means = 0, _Means()
     for subject, n, input_hash, sample, raw, first_raw, end, chances, *tokens in db.execute(
         "select f.subject, f.n, c.input_hash, c.sample, c.raw, c.first_raw, c.finish_reason, c.probabilities,"
@@ -122,6 +155,8 @@ def _completions(db, now: dict[str, Any], write: Callable[[str], Any], notes: li
         if chances is not None:
             line["probabilities"] = json.loads(chances)
             means.add(line["probabilities"], n)
+        if synthetic:
+            line["synthetic"] = True
         line |= {"model": model, "prompt_tokens": tokens[0], "completion_tokens": tokens[1]}
         write(json.dumps(line, ensure_ascii=False) + "\n")
         lines += 1

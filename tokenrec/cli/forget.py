@@ -5,6 +5,7 @@ import json
 import re
 import sqlite3
 from contextlib import ExitStack
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
@@ -87,13 +88,15 @@ def _mark(db, user: str) -> None:
         db.execute(f"drop table if exists temp.{table}")
     db.execute(
         "create temp table of_them as select recipe, task, program_id, lm_id, subject from subjects"
-        " where subject = :user and kind = 'user' union select s.recipe, s.task, s.program_id, s.lm_id, s.subject"
+        " where subject = :user and kind in ('user', 'synthetic')"
+        " union select s.recipe, s.task, s.program_id, s.lm_id, s.subject"
         " from sources o join subjects s on s.recipe = o.recipe and s.subject = o.subject"
         # what a language model was asked to judge of such a text holds it too
         " and (s.task = o.task or s.task glob o.task || '.*.judge') where o.user = :user", {"user": user}
     )  # fmt: skip
     db.execute(
-        "create temp table user_programs as select distinct recipe, task, program_id from subjects where kind = 'user'"
+        "create temp table user_programs as select distinct recipe, task, program_id from subjects"
+        " where kind in ('user', 'synthetic')"
     )
     db.execute("create temp table held (program_id, lm_id, input_hash, primary key (program_id, lm_id, input_hash))")
     db.execute(
@@ -225,10 +228,23 @@ def _text_hashes(sql: sqlite3.Connection) -> list[tuple[str]]:
         " {1} (select completion_id from temp.theirs)"
     )
     texts = {r[0] for column in ("output", "kept") for r in sql.execute(query.format(column, "in"))}
+    texts |= _joined(sql)
     if texts:
         for column in ("output", "kept"):
             texts.difference_update(r[0] for r in sql.execute(query.format(column, "not in")))
     return [(hashlib.sha256(t.encode()).hexdigest(),) for t in texts]
+
+
+def _joined(sql: sqlite3.Connection) -> set[str]:
+    """Invented items are encoded as one text of several outputs (features/vectors.py)."""
+    made = set()
+    for (output,) in sql.execute(
+        "select output from completions where output is not null and completion_id in (select completion_id"
+        " from temp.theirs)"
+    ).fetchall():
+        said = [v for v in json.loads(output).values() if isinstance(v, str)]
+        made |= {". ".join(some) for n in range(2, len(said) + 1) for some in permutations(said, n)}
+    return made
 
 
 def _scrub(sql: sqlite3.Connection, user: str) -> None:

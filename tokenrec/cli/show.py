@@ -16,21 +16,25 @@ SHOWN = 10  # subjects printed for people
 
 @click.command()
 @click.argument("completion_id", metavar="[COMPLETION_ID]", required=False)
+@click.argument("user", metavar="[USER_ID]", required=False)
 @click.option("--recipe", metavar="RECIPE", help="The recipe whose project has the store.")
 @click.option("--task", metavar="TASK", help="With --recipe and --subject, instead of an id: a task of the recipe.")
 @click.option("--subject", metavar="SUBJECT", help="The item or user that the task wrote about.")
 @store_option
 @common_options
 def command(
-    out: Out, completion_id: str | None, recipe: str | None, task: str | None, subject: str | None,
+    out: Out, completion_id: str | None, user: str | None, recipe: str | None, task: str | None, subject: str | None,
     store_path: str | None,
 ) -> None:  # fmt: skip
     """Show one completion: what the LM was told and said, how it was judged, what it cost and where it is used.
 
     COMPLETION_ID may be cut to its first 6 characters or more. With --recipe, --task and --subject it is what the
     task's present program wrote about the subject: its token, or its last answer when none was accepted.
-    Nothing is written and no LM is asked. Exits 2 when there is no such completion.
+    `tokenrec show user USER_ID --recipe RECIPE` shows what every task says of a user, and whether the LM wrote it or a
+    person (the task's overrides:). Nothing is written and no LM is asked. Exits 2 when there is no such completion.
     """
+    if completion_id == "user" or user is not None:
+        return _show_user(out, completion_id, user, recipe, store_path)
     by_subject = task is not None and subject is not None and recipe is not None
     if completion_id is None and not by_subject:
         raise click.UsageError("name a COMPLETION_ID, or --recipe, --task and --subject")
@@ -40,6 +44,21 @@ def command(
     try:
         key = _of_subject(db, loaded.recipe.name, task, subject) if by_subject else _of_prefix(db, completion_id)
         doc = document(db, key, loaded.recipe if loaded else None)
+    finally:
+        db.conn.close()
+    out.emit(doc)
+    if not out.json:
+        out.print(visible("\n".join(lines(doc))))
+
+
+def _show_user(out: Out, word: str, user: str | None, recipe: str | None, store_path: str | None) -> None:
+    if word != "user" or user is None or recipe is None:
+        raise click.UsageError("write: tokenrec show user USER_ID --recipe RECIPE")
+    from tokenrec.cli.show_user import document, lines
+
+    db, _, loaded = find_store(recipe, store_path)
+    try:
+        doc = document(db, loaded, user)
     finally:
         db.conn.close()
     out.emit(doc)

@@ -16,6 +16,7 @@ from tokenrec.compiler.writing import Written, write_task
 from tokenrec.dataset.types import FIT, TEST, Lists
 from tokenrec.errors import InputError
 from tokenrec.evidence.advice import Price, advise, steps
+from tokenrec.evidence.by_impression import by_impression
 from tokenrec.evidence.by_position import by_position
 from tokenrec.evidence.power import smallest_lift_two_way
 from tokenrec.evidence.statistics import compare
@@ -162,6 +163,7 @@ def _document(
             "gives": "lists" if recipe.objective.metric == OWN else "candidates",
         },
         "impressions": _impressions(session, evidence),
+        "by_impression": by_impression(evidence.scores) if session.dataset.slates is not None else [],
         "lm_calls": used.calls,
         "prompt_tokens": used.prompt_tokens,
         "completion_tokens": used.completion_tokens,
@@ -242,6 +244,8 @@ def _price(session: Session, name: str, task: Written) -> Price:
 
 
 def _why_unseen(task: Written) -> str:
+    if task.spec.task.augment:
+        return "was given no weight on tune-A"
     return "compares with no item" if task.spec.task.window == "history" else "knows later events (window: all)"
 
 

@@ -205,7 +205,7 @@ class Desk:
             recipe, told = self.spec.recipe, self.spec.task.write or ""
             store.save_program(self.session.db, recipe, self.spec.name, pid, self.lm_id, told, state)
         store.add_subjects(
-            self.session.db, self.spec.recipe, self.spec.name, self.spec.subject, pid, self.lm_id, prompts
+            self.session.db, self.spec.recipe, self.spec.name, self.spec.kind, pid, self.lm_id, prompts
         )
 
 

@@ -59,7 +59,7 @@ def measure(session: Session, written: dict[str, Written], progress) -> Evidence
     )  # fmt: skip
     save_ranker(ranker_folder(session.loaded), kept, {
         "recipe": session.recipe.name, "run": session.run, "data_hash": session.dataset.data_hash,
-        "ease_penalty": session.ease_penalty(), "encoder": session.encoder.encoder_id,
+        "ease_penalty": session.ease_penalty(), "augment": session.augment, "encoder": session.encoder.encoder_id,
         "programs": {n: written[n].report.program_id for n in usable},
     }, lambda source: None if source == "behaviour" else session.adaptor_of(*_of(session, usable, source)))  # fmt: skip
     objective = session.recipe.objective
@@ -141,7 +141,8 @@ def _values(session: Session, scores: ArmScores) -> list[dict[str, Any]]:
                 kept = values[~np.isnan(values)]
                 low = high = None
                 if len(kept) > 1:
-                    low, high = (float(x) for x in np.quantile(user_draws(kept, 400), (0.025, 0.975)))
+                    drawn = user_draws(values, 400, owner=scores.lists.user)
+                    low, high = (float(x) for x in np.quantile(drawn, (0.025, 0.975)))
                 rows.append({
                     "arm": arm, "slice": slice, "metric": metric, "value": float(kept.mean()) if len(kept) else None,
                     "low": low, "high": high, "n": len(kept),

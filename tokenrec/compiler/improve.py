@@ -103,6 +103,8 @@ def why_not_searched(
     if spec.subject == "set" or spec.task.window == "all":
         what = "about sets of items" if spec.subject == "set" else "of window: all"
         return f"texts {what} are no column of the ranker, so that no lift of them can be tested"
+    if spec.task.augment:
+        return "invented items are weighed on tune-A, their prompt is not searched"
     if not any(_meets_items(tasks, spec, output) for output in spec.outputs):
         return "nothing of it reaches the ranker: it has no text, and no choices that an item task has too"
     if why := why_not_optimized(spec, tasks[name].program, options.optimizer):

@@ -54,6 +54,7 @@ class Session:
     penalty: float | None = None  # EASE's
     adapted: dict[bytes, Adapted | None] = field(default_factory=dict)  # `ranker.adaptor`, by the texts it learnt from
     margin: np.ndarray | None = None  # float32[fit rows]: log-odds by clicks alone, which adaptors add to
+    augment: dict[str, float] = field(default_factory=dict)  # task of invented items → weight that tune-A chose
     asking: bool = True  # False: a plan, on a copy of the store and without the LM
 
     @property
@@ -82,7 +83,8 @@ class Session:
     def make_lists(self, windows: tuple[int, ...] = (FIT, TUNE_A, TUNE_B, TEST)) -> None:
         """Ranking lists of the windows; candidates are computed here, once, and shared by every arm."""
         for window in windows:
-            allowed = candidates(self.recipe, self.dataset, window, self.raw)
+            slates = self.dataset.slates is not None
+            allowed = None if slates else candidates(self.recipe, self.dataset, window, self.raw)
             self.lists[window] = make_lists(self.dataset, window, allowed)
 
     def behaviour(self, window: int) -> Columns:
@@ -162,6 +164,8 @@ def make_columns(
     parts = []
     for v in vectors:
         met = by_space.get(v.space) if v.subject == "user" else None
+        if v.augment:  # a history is of items: what is invented joins their own texts, not what an LM wrote of them
+            met = next((i for i in items if i.source == "raw_text"), None)
         parts.append(token_columns(v, dataset, lists, item_vectors=met))
     if not parts:
         return Columns(source, [], np.empty((len(lists.label), 0), np.float32))

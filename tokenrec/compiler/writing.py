@@ -18,6 +18,7 @@ from tokenrec.recipe.refs import needs
 from tokenrec.store import completions as store
 from tokenrec.tasks.compiled import read_lock
 from tokenrec.tasks.inputs import Prompt, Tokens, prompts, spooled
+from tokenrec.tasks.overrides import overridden, read_overrides
 from tokenrec.tasks.program import load_program_state, make_program, program_id, weights_of
 from tokenrec.tasks.spec import TaskSpec, task_spec
 
@@ -57,6 +58,10 @@ def write_task(session: Session, name: str, progress) -> Written:
         report = generate_with(session, made.spec, made.program, made.judge, made.prompts, progress)
         report.asked += pilot.asked
         report.usage.add(pilot.usage)
+    if made.spec.task.augment and session.raw is not None:
+        from tokenrec.compiler.augmenting import choose_weight  # which measures with what this file writes
+
+        made.note = choose_weight(session, made.spec, vectors_of(session, made.spec, made.program))
     return Written(**vars(made), report=report, vectors=vectors_of(session, made.spec, made.program))
 
 
@@ -81,7 +86,7 @@ def prepare_task(session: Session, name: str, unwritten: Tokens | None = None) -
             stale = f"{lock.path.name} was promoted by another reward: compile again to see whether it still wins"
     scorers = open_scorers(session.loaded.project, session.recipe, spec, session.db)
     judge = make_judge(session.recipe, spec, session.dataset, session.loaded.project.root, scorers)
-    told = {t: store.tokens(session.db, session.recipe.name, t) for t in needs(spec.task)}
+    told = {t: _with_overrides(session, t, store.tokens(session.db, spec.recipe, t)) for t in needs(spec.task)}
     for task, outputs in told.items():
         outputs.update((unwritten or {}).get(task, {}))
     selection = select(session, spec, _most_calls(spec, program))
@@ -120,8 +125,9 @@ def generate_with(
 
 def vectors_of(session: Session, spec: TaskSpec, program) -> list[Vectors]:
     """Vectors of the task's tokens (the view `tokens`)."""
-    rows = list(store.token_rows(session.db, session.recipe.name, spec.name))
-    return task_vectors(session.db, session.dataset, spec, rows, session.encoder, _weights(spec, program))
+    rows = overridden(store.token_rows(session.db, spec.recipe, spec.name), read_overrides(spec, session.loaded.folder))
+    weights, augment = _weights(spec, program), session.augment.get(spec.name, 1.0)
+    return task_vectors(session.db, session.dataset, spec, rows, session.encoder, weights, augment)
 
 
 def program_vectors(
@@ -133,9 +139,19 @@ def program_vectors(
         usable = row.output is not None and (row.state == "accepted" or not accepted_only)
         if usable and row.subject not in best:
             best[row.subject] = (row.subject, row.token if accepted_only else row.output, row.probabilities)
+    rows = list(best.values())
+    if accepted_only:
+        rows = overridden(rows, read_overrides(spec, session.loaded.folder))
     return task_vectors(
-        session.db, session.dataset, spec, list(best.values()), session.encoder, _weights(spec, program)
-    )
+        session.db, session.dataset, spec, rows, session.encoder, _weights(spec, program),
+        session.augment.get(spec.name, 1.0),
+    )  # fmt: skip
+
+
+def _with_overrides(session: Session, task: str, outputs: dict[str, dict]) -> dict[str, dict]:
+    rows = ((subject, output, None) for subject, output in outputs.items())
+    theirs = read_overrides(task_spec(session.recipe, task), session.loaded.folder)
+    return {subject: output for subject, output, _ in overridden(rows, theirs)}
 
 
 def item_vectors(session: Session, written: Mapping[str, Written]) -> list[Vectors]:

@@ -5,7 +5,7 @@ from scipy import sparse
 
 from tokenrec.dataset.impressions import weigh
 from tokenrec.dataset.split import events_before, usable_before, yet_to_come
-from tokenrec.dataset.types import NEXT, Dataset, Lists
+from tokenrec.dataset.types import NEXT, Dataset, Lists, Slates
 
 COLD_POSITIVES = 2
 SPARSE_EVENTS = 5
@@ -26,8 +26,10 @@ def make_lists(dataset: Dataset, window: int, candidates: Candidates = None) -> 
     for a set a list, in the order of `list_users`, padded with -1; or scipy CSR [n_users, n_items],
     non-zero where the item is a candidate. Items of the user's events before the window are never
     candidates nor relevant, nor are items that are yet to come. A list whose relevant items are all missed stays:
-    that is the ceiling.
+    that is the ceiling. Where the data has slates, they are the lists, and `candidates` have no part.
     """
+    if dataset.slates is not None:
+        return slate_lists(dataset, dataset.slates, window)
     liked = _relevant(dataset, events_before(dataset, window), window)
     return _lists(dataset, window, np.unique(liked[0]), liked, candidates)
 
@@ -84,6 +86,31 @@ def _lists(dataset: Dataset, window: int, users: np.ndarray, liked: tuple, candi
         sparse_list=active[users] <= SPARSE_EVENTS,
     )
     return weigh(made, dataset.impressions, n_items) if dataset.impressions and window != NEXT else made
+
+
+def slate_lists(dataset: Dataset, slates: Slates, window: int) -> Lists:
+    """The slates of `window` as lists: what was shown is what is ranked, known items too, as the published protocol has
+    it; those without a click, or with nothing else, say nothing and are left out."""
+    n_items, n = len(dataset.item_ids), np.diff(slates.indptr)
+    clicks = np.add.reduceat(slates.clicked.astype(int), slates.indptr[:-1]) if len(slates) else n
+    kept = (slates.window == window) & (clicks > 0) & (clicks < n)
+    rows = np.repeat(kept, n)
+    usable, events = usable_before(dataset, window), dataset.events
+    liked = np.bincount(events.item[usable & events.positive], minlength=n_items)
+    active = np.bincount(events.user[usable], minlength=len(dataset.user_ids))
+    user, item = slates.user[kept], slates.item[rows]
+    return Lists(
+        window=window,
+        user=user,
+        indptr=np.r_[0, np.cumsum(n[kept])].astype(np.int64),
+        list_of_row=np.repeat(np.arange(len(user), dtype=np.int32), n[kept]),
+        item_of_row=item,
+        label=slates.clicked[rows].astype(np.uint8),
+        missed=np.zeros(len(user), np.int32),
+        before=usable,
+        cold_row=(liked <= COLD_POSITIVES)[item],
+        sparse_list=active[user] <= SPARSE_EVENTS,
+    )
 
 
 def _relevant(dataset: Dataset, before: np.ndarray, window: int) -> tuple[np.ndarray, np.ndarray]:

@@ -43,6 +43,10 @@ def load_dataset(recipe: Recipe, folder: Path, most_users: int | None = None) ->
     Raises InputError: missing or unreadable files and columns, two different records of one id, more
     than 10% (and 20) bad rows in a file, no event, no like, a window without events.
     """
+    if recipe.data.format == "mind":
+        from tokenrec.dataset.mind import load_mind
+
+        return load_mind(recipe, folder, most_users)
     data, notes = recipe.data, []
     items, hidden = read_items(recipe, folder, notes)
     if not items:
@@ -139,8 +143,8 @@ class RawEvents:
     line: list[int] = field(default_factory=list)
 
 
-def read_items(recipe: Recipe, folder: Path, notes: list[str]) -> tuple[Records, set[str]]:
-    """Records by id, and the ids that `where:` leaves out."""
+def item_columns(recipe: Recipe) -> tuple[list[str], list[str]]:
+    """(fields that are text, fields that are facts) of the items that the recipe uses."""
     file, used = recipe.data.items, []
     for task in recipe.tasks.values():
         used += [f for f in task.inputs if task.for_ == "item" and not f.startswith("$")]
@@ -148,9 +152,15 @@ def read_items(recipe: Recipe, folder: Path, notes: list[str]) -> tuple[Records,
     used = [f for f in used if not f.startswith("$")]
     text = [*file.text, *([file.name] if file.name else [])]
     extra = [file.where] if file.where else []
-    hidden: set[str] = set()
     # what is no text is a fact: numbers become numbers
-    facts = [c for c in dict.fromkeys([*file.facts, *used, *extra]) if c not in text]
+    return text, [c for c in dict.fromkeys([*file.facts, *used, *extra]) if c not in text]
+
+
+def read_items(recipe: Recipe, folder: Path, notes: list[str]) -> tuple[Records, set[str]]:
+    """Records by id, and the ids that `where:` leaves out."""
+    file = recipe.data.items
+    text, facts = item_columns(recipe)
+    hidden: set[str] = set()
     found = _records(folder / file.path, file.path, file.id, [*text, *facts], notes, set(text), facts)
     if file.where:
         hidden = {i for i, record in found.items() if values.is_empty(record[file.where])}

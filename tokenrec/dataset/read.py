@@ -37,6 +37,23 @@ def read_rows(path: Path, columns: Iterable[str], name: str | None = None) -> It
         raise InputError(f"{name}: can't be read: {error.strerror or error}.") from error
 
 
+def read_tsv(path: Path, header: tuple[str, ...], name: str | None = None) -> Iterator[tuple[int, dict | str]]:
+    """Yield (line, {column: text}) of a TSV file without a header line and without quotes, such as MIND's; (line,
+    complaint) where a row has another number of cells. Raises InputError as `read_rows` does."""
+    name, number = name or str(path), 0
+    if not path.is_file():
+        raise InputError(f"{name}: no such file ({path}).{_nearby(path)}")
+    with _bytes(path) as stream:
+        for number, line in enumerate(_lines(stream, name), 1):
+            cells = line.rstrip("\r\n").split("\t")
+            if not any(cells):
+                continue
+            wrong = f"{len(cells)} cells where there should be {len(header)}"
+            yield number, wrong if len(cells) != len(header) else dict(zip(header, cells, strict=True))
+    if not number:
+        raise InputError(f"{name}: the file is empty; it needs rows of {len(header)} cells: {', '.join(header)}.")
+
+
 def file_kind(path: Path, name: str | None = None) -> str:
     """The suffix that says the format, .gz aside. Raises InputError where it is none of FORMATS."""
     suffixes = [s.lower() for s in path.suffixes]

@@ -46,6 +46,20 @@ class Impressions:
 
 
 @dataclass(frozen=True)
+class Slates:
+    """Impressions that are the ranking lists (MIND), in time order: slate s shows item[indptr[s]:indptr[s+1]]."""
+
+    user: np.ndarray  # int32[S]
+    window: np.ndarray  # int8[S]
+    indptr: np.ndarray  # int64[S+1]
+    item: np.ndarray  # int32[n], sorted within a slate, each once
+    clicked: np.ndarray  # bool[n]
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+
+@dataclass(frozen=True)
 class Reviews:
     """What users wrote, parallel arrays of length n by user, then item; one a user and item.
 
@@ -82,11 +96,13 @@ class Dataset:
     posed: np.ndarray | None = None  # bool[n_items], objective cold_items: pass for new ones until test
     impressions: Impressions | None = None
     reviews: Reviews | None = None
+    slates: Slates | None = None
 
 
 @dataclass(frozen=True)
 class Lists:
-    """The ranking lists of one window: one a user with at least one binary positive in it.
+    """The ranking lists of one window: one a user with at least one binary positive in it (with `Dataset.slates` one a
+    slate, and a user may have several).
 
     Rows are the flat (list, candidate item) pairs, sorted by list, then item code; list l owns rows
     indptr[l]:indptr[l+1]. Items with any earlier event of that user are not candidates.

@@ -15,10 +15,10 @@ import numpy as np
 from pydantic import ConfigDict, Field, ValidationError, field_validator
 
 from tokenrec.errors import InputError
-from tokenrec.evidence.jsonl import in_words, raise_faults, read_lines
 from tokenrec.evidence.rates import Rate, estimate_rate
 from tokenrec.evidence.texts import TaskTexts, Text
 from tokenrec.ids import canonical_json, unit_hash
+from tokenrec.jsonl import in_words, raise_faults, read_lines
 from tokenrec.recipe.explain import nearest
 from tokenrec.recipe.models import Model, Task
 

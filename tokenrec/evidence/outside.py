@@ -18,7 +18,6 @@ from tokenrec.dataset.types import Dataset
 from tokenrec.errors import InputError
 from tokenrec.evidence.breakdown import SLICES, slicer
 from tokenrec.evidence.evaluate import Evaluation
-from tokenrec.evidence.jsonl import read_lines
 from tokenrec.evidence.labels import Labels, read_labels
 from tokenrec.evidence.texts import FLAGS, OPEN, TAKEN_OUT, TaskTexts, Text, cut, flag_of
 from tokenrec.files import whole
@@ -27,6 +26,7 @@ from tokenrec.gates.build import make_judge
 from tokenrec.gates.judge import Batch, Judge
 from tokenrec.gates.scoring import AT_ONCE, SOFT_GATES
 from tokenrec.generate.scorers import open_scorers
+from tokenrec.jsonl import read_lines
 from tokenrec.recipe.explain import nearest
 from tokenrec.recipe.load import LoadedRecipe, task_order
 from tokenrec.recipe.models import Task

@@ -82,21 +82,26 @@ def compare(
     parts = scores.contributions(arm, metric, slice)
     other = np.mean([scores.contributions(b, metric, slice).value for b in bases], axis=0)
     pairs = Contributions(parts.list, parts.item, parts.value - other, parts.member)
+    owner = scores.lists.user
     if by == "user" or metric == OWN:  # a user's own score of a list has no parts that are an item's
-        return estimate(pairs, "user")
+        return estimate(pairs, "user", owner=owner)
     in_the_way = [distractor_parts(scores, arm, b, metric, slice) for b in bases]
     cells = Contributions(
         np.concatenate([c.list for c in in_the_way]), np.concatenate([c.item for c in in_the_way]),
         np.concatenate([c.value for c in in_the_way]) / len(bases), parts.member,
     )  # fmt: skip
-    return estimate(pairs, by, cells)
+    return estimate(pairs, by, cells, owner)
 
 
-def estimate(pairs: Contributions, by: str = "user_item", distractors: Contributions | None = None) -> Difference:
+def estimate(
+    pairs: Contributions, by: str = "user_item", distractors: Contributions | None = None,
+    owner: np.ndarray | None = None,
+) -> Difference:  # fmt: skip
     """The mean over lists of the summed `pairs.value`, with its standard error (see the module).
 
     `distractors` are the (list, item) parts of what items take from others (`distractors.distractor_parts`), which
-    enter V_item and V_pair alone.
+    enter V_item and V_pair alone. `owner` (int[L]) is whose list it is: lists of one user (impressions) are one
+    cluster; each its own unless given.
     """
     user, item, value, mass, n = _cells(pairs)
     if n == 0:
@@ -104,19 +109,31 @@ def estimate(pairs: Contributions, by: str = "user_item", distractors: Contribut
     mean = value.sum() / n
     rest = value - mean * mass  # what each cell adds to the deviation of the ratio
     n_items = len(np.unique(item[item >= 0]))
-    if n < 2 or (by == "user_item" and n_items < 2):
-        return Difference(float(mean), float("nan"), n, min(n, n_items))
-    v_user = _squares(user, rest) * n / (n - 1)
+    n_users = n
+    if owner is not None:
+        users, owner = np.unique(owner, return_inverse=True)
+        n_users = len(np.unique(owner[pairs.member]))
+        if len(users) < len(owner):  # several lists of one user
+            user = owner[user]
+            key = user.astype(np.int64) * (item.max() - item.min() + 1) + item - item.min()
+            _, first, cell = np.unique(key, return_index=True, return_inverse=True)
+            user, item, rest = user[first], item[first], np.bincount(cell, rest)
+        else:
+            owner = None
+    if n_users < 2 or (by == "user_item" and n_items < 2):
+        return Difference(float(mean), float("nan"), n, min(n_users, n_items))
+    v_user = _squares(user, rest) * n_users / (n_users - 1)
     variance = v_user
     if by == "user_item":
         if distractors is not None:
-            user, item = np.concatenate([user, distractors.list]), np.concatenate([item, distractors.item])
+            whose = distractors.list if owner is None else owner[distractors.list]
+            user, item = np.concatenate([user, whose]), np.concatenate([item, distractors.item])
             key = user.astype(np.int64) * (item.max() + 2) + np.maximum(item, -1)  # one cell a (list, item)
             _, first, cell = np.unique(key, return_index=True, return_inverse=True)
             item, rest = item[first], np.bincount(cell, np.concatenate([rest, distractors.value]))
         v_item = _squares(item, rest) * n_items / (n_items - 1)
         variance = max(v_user, v_user + v_item - (rest**2).sum())
-    clusters = min(n, n_items) if by == "user_item" else n
+    clusters = min(n_users, n_items) if by == "user_item" else n_users
     return Difference(float(mean), float(np.sqrt(variance) / n), n, clusters)
 
 
@@ -140,14 +157,26 @@ def pigeonhole_draws(pairs: Contributions, draws: int = 1000, seed: int = 0) -> 
     return np.concatenate(out)
 
 
-def user_draws(difference: np.ndarray, draws: int = 1000, seed: int = 0) -> np.ndarray:
-    """float64[draws]: plain paired bootstrap over users of a per-list difference (NaN: not in the slice)."""
-    difference = difference[~np.isnan(difference)]
+def user_draws(
+    difference: np.ndarray, draws: int = 1000, seed: int = 0, owner: np.ndarray | None = None
+) -> np.ndarray:
+    """float64[draws]: plain paired bootstrap over users of a per-list difference (NaN: not in the slice).
+
+    `owner` (int[L]): whose list it is, where a user may have several; users are drawn with all of theirs.
+    """
+    known = ~np.isnan(difference)
+    difference = difference[known]
+    total, lists = difference, np.ones(len(difference))
+    if owner is not None:
+        users, place = np.unique(owner[known], return_inverse=True)
+        if len(users) < len(place):
+            total, lists = np.bincount(place, difference), np.bincount(place)
     rng = np.random.default_rng(seed)
-    n = len(difference)
+    n = len(total)
     step = max(1, 2_000_000 // max(n, 1))  # draws that are held at a time
     sizes = [min(step, draws - done) for done in range(0, draws, step)]
-    return np.concatenate([difference[rng.integers(0, n, (size, n))].mean(axis=1) for size in sizes])
+    drawn = [rng.integers(0, n, (size, n)) for size in sizes]
+    return np.concatenate([total[d].sum(axis=1) / lists[d].sum(axis=1) for d in drawn])
 
 
 def holm(p_values: list[float], level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:

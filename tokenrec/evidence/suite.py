@@ -9,8 +9,8 @@ from pydantic import ConfigDict, Field, ValidationError, field_validator, model_
 
 from tokenrec.config import LoadedProject, load_project
 from tokenrec.errors import InputError
-from tokenrec.evidence.jsonl import in_words, read_lines
 from tokenrec.ids import canonical_json
+from tokenrec.jsonl import in_words, read_lines
 from tokenrec.recipe.check import check_outputs, file_fault
 from tokenrec.recipe.explain import explain, nearest
 from tokenrec.recipe.models import Comparison, Model, Name, Recipe, Task

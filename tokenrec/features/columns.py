@@ -36,7 +36,8 @@ def token_columns(
     `closest`, cosine to the nearest of the latest liked items; `mapped`, the text's place in the factor model
     times the user's factors (`profiles.mapped_factors`), standardised within the list; a single number gives
     `distance` to the user's usual one instead. Where the other side shares the `space`, `overlap`, their
-    centred cosine: give `item_vectors` for a user source, or `user_vectors` for an item source.
+    centred cosine: give `item_vectors` for a user source, or `user_vectors` for an item source. Invented items
+    (`Vectors.augment`) give `profile` alone, see `_augmented`.
 
     Every column says something of the pair. A column that is constant for an item (a tag, a component)
     lets trees tell the items of the fit window apart and learn their popularity there by heart: on the
@@ -79,10 +80,29 @@ def _item_columns(vectors: Vectors, dataset: Dataset, lists: Lists, users: Vecto
 
 def _user_columns(vectors: Vectors, dataset: Dataset, lists: Lists, items: Vectors | None) -> Columns:
     names, columns = [], []
-    if items is not None and items.space == vectors.space:
+    if vectors.augment and items is not None:
+        names.append("profile")
+        columns.append(_augmented(vectors, dataset, lists, items))
+    elif items is not None and items.space == vectors.space:
         names.append("overlap")
         columns.append(_cosine(_centred(vectors.matrix), _centred(items.matrix), lists))
     return _columns(vectors, names, columns, len(lists.item_of_row))
+
+
+def _augmented(vectors: Vectors, dataset: Dataset, lists: Lists, items: Vectors) -> np.ndarray:
+    """float32[n_rows]: cosine to the user's profile, in which an invented item counts `weight` likes: (sum of the liked
+    items + weight * invented) / (n + weight). Users with more events than `under` before the window, and those without
+    an invented item, keep their own profile: the column means the same for all."""
+    weight, under = vectors.augment
+    centre = np.nanmean(items.matrix.astype(float), axis=0)
+    texts, invented = _centred(items.matrix), vectors.matrix.astype(float) - centre
+    liked = liked_matrix(dataset, lists.before)
+    own = profiles(texts, liked)
+    n = np.asarray(liked @ (~np.isnan(texts).any(axis=1)).astype(float))[:, None]
+    active = np.bincount(dataset.events.user[lists.before], minlength=len(own))
+    gets = (active <= under) & ~np.isnan(invented).any(axis=1) & bool(weight)
+    filled = (np.nan_to_num(own) * n + weight * np.nan_to_num(invented)) / np.maximum(n + weight, 1e-9)
+    return _cosine(np.where(gets[:, None], filled, own), texts, lists)
 
 
 def _columns(vectors: Vectors, names: list[str], columns: list[np.ndarray], n_rows: int) -> Columns:

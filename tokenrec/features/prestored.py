@@ -22,6 +22,7 @@ from tokenrec.files import whole
 from tokenrec.ids import content_id
 from tokenrec.recipe.models import Recipe
 from tokenrec.store import completions as store
+from tokenrec.tasks.overrides import overridden, read_overrides
 from tokenrec.tasks.program import saved_weights
 from tokenrec.tasks.spec import task_spec
 
@@ -65,14 +66,19 @@ class Prestored:
         return out
 
 
-def stored_vectors(db, recipe: Recipe, encoder) -> Iterator[tuple[Vectors, list[str], dict[str, Any]]]:
-    """(vectors, ids of their rows, which program and LM) of every output of every task, from its tokens."""
+def stored_vectors(
+    db, recipe: Recipe, encoder, folder: Path | None = None
+) -> Iterator[tuple[Vectors, list[str], dict[str, Any]]]:
+    """(vectors, ids of their rows, which program and LM) of every output of every task, from its tokens.
+
+    `folder`: the recipe's, where people's own outputs lie, which win over the tokens."""
     for name in recipe.tasks:
         now = store.current(db, recipe.name, name)
         if now is None:
             continue
         spec = task_spec(recipe, name)
-        rows = list(store.token_rows(db, recipe.name, name))
+        rows = store.token_rows(db, recipe.name, name)
+        rows = overridden(rows, read_overrides(spec, folder) if folder else {})
         ids = sorted({subject for subject, *_ in rows})
         weights = saved_weights(store.load_program(db, now["program_id"], now["lm_id"]), spec)
         stand_in = SimpleNamespace(item_ids=ids, user_ids=ids)

@@ -22,6 +22,7 @@ class Vectors:
     columns: list[str]
     named: bool
     space: str
+    augment: tuple[float, int] | None = None  # invented items: their weight, and the most events of a user who gets one
 
     @property
     def empty(self) -> bool:

@@ -17,11 +17,13 @@ Rows = Iterable[tuple[str, dict[str, Any], dict | None]]  # subject, output, raw
 
 
 def task_vectors(
-    db, dataset: Dataset, spec: TaskSpec, rows: Rows, encoder: Encoder, weights: dict[str, dict[str, float] | None]
-) -> list[Vectors]:
+    db, dataset: Dataset, spec: TaskSpec, rows: Rows, encoder: Encoder, weights: dict[str, dict[str, float] | None],
+    augment: float = 1.0,
+) -> list[Vectors]:  # fmt: skip
     """One Vectors an output; none for texts about sets, or of `window: all`. Tags and choices are the choices'
     calibrated probabilities where the LM gave them, else multi-hot; numbers stay as they are; text goes through the
-    encoder.
+    encoder. Invented items (`augment:` of the task) are one Vectors of all text outputs together, as an item's own text
+    is; `augment` is their weight, and at 0 they are none.
     """
     # a set is of many items and one user, no vector of either; texts of all windows know what the ranker is tested on
     if spec.subject == "set" or spec.task.window == "all":
@@ -29,6 +31,8 @@ def task_vectors(
     ids = dataset.item_ids if spec.subject == "item" else dataset.user_ids
     code = {subject: i for i, subject in enumerate(ids)}
     rows = [r for r in rows if r[0] in code]
+    if spec.task.augment:
+        return [_invented(db, code, spec, rows, encoder, augment)] if augment else []
     made = []
     for name, output in spec.outputs.items():
         if name in spec.choices:
@@ -50,6 +54,17 @@ def task_vectors(
         named = name in spec.choices or output.type == "number"
         made.append(Vectors(spec.name, name, spec.subject, matrix, columns, named, space))
     return made
+
+
+def _invented(db, code: dict, spec: TaskSpec, rows: list, encoder: Encoder, weight: float) -> Vectors:
+    texts = [name for name, output in spec.outputs.items() if output.type == "text"]
+    vectors = encoder.encode(db, [". ".join(out[name] for name in texts if out[name]) for _, out, _ in rows])
+    matrix = np.full((len(code), vectors.shape[1]), np.nan, np.float32)
+    for (subject, *_), vector in zip(rows, vectors, strict=True):
+        matrix[code[subject]] = vector
+    columns = [f"e{i}" for i in range(vectors.shape[1])]
+    augment = (weight, spec.task.augment.under)
+    return Vectors(spec.name, "synthetic", "user", matrix, columns, False, encoder.encoder_id, augment)
 
 
 def _closed(rows: list, code: dict, name: str, output: Output, choices: list[str], weights: dict | None) -> np.ndarray:

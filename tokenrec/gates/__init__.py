@@ -21,8 +21,8 @@ def check_texts(
 
     Texts are taken to speak of a subject each, and are also compared with one another. records: what each was written
     from; then its claims must follow from it (`grounding="open"` or "none" otherwise). names: what readers call the
-    subjects. catalogue: titles of which every text must be one. instruction: what the LM was told, not to be repeated.
-    output: `max_words`, `language` and whatever else a recipe says of an output.
+    subjects. catalogue: titles of which every text must be one (or, with `new=True`, none). instruction: what the LM
+    was told, not to be repeated. output: `max_words`, `language` and whatever else a recipe says of an output.
     Raises InputError for lists of unequal lengths, pydantic's ValidationError for an unknown key.
     """
     import json
@@ -39,7 +39,7 @@ def check_texts(
     output = {"type": "text", "grounding": "closed" if records is not None else "none", **output}
     task = Task.model_validate({
         "for": "item", "inputs": ["record"], "write": instruction, "language": output.pop("language", "en"),
-        "outputs": {"text": {**output, "in_catalogue": catalogue is not None}},
+        "outputs": {"text": {**output, "in_catalogue": catalogue is not None and not output.get("new")}},
     })  # fmt: skip
     terms = terms_for("item", task.outputs, records or [], catalogue or ())
     judge = Judge("text", task, terms=terms)

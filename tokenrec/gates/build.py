@@ -47,7 +47,7 @@ def terms_for(
     titles its names."""
     about = subject == "item" and any(o.type == "text" and o.ground != "none" for o in outputs.values())
     terms = catalogue_terms(items) if about else Terms()
-    return replace(terms, titles=Titles(names)) if any(o.in_catalogue for o in outputs.values()) else terms
+    return replace(terms, titles=Titles(names)) if any(o.in_catalogue or o.new for o in outputs.values()) else terms
 
 
 def task_calibrations(root: Path, spec: TaskSpec, scorers: Mapping[str, Scorer] = NONE) -> dict[str, Calibration]:

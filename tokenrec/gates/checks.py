@@ -1,7 +1,7 @@
 """The per-record checks of one text, cheap to dear: one list, walked by the judge and wrapped for Guardrails."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..recipe.models import Factuality, Lexicon
@@ -12,7 +12,7 @@ from .factuality.extract import extracted
 from .factuality.names import contradicted, entities, names
 from .factuality.numbers import numbers
 from .factuality.open import AGREEMENT, RECORD, UNSURE, by_agreement, by_record, unverifiable
-from .noise.catalogue import Titles, in_catalogue
+from .noise.catalogue import Titles, in_catalogue, not_in_catalogue
 from .noise.copy import copied, shortened
 from .noise.echo import echo
 from .noise.known import known
@@ -48,15 +48,23 @@ class Rules:
     fields: tuple[str, ...] = ()  # the names of the task's outputs, which the prompt shows
     unverifiable: str = "keep"  # keep | drop | reject: open claims that nothing bears out
     or_unknown: bool = False  # "unknown" is a proper answer, and no value
+    new: bool = False  # must not be a title that `terms` has
+    against: tuple[str, ...] = ()  # the inputs that claims must follow from; all unless said
+
+    def grounds(self, source: "Source") -> "Source":
+        """What closed claims are held to. The name, an old headline say, is no ground where the inputs are named."""
+        if not self.against:
+            return source
+        return replace(source, record={k: v for k, v in source.record.items() if k in self.against}, name="")
 
     @property
     def wanted_language(self) -> str:
-        return "und" if self.in_catalogue else self.language  # a title is in any
+        return "und" if self.in_catalogue or self.new else self.language  # a title is in any
 
     @property
     def least_content(self) -> int:
         """Content words that a text must have: one where a word or two is the whole answer, none in a title."""
-        if self.in_catalogue:
+        if self.in_catalogue or self.new:
             return 0
         return 1 if self.max_words is not None and self.max_words <= 5 else 2
 
@@ -86,6 +94,7 @@ NOISE: dict[str, Check] = {
     "noise/tells_nothing": lambda text, r, s: telling(text, s.name, r.least_content),
     "noise/known": lambda text, r, s: known(text, r.not_in, s.record),
     "noise/catalogue": lambda text, r, s: in_catalogue(text, r.terms.titles if r.in_catalogue else Titles()),
+    "noise/exists": lambda text, r, s: not_in_catalogue(text, r.terms.titles if r.new else Titles()),
     "noise/echo": lambda text, r, s: echo(text, s.record, r.instruction, r.examples, r.fields),
     "noise/copy": lambda text, r, s: (shortened if r.extract else copied)(text, s.record),
 }

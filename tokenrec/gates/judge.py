@@ -107,6 +107,8 @@ class Judge:
             tuple(self.task.outputs),
             output.unverifiable,
             output.or_unknown,
+            output.new,
+            tuple(output.against),
         )
 
     @cached_property
@@ -156,7 +158,8 @@ class Judge:
         outputs = {i: self.read(candidates[i]) for i in passed}
         for field, scorer in self.scorers.items():
             valued = [i for i in passed if field not in _without_value(found[i])]
-            sources = [Source(c.record, c.name, c.finish_reason) for c in (candidates[i] for i in valued)]
+            grounds = self.rules[field].grounds
+            sources = [grounds(Source(c.record, c.name, c.finish_reason)) for c in (candidates[i] for i in valued)]
             pairs = [(outputs[i][field], told(s) if scorer.local else s.record) for i, s in zip(valued, sources)]
             for i, source, (text, _), one in zip(valued, sources, pairs, scorer.score_all(pairs), strict=True):
                 if one is not None:
@@ -189,6 +192,7 @@ class Judge:
         refused: dict[str, Finding] = {}  # outputs that have no value, and why
         for field, rules in self.rules.items():
             source = self._source(candidate, field)
+            grounds = rules.grounds(source)
             if rules.or_unknown and is_unknown(parsed.output[field]):
                 refused[field] = self._label(field, judged_unknown(parsed.output[field]))
                 findings.append(refused[field])
@@ -197,9 +201,9 @@ class Judge:
             for gate, check in self._checks[field].items():
                 if spared and gate in CLOSED:
                     continue
-                found = check(parsed.output[field], rules, source)
+                found = check(parsed.output[field], rules, grounds if gate in CLOSED else source)
                 saved = not found.passed and rules.drop and gate in CLOSED
-                if saved and (rest := trimmed(parsed.output[field], rules, source)):
+                if saved and (rest := trimmed(parsed.output[field], rules, grounds)):
                     found, spared = rest[1], True
                 if gate == UNSURE and rules.unverifiable == "drop" and found.parts:
                     found = dropped(parsed.output[field], rules, source, found)
@@ -232,7 +236,7 @@ class Judge:
         for field, rules in self.rules.items():
             if field in kept:
                 continue
-            source = self._source(candidate, field)
+            source = rules.grounds(self._source(candidate, field))
             own = [f for f in decided if f.field == field]
             if rules.unverifiable == "drop" and (text := left(output[field], {f.gate: f for f in own}.get(UNSURE))):
                 if text != output[field]:
@@ -259,7 +263,7 @@ class Judge:
             texts = Told(batch.texts[field], names)
             found.append((field, collapse(texts, subjects)))
             found.append((field, near_duplicates(texts, subjects, names)))
-            if rules.lexicon is None:  # a lexicon's joining words are in every text by design
+            if rules.lexicon is None and not rules.new:  # joining words are in every text, "the secret of" in titles
                 found.append((field, boilerplate(texts, subjects, names)))
             if rules.ground != "none":
                 hard = rules.ground == "closed"

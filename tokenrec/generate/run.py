@@ -68,7 +68,7 @@ def generate(
     if saved and not any(weights_of(program, o) for o in spec.choices):
         _restore_weights(program, saved)
     save_state(db, recipe, spec, program, pid, lm_id)
-    store.save_subjects(db, recipe, spec.name, spec.subject, pid, lm_id, prompts)
+    store.save_subjects(db, recipe, spec.name, spec.kind, pid, lm_id, prompts)
     gc.freeze()  # what is loaded by now stays: looking through it again and again cost a twentieth of the time
     try:
         asyncio.run(fill(db, spec, program, writer, judge, prompts, pid, lm_id, run, concurrency, progress, report))

@@ -59,6 +59,12 @@ def check_recipe(recipe: Recipe, broken: set[str]) -> Iterator[Fault]:
                     "uplift asks where candidates stand, which a score of a list does not say. take random, cold or "
                     "popular, or an objective such as ndcg@10"
                 )
+    for name, task in recipe.tasks.items():
+        if task.augment and recipe.data and not any(
+            o.type == "text" and key in recipe.data.items.text for key, o in task.outputs.items()
+        ):
+            yield ("tasks", name, "augment"), (f"needs a text output that items have too: "
+                                               f"{', '.join(recipe.data.items.text)}. name one so")  # fmt: skip
     known = [*recipe.tasks, *broken]
     for i, name in enumerate(recipe.compile.tasks):
         if name not in known:
@@ -214,9 +220,12 @@ def check_outputs(recipe: Recipe, name: str, broken: set[str]) -> Iterator[Fault
                     yield (*at, "lexicon", "from", i), f"{field} is no input of {name}. {nearest(field, inputs)}"
         task = recipe.tasks[name]
         shown = [*input_names(task), *own_inputs(task)]
-        for i, field in enumerate(output.not_in):
-            if field not in shown:
-                yield (*at, "not_in", i), f"{field} is no input of {name}. {nearest(field, shown)}"
+        for key_, fields in (("not_in", output.not_in), ("against", output.against)):
+            for i, field in enumerate(fields):
+                if field not in shown:
+                    yield (*at, key_, i), f"{field} is no input of {name}. {nearest(field, shown)}"
+        if task.augment and recipe.data and key not in (known := _item_fields(recipe.data)):
+            yield at, f"is invented, and items have no field {key}. {nearest(key, known)}"
         if output.or_none and output.type != "tags":
             yield (*at, "or_none"), "goes with tags only. remove it, or add a choice such as \"none\""
         if closed and isinstance(output.choices, str) and ref(output.choices.removesuffix(".choices"))[0] in broken:
@@ -229,6 +238,10 @@ def check_outputs(recipe: Recipe, name: str, broken: set[str]) -> Iterator[Fault
                 continue
             if output.type == "tags" and output.min is not None and output.min > len(choices):
                 yield (*at, "min"), f"{output.min:g} is more than there are choices ({len(choices)}). lower it"
+
+
+def _item_fields(data: Data) -> list[str]:
+    return list(dict.fromkeys([*data.items.text, *([data.items.name] if data.items.name else []), *data.items.facts]))
 
 
 def _privacy(recipe: Recipe, name: str) -> Iterator[Fault]:
@@ -300,6 +313,8 @@ def check_files(recipe: Recipe, folder: Path, project: LoadedProject) -> Iterato
         if path is not None and (fault := file_fault(path, folder, project, f"the recipe's folder {folder}")):
             yield at, fault
     for name, task in recipe.tasks.items():
+        if task.overrides and (fault := file_fault(task.overrides, folder, project, f"the recipe's folder {folder}")):
+            yield ("tasks", name, "overrides"), fault
         if task.use is not None and (fault := _use(task, project)):
             yield ("tasks", name, "use"), fault
         elif task.with_ and ":" not in task.use:

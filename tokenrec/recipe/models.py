@@ -122,7 +122,20 @@ class Split(Model):
         return self
 
 
+def _mind_or_tables(schema: dict) -> None:
+    """MIND's files say what items and events are."""
+    schema.pop("required", None)
+    schema["anyOf"] = [{"required": ["items", "events"]}, {"required": ["format", "path"]}]
+
+
 class Data(Model):
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_mind_or_tables)
+
+    format: Literal["tables", "mind"] = Field(
+        default="tables", description="mind: MIND's TSV files, whose impressions are the ranking lists."
+    )
+    path: str | None = Field(default=None, description="With format mind: the folder of news.tsv and behaviors.tsv.")
+    test: str | None = Field(default=None, description="With format mind: the folder of the published test files.")
     items: ItemsFile
     events: EventsFile
     users: UsersFile | None = None
@@ -135,6 +148,35 @@ class Data(Model):
     most_users: int | None = Field(
         default=None, ge=2, description="Keep this many users, chosen by hash: for a quick look."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_mind(cls, value):
+        if not isinstance(value, dict) or value.get("format") != "mind":
+            return value
+        folder, test = value.get("path"), value.get("test")
+        if not isinstance(folder, str):
+            raise ValueError("format: mind needs path:, the folder of news.tsv and behaviors.tsv")
+        own = {k: value.get(k) or {} for k in ("items", "events", "split")}
+        if any(not isinstance(part, dict) for part in own.values()):
+            return value
+        items = {"path": f"{folder}/news.tsv", "id": "news_id", "name": "title", "text": ["title", "abstract"]}
+        items["facts"] = ["category", "subcategory"]
+        events = {"path": f"{folder}/behaviors.tsv", "user": "user_id", "item": "impressions", "time": "time"}
+        if isinstance(test, str):
+            events["test"], own["split"] = f"{test}/behaviors.tsv", {"by": "given", **own["split"]}
+        return {**value, "items": {**items, **own["items"]}, "events": {**events, **own["events"]},
+                "split": own["split"]}  # fmt: skip
+
+    @model_validator(mode="after")
+    def _one_format(self):
+        if self.format == "tables" and (self.path or self.test):
+            raise ValueError("path and test go with format: mind; tables are named under items and events")
+        if self.format == "mind" and self.split.by not in ("time", "given"):
+            raise ValueError(f"format: mind has times: write split: {{by: time}}, not {self.split.by}")
+        if self.format == "mind" and (self.impressions or self.users or self.reviews):
+            raise ValueError("format: mind has its impressions in behaviors.tsv, and no users or reviews. remove them")
+        return self
 
 
 class Objective(Model):
@@ -216,6 +258,14 @@ class Output(Model):
     in_catalogue: bool = Field(
         default=False, description="text: must be the name of an item of the catalogue, or one on each line."
     )
+    new: bool = Field(
+        default=False, description="text: must be the name of no item of the catalogue: an invented item's title."
+    )
+    against: list[str] = Field(
+        default=[],
+        description="text with closed grounding: claims must follow from these inputs, not from the others. A headline "
+        "may then promise what the abstract has, and no more.",
+    )
     judge: Literal["rules", "detector", "nli", "lm"] = Field(
         default="rules",
         description="text with closed grounding: adds the probability of an unsupported claim to every verdict that "
@@ -251,6 +301,10 @@ class Output(Model):
             raise ValueError(f"not_in only goes with text, not {self.type}")
         if self.in_catalogue and self.type != "text":
             raise ValueError(f"in_catalogue only goes with text, not {self.type}")
+        if self.new and (self.type != "text" or self.in_catalogue):
+            raise ValueError("new goes with text, and not with in_catalogue, which wants the opposite")
+        if self.against and (self.type != "text" or self.ground != "closed"):
+            raise ValueError("against goes with text whose grounding is closed")
         if self.judge != "rules" and (self.type != "text" or self.ground != "closed"):
             raise ValueError(f"judge: {self.judge} goes with text whose grounding is closed")
         if self.factuality and self.judge == "rules":
@@ -373,6 +427,17 @@ class Generate(Model):
         return min(self.budget // calls, able)
 
 
+class Augment(Model):
+    """A user task whose texts are invented items: never candidates, never measured, but events of a weight in the
+    history of users who have few. Its outputs go by the names of item fields (ONCE's GENRE; Liu et al. 2023)."""
+
+    under: int = Field(default=5, ge=1, description="For users with at most this many events before a window.")
+    weights: list[Annotated[float, Field(ge=0, le=10)]] = Field(
+        default=[0, 0.25, 0.5, 1],
+        description="What an invented item may count beside a real one; tune-A chooses, 0 too, which drops it.",
+    )
+
+
 class Agreement(Model):
     """Further answers about the same subject, asked only to see whether they agree with the first, which is the text
     (SelfCheckGPT; Manakul et al. 2023). For open grounding. Choices that are scored by likelihood need none: the
@@ -413,6 +478,14 @@ class Task(Model):
     agreement: Agreement | None = Field(
         default=None, description="Further answers that the first is held against; all are asked, whatever gates say."
     )
+    overrides: str | None = Field(
+        default=None,
+        description='JSONL of outputs that people wrote, {"subject": ..., "output": {...}} a line: they win over the '
+        "LM's; null hides its.",
+    )
+    augment: Augment | None = Field(
+        default=None, description="for: user: the texts are invented items that fill up short histories."
+    )
     temperature: float = Field(default=0.0, ge=0, le=2)
     max_tokens: int | None = Field(default=None, ge=1)
     language: str = "en"
@@ -429,6 +502,8 @@ class Task(Model):
             raise ValueError("either subjects, which counts them, or generate, which chooses them by their worth")
         if self.generate and self.for_ == "set":
             raise ValueError("generate: goes with for: item and for: user")
+        if self.augment and self.for_ != "user":
+            raise ValueError("augment: goes with for: user, whose history it fills up")
         if self.for_ != "set" and self.sets:
             raise ValueError("sets: only goes with for: set")
         if self.for_ == "user" and self.evidence:

@@ -14,6 +14,8 @@ def print_compile(console: Console, doc: dict[str, Any]) -> None:
     tables = [_tasks(doc, mark), _arms(doc, metric, slice, mark), _leaderboard(doc, metric, slice, mark)]
     if doc["impressions"] and doc["impressions"]["arms"]:
         tables.insert(2, _by_position(doc, metric, slice, mark))
+    if doc["by_impression"]:
+        tables.insert(2, _by_impression(doc, mark))
     if doc["contributions"]:
         tables.append(_contributions(doc, metric, mark))
     for table in tables:
@@ -125,6 +127,23 @@ def _by_position(doc: dict, metric: str, slice: str, mark: str) -> Table:
         lift = [_signed(a["lift"]), f"{_signed(a['lift_low'])} to {_signed(a['lift_high'])}"]
         own = f"{_number(a['low'])} to {_number(a['high'])}"
         table.add_row(a["arm"], _number(a["value"]), own, *(lift if a["lift"] is not None else ("", "")))
+    return table
+
+
+def _by_impression(doc: dict, mark: str) -> Table:
+    rows = doc["by_impression"]
+    metrics = list(dict.fromkeys(r["metric"] for r in rows))
+    by = {(r["arm"], r["metric"]): r for r in rows}
+    table = _table(
+        f"By impression, {rows[0]['n']:,} on test: AUC's lift over raw_text{mark}", ("arm", "left"),
+        *((m, "right") for m in metrics), ("AUC lift", "right"), ("95%", "right"),
+    )  # fmt: skip
+    for arm in dict.fromkeys(r["arm"] for r in rows):
+        if arm.startswith("raw_text+tokens-"):
+            continue  # in --json, as everything is
+        a = by[arm, "auc"]
+        lift = ["", ""] if a["lift"] is None else [_signed(a["lift"]), f"{_signed(a['low'])} to {_signed(a['high'])}"]
+        table.add_row(arm, *[_number(by[arm, m]["value"]) for m in metrics], *lift)
     return table
 
 

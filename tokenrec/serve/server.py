@@ -130,7 +130,10 @@ def open_server(loaded: LoadedRecipe) -> Server:
         raise InputError(f"{recipe.name}: its ranker learnt from another encoder. run: tokenrec compile {loaded.path}")
     raw = raw_text(db, recipe, dataset, encoder)
     vectors: dict[str, list[Vectors]] = {}
-    for found, ids, by in stored_vectors(db, recipe, encoder):
+    for found, ids, by in stored_vectors(db, recipe, encoder, loaded.folder):
+        if found.augment:  # invented items weigh what tune-A gave them
+            weight = ranker.about.get("augment", {}).get(found.source, 0.0)
+            found = replace(found, augment=(weight, found.augment[1]))
         vectors.setdefault(found.source, []).append(_in_order(found, ids, dataset))
         trained = ranker.about["programs"].get(found.source)
         if trained and by["program_id"] != trained:

@@ -14,7 +14,8 @@ from tokenrec.recipe.models import Output
 from tokenrec.tasks.spec import TaskSpec
 
 # of an output: what only gates look at, or the signature has already
-_NOT_ASKED = {"describe", "in_catalogue", "not_in", "judge", "factuality", "unsupported", "unverifiable", "or_unknown"}
+_NOT_ASKED = {"describe", "in_catalogue", "not_in", "judge", "factuality", "unsupported", "unverifiable", "or_unknown",
+              "new", "against"}
 DECODE_VERSION = 2  # raise it with any change of `decode`: typed outputs and verdicts in stores are then stale
 
 _RAW: ContextVar[list | None] = ContextVar("raw completions of the call in progress", default=None)

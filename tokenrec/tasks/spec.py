@@ -31,6 +31,11 @@ class TaskSpec:
         return self.task.for_
 
     @property
+    def kind(self) -> str:
+        """What the store and exports call it: invented items are `synthetic` for ever, never a user or an item."""
+        return "synthetic" if self.task.augment else self.task.for_
+
+    @property
     def outputs(self) -> dict[str, Output]:
         return self.task.outputs
 

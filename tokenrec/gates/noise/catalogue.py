@@ -12,7 +12,7 @@ from ...ids import content_id
 from ..base import Finding
 from ..text import clip, words
 
-GATE = "noise/catalogue"
+GATE, EXISTS = "noise/catalogue", "noise/exists"
 NEAR = 90  # rapidfuzz ratio from which the nearest title is named
 
 _LIST_MARK = re.compile(r"^\s*(?:\d{1,3}[.):]|[-*•])\s+")
@@ -64,6 +64,15 @@ class Titles:
                 return self._titles[spelling], 1.0
         found = process.extractOne(plain(title), self._spellings, scorer=fuzz.ratio, score_cutoff=NEAR)
         return (self._titles[found[0]], found[1] / 100) if found else (None, 0.0)
+
+
+def not_in_catalogue(text: str, titles: Titles) -> Finding:
+    """Fails when the text is the title of an item that exists, or nearly (`NEAR`): it was to be invented. An invented
+    item that is a real one would put a candidate into a history. Score: how near the nearest title is, from .9 on."""
+    near, ratio = titles.find(text) if titles and text.strip() else (None, 0.0)
+    if near is None:
+        return Finding(EXISTS, True)
+    return Finding(EXISTS, False, round(ratio, 4), f"the catalogue has it: {clip(near)}", clip(text))
 
 
 def in_catalogue(text: str, titles: Titles) -> Finding:

@@ -1,0 +1,142 @@
+"""recipes/news.yaml from a recording: MIND's format, GENRE's programs, invented items and people's own words."""
+
+import csv
+import json
+import shutil
+
+import pytest
+
+from tests.end_to_end.test_optimizers import valid
+from tests.end_to_end.worlds import ROOT, store, tokenrec, write
+from tokenrec.cli.main import run
+
+READERS = 90
+TOPICS = ["sports", "finance", "health", "travel", "science"]
+TITLES = {
+    "N1": "Late header decides the match for Harbour Town",
+    "N2": "Orla Venn stops after 700 matches",  # the abstract has 612
+    "N3": "Kestrels fined after 2 matches; Elmswick laughs",  # Elmswick is in no abstract of theirs
+    "N9": "Copper falls as mines open again",
+    "N16": "Teachers' fund sells its coal shares, held since 1988",
+}
+
+
+def recorded() -> list[dict]:
+    news = [line.split("\t") for line in (ROOT / "recipes/news/news.tsv").read_text().splitlines()]
+    rows = [{"task": "retitle", "subject": n, "output": {"new_title": t}} for n, t in TITLES.items()]
+    rows += [{"task": "subject", "subject": n[0], "output": {"topic": [n[1]]}} for n in news]
+    for u in range(1, READERS + 1):
+        rows.append({"task": "profile", "subject": f"U{u}", "output": {"topics": [TOPICS[u % 5]]}})
+        said = {"title": f"The {u} lamps of {TOPICS[u % 5]} street", "abstract": f"Someone counted {u} lamps. A neighbour disagrees."}
+        if u % 7 == 0:
+            said = {"title": "A star is born again", "abstract": "It shines over the sea."}  # collapse
+        if u == 8:
+            said["title"] = "Beavers raise a meadow's water"  # exists
+        rows.append({"task": "imagined", "subject": f"U{u}", "output": said})
+    return rows
+
+
+@pytest.fixture(scope="module")
+def paper(tmp_path_factory):
+    root = tmp_path_factory.mktemp("paper")
+    shutil.copytree(ROOT / "recipes/news", root / "news")
+    text = (ROOT / "recipes/news.yaml").read_text(encoding="utf-8")
+    text = text.replace("tasks:\n", "lm: {writer: tape}\ntasks:\n", 1).replace("seeds: 3", "seeds: 1")
+    text = text.replace("    samples: 2\n", "").replace("    temperature: 0.7\n", "").replace("most: 60, order", "most: 90, order")
+    write(root / "recipe.yaml", text)
+    write(root / "tokenrec.yaml", "models:\n  tape: {kind: replay, path: tape.jsonl}\n")
+    write(root / "tape.jsonl", "".join(json.dumps(r) + "\n" for r in recorded()))
+    code, document, said = tokenrec("compile", root / "recipe.yaml")
+    assert code == 0, said
+    return root, document, said
+
+
+def test_the_report_has_mind_s_metrics_by_impression(paper, capsys):
+    root, document, _ = paper
+    rows = valid(document)["by_impression"]
+    by = {(r["arm"], r["metric"]): r for r in rows}
+    assert {m for _, m in by} == {"auc", "mrr", "ndcg@5", "ndcg@10"}
+    arms = {a["arm"]: a["value"] for a in document["arms"] if (a["metric"], a["slice"]) == ("ndcg@10", "all")}
+    assert {a for a, _ in by} == set(arms)
+    for arm, value in arms.items():
+        assert by[arm, "ndcg@10"]["value"] == pytest.approx(value)
+        assert by[arm, "auc"]["n"] == document["lists"]["n_test"]
+    assert run(["compile", str(root / "recipe.yaml")]) == 0
+    assert "By impression" in capsys.readouterr().out
+
+
+def test_a_headline_promises_only_what_the_abstract_has(paper):
+    root, _, _ = paper
+    rows = store(root).execute("select subject, gate from subjects s join completions c using (program_id, input_hash)"
+                               " left join verdicts v on v.completion_id = c.completion_id and not v.passed"
+                               " where s.task = 'retitle'").fetchall()  # fmt: skip
+    assert dict(rows) == {"N1": None, "N2": "factuality/numbers", "N3": "factuality/entities", "N9": None, "N16": None}
+
+
+def test_inventions_are_gated_weighed_and_called_synthetic(paper, tmp_path):
+    root, document, said = paper
+    db = store(root)
+    assert {r[0] for r in db.execute("select kind from tokens where task = 'imagined'")} == {"synthetic"}
+    reasons = next(t for t in document["tasks"] if t["task"] == "imagined")["reject_reasons"]
+    assert reasons["noise/collapse"] >= 12 and reasons["noise/exists"] == 1
+    assert "on tune-A" in said and "close to what is liked in tune" in said
+    candidates = {r[0] for r in db.execute("select distinct item from windows")}
+    assert all(c.startswith("N") for c in candidates)  # nothing invented among the events
+    tape, tokens = tmp_path / "tape.jsonl", tmp_path / "tokens.jsonl"
+    assert tokenrec("export", root / "recipe.yaml", "--completions", tape, "--tokens", tokens)[0] == 0
+    marked = [json.loads(line) for line in tape.read_text().splitlines()]
+    assert all(bool(row.get("synthetic")) == (row["task"] == "imagined") for row in marked)
+    kinds = {(r["task"], r["kind"]) for r in map(json.loads, tokens.read_text().splitlines())}
+    assert ("imagined", "synthetic") in kinds and ("profile", "user") in kinds
+
+
+def test_old_and_new_titles_for_a_test_on_people(paper, tmp_path):
+    root, _, _ = paper
+    code, document, _ = tokenrec("export", root / "recipe.yaml", "--ab", "retitle.new_title", tmp_path / "ab.csv")
+    assert code == 0 and valid(document)["ab"]["rows"] == 3
+    rows = list(csv.DictReader((tmp_path / "ab.csv").open()))
+    assert [(r["item"], r["new"]) for r in rows] == [(n, TITLES[n]) for n in ("N1", "N16", "N9")]
+    assert rows[0]["old"] == "Harbour Town win late in the rain" and len(rows[0]["program_id"]) == 64
+    assert run(["export", str(root / "recipe.yaml"), "--ab", "profile.topics", str(tmp_path / "x.csv")]) == 2
+
+
+def test_a_person_s_words_win_over_the_model_s(paper, capsys):
+    root, _, _ = paper
+    recipe = root / "recipe.yaml"
+    code, before, _ = tokenrec("show", "user", "U12", "--recipe", recipe)
+    assert code == 0 and [t["by"] for t in valid(before)["tasks"]] == ["lm", "lm"]
+    assert [t["synthetic"] for t in before["tasks"]] == [False, True] and before["tasks"][0]["read_by"] == ["imagined"]
+    plain = recipe.read_text()
+    write(recipe, plain.replace("    use: genre.UserProfiler\n", "    use: genre.UserProfiler\n    overrides: mine.jsonl\n"))
+    write(root / "mine.jsonl", '{"subject": "U12", "output": {"topics": ["travel", "sports"]}}\n{"subject": "U13", "output": null}\n')
+    try:
+        code, after, _ = tokenrec("show", "user", "U12", "--recipe", recipe)
+        assert after["tasks"][0]["output"] == {"topics": ["travel", "sports"]} and after["tasks"][0]["by"] == "override"
+        code, hidden, _ = tokenrec("show", "user", "U13", "--recipe", recipe)
+        assert hidden["tasks"][0]["output"] is None and valid(hidden)["tasks"][0]["completion"]
+        code, document, said = tokenrec("compile", recipe)
+        assert code == 0, said
+        told = dict(store(root).execute("select s.subject, json_extract(c.inputs, '$.topics') from subjects s join completions c"
+                                        " using (program_id, input_hash) where s.task = 'imagined'").fetchall())  # fmt: skip
+        assert json.loads(told["U12"]) == ["travel", "sports"]  # the chain is told the person's words
+        assert told["U13"] is None and json.loads(told["U14"]) == [TOPICS[4]]
+        write(root / "mine.jsonl", '{"subject": "U12", "output": {"topics": ["cooking"]}}\n')
+        assert run(["show", "user", "U12", "--recipe", str(recipe)]) == 2
+        assert "mine.jsonl:1" in capsys.readouterr().err
+    finally:
+        write(recipe, plain)
+        (root / "mine.jsonl").unlink()
+
+
+def test_forgetting_a_reader_takes_their_inventions_with_them(paper):
+    root, _, _ = paper
+    db = store(root)
+    held = db.execute("select count(*) from vectors").fetchone()[0]
+    assert db.execute("select count(*) from subjects where subject = 'U15'").fetchone()[0] >= 2
+    code, document, said = tokenrec("forget", root / "recipe.yaml", "U15", "--yes")
+    assert code == 0, said
+    assert document["removed"]["subjects"] >= 2 and document["removed"]["vectors"] >= 1
+    db = store(root)
+    assert db.execute("select count(*) from subjects where subject = 'U15'").fetchone()[0] == 0
+    assert db.execute("select count(*) from completions where raw like '%The 15 lamps%'").fetchone()[0] == 0
+    assert db.execute("select count(*) from vectors").fetchone()[0] < held
