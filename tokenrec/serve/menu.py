@@ -63,7 +63,7 @@ def recommend(
         "schema_version": 1,
         "recipe": server.loaded.recipe.name,
         "simulated": server.dataset.simulated,
-        "request": request,
+        "request": "".join(c for c in request if c.isprintable()),
         "read_as": wish.read.text if wish.read.language else None,
         "language": wish.read.language,
         "not_understood": wish.read.unknown,
