@@ -93,7 +93,7 @@ def goodreads(folder: Path) -> World:
     )  # fmt: skip
 
 
-def recipe(world: World, split: str) -> dict[str, Any]:
+def recipe(world: World, split: str, **more: Any) -> dict[str, Any]:
     events = {"path": "train.csv", "test": "test.csv", "user": "user", "item": "item"}
     if split != "given":
         events = {"path": "all.csv", "user": "user", "item": "item"}
@@ -113,11 +113,12 @@ def recipe(world: World, split: str) -> dict[str, Any]:
             },
         },
         "compile": {"optimizer": "none"},
+        **more,
     }  # fmt: skip
 
 
-def project(world: World, folder: Path, split: str) -> Path:
-    """A project in `folder` that replays the recorded texts; the path of its recipe."""
+def project(world: World, folder: Path, split: str, **more: Any) -> Path:
+    """A project in `folder` that replays the recorded texts; the path of its recipe. `more`: further keys of it."""
     import yaml
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -131,7 +132,7 @@ def project(world: World, folder: Path, split: str) -> Path:
         with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([("user", "item"), *rows])
     file = folder / f"{world.name}_{split}.yaml"
-    file.write_text(yaml.safe_dump(recipe(world, split), sort_keys=False, allow_unicode=True), encoding="utf-8")
+    file.write_text(yaml.safe_dump(recipe(world, split, **more), sort_keys=False, allow_unicode=True), encoding="utf-8")
     return file
 
 

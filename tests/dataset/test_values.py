@@ -40,6 +40,7 @@ def test_one_id_however_a_format_spells_it():
 
 
 def test_times_that_mean_the_same_are_the_same():
-    same = ("2024-03-01", "2024/3/1", "2024-03-01T00:00:00Z", "2024-03-01 02:00:00+02:00", "2024-03-01 00:00:00 UTC")
+    same = ("2024-03-01", "2024/3/1", "2024-03-01T00:00:00Z", "2024-03-01 02:00:00+02:00", "2024-03-01 00:00:00 UTC",
+            "Thu Feb 29 17:00:00 -0700 2024")  # fmt: skip
     assert {as_time(v) for v in same} == {("date", 1709251200.0)}
-    assert [as_time(v) for v in ("01/03/2024", "2024-02-30", "", None, True, "inf")] == [None] * 6
+    assert [as_time(v) for v in ("01/03/2024", "Fri Sep 08 99:44:24 -0700 2017", "Xxx Sep 08 10:44:24 -0700 2017", "2024-02-30", "", None, True, "inf")] == [None] * 8

@@ -1,10 +1,11 @@
 """Columns of an adaptor: right rows, gaps, no later events, and better than a cosine where taste is crooked."""
 
 import numpy as np
+import pytest
 
 from tests.models.test_adaptor import SMALL
 from tests.ranking.worlds import taste_world, windows
-from tokenrec.features.adapted import adapted_columns, user_texts
+from tokenrec.features.adapted import adapted_columns, fit_adapted, fit_pca, pair_texts, user_texts
 from tokenrec.features.types import Vectors
 
 
@@ -12,41 +13,80 @@ def world(gap: bool = False):
     data, tastes = taste_world(seed=2, n_users=150, n_items=60, n_events=3000)
     if gap:
         tastes[7] = np.nan
-    items = Vectors("about", "text", "item", tastes, [""] * tastes.shape[1], False, "enc")
-    return data, items, windows(data)
+    return data, tastes, windows(data)
 
 
-def test_columns_of_all_windows():
+def vectors(matrix, subject="item", output="text", space="enc", named=False):
+    return Vectors("about", output, subject, matrix, [""] * matrix.shape[1], named, space)
+
+
+@pytest.mark.parametrize(("columns", "width"), [("pair", 2), ("products", 10), ("vectors", 26)])
+def test_columns_of_all_windows(columns, width):
     data, items, (fit, tune, test) = world(gap=True)
-    made, adaptors = adapted_columns(items, data, fit, [tune, test], SMALL, folds=2)
-    assert [c.matrix.shape for c in made] == [(len(x.label), 17) for x in (fit, tune, test)]
-    assert made[0].names[:3] == ["about.text.adapted", "about.text.u0", "about.text.u1"] and len(adaptors) == 2
-    for columns, lists in zip(made, (fit, tune, test), strict=True):
-        silent = np.isnan(user_texts(items.matrix, data, lists)).any(axis=1)[lists.user][lists.list_of_row]
+    made = fit_adapted(items, None, data, fit, SMALL, folds=2, columns=columns)
+    assert len(made.adaptors) == 2 and sorted(np.unique(made.fold)) == [0, 1]
+    told = user_texts(items, data, test)
+    for lists in (fit, tune, test):
+        got = adapted_columns(made, "about", items, None, data, lists)
+        assert got.matrix.shape == (len(lists.label), width) and got.names[:2] == ["about.adapted", "about.match"]
+        silent = np.isnan(user_texts(items, data, lists)).any(axis=1)[lists.user][lists.list_of_row]
         gone = (lists.item_of_row == 7) | silent
-        assert np.isnan(columns.matrix[gone, 0]).all() and np.isfinite(columns.matrix[~gone]).all()
-    told = user_texts(items.matrix, data, test)
+        assert np.isnan(got.matrix[gone, :2]).all() and np.isfinite(got.matrix[~gone]).all()
     some = np.flatnonzero((test.item_of_row != 7) & np.isfinite(told).all(axis=1)[test.user][test.list_of_row])[::97]
     for row in some:
         u, i = test.user[test.list_of_row[row]], test.item_of_row[row]
-        mean = np.mean([a.score(told[[u]], items.matrix[[i]])[0, 0] for a in adaptors])
-        assert np.isclose(made[2].matrix[row, 0], mean, atol=1e-4)
+        mean = np.mean([a.score(told[[u]], items[[i]])[0, 0] for a in made.adaptors])
+        assert np.isclose(got.matrix[row, 0], mean, atol=1e-4)
+
+
+def test_a_fit_row_is_scored_by_the_adaptor_that_has_not_seen_it():
+    data, items, (fit, *_) = world()
+    made = fit_adapted(items, None, data, fit, SMALL, folds=2)
+    got = adapted_columns(made, "about", items, None, data, fit).matrix[:, 0]
+    told = user_texts(items, data, fit)
+    for row in range(0, len(got), 997):
+        own = made.adaptors[made.fold[fit.list_of_row[row]]]
+        u, i = fit.user[fit.list_of_row[row]], fit.item_of_row[row]
+        assert np.isclose(got[row], own.score(told[[u]], items[[i]])[0, 0], atol=1e-4)
 
 
 def test_it_ranks_what_users_take():
     data, items, (fit, _, test) = world()
-    made, _ = adapted_columns(items, data, fit, [test], SMALL, vectors=False)
-    assert made[1].matrix.shape[1] == 1
-    score, lists = made[1].matrix[:, 0], test
+    made = fit_adapted(items, None, data, fit, SMALL)
+    score, lists = adapted_columns(made, "about", items, None, data, test).matrix[:, 0], test
     better = [np.mean(score[rows][lists.label[rows] == 1]) > np.mean(score[rows]) for rows in
               (slice(lists.indptr[k], lists.indptr[k + 1]) for k in range(len(lists)))]  # fmt: skip
     assert np.mean(better) > 0.7
 
 
-def test_a_users_own_text_goes_before_the_mean_of_items():
-    data, items, (_, _, test) = world()
-    own = np.full((150, 6), np.nan, np.float32)
-    own[3] = 1.0
-    users = Vectors("reasoning", "text", "user", own, [""] * 6, False, "enc")
-    told, plain = user_texts(items.matrix, data, test, users), user_texts(items.matrix, data, test)
-    assert (told[3] == 1).all() and np.array_equal(np.delete(told, 3, 0), np.delete(plain, 3, 0), equal_nan=True)
+def test_pca_is_a_projection_of_the_same_size():
+    data, items, (_, _, test) = world(gap=True)
+    made = fit_pca(items, out=3)
+    got = adapted_columns(made, "about", items, None, data, test)
+    told, known = user_texts(items, data, test), np.isfinite(items).all(axis=1)
+    centred = items[known] - items[known].mean(axis=0)
+    u, s, _ = np.linalg.svd(centred, full_matrices=False)
+    short = made.adaptors[0].adapt("item", items)
+    assert np.allclose(np.abs(short[known]), np.abs(u * s)[:, :3], atol=1e-4) and np.isnan(short[7]).all()
+    row = int(np.flatnonzero(test.item_of_row == 3)[0])
+    of_user = made.adaptors[0].adapt("user", told[[test.user[test.list_of_row[row]]]])[0]
+    assert np.isclose(got.matrix[row, 0], of_user @ short[3], atol=1e-4)
+
+
+def test_which_texts_a_source_pairs():
+    items, users = np.arange(12.0).reshape(4, 3), np.ones((5, 3))
+    half = np.where([[True], [True], [False], [False]], np.nan, items)
+    other = np.where([[True], [False], [False], [False]], np.nan, 2 * items)
+    mean, none = pair_texts([vectors(half), vectors(other, output="more"), vectors(items, named=True)])
+    assert none is None and np.isnan(mean[0]).all()
+    assert np.allclose(mean[1:], [2 * items[1], 1.5 * items[2], 1.5 * items[3]])
+    assert pair_texts([vectors(items, named=True)]) is None and pair_texts([vectors(users, "user")]) is None
+    got = pair_texts([vectors(users, "user")], [vectors(items, space="no"), vectors(2 * items), vectors(items)])
+    assert np.array_equal(got[0], items) and np.array_equal(got[1], users)
+
+
+def test_too_few_lists_teach_nothing():
+    data, items, (fit, *_) = world()
+    users = np.full((150, items.shape[1]), np.nan)
+    users[:20] = 1.0
+    assert fit_adapted(items, users, data, fit, SMALL) is None

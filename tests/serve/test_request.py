@@ -44,6 +44,10 @@ def test_what_cannot_be_served_is_refused(request_):
         read(request_, [ZH], {"soup"})
 
 
+def test_what_moves_a_terminal_is_taken_out():
+    assert read("soup\x1b[31m \u202e now\x00", [ZH], {"soup"}).text == "soup [31m now"
+
+
 def test_a_foreign_dish_that_the_catalogue_knows_is_no_foreign_language():
     assert read("boeuf bourguignon pour deux", [ZH], {"boeuf", "bourguignon"}).language is None
 

@@ -15,16 +15,17 @@ from tokenrec.cli.output import Out, common_options
     "--item", "new", metavar="FILE", type=click.Path(exists=True, dir_okay=False),
     help="A new item (JSON), or several (JSONL): who would want it? It is written about, gated and scored.",
 )
+@click.option("--write", is_flag=True, help="Have the LM write each line for this request, gated.")
 @click.option("-k", "k", type=click.IntRange(1, 100), default=10, show_default=True, help="How many.")
 @common_options
-def command(out: Out, recipe, request_, user, new, k) -> None:
+def command(out: Out, recipe, request_, user, new, write, k) -> None:
     """Answer a request in words: items that suit it, each with why it is there.
 
     Without REQUEST every line of standard input is one (with --json, one document a line). Limits ("no pork, under 30
     minutes, nut allergy") are held against the items' own facts, never against generated text; an item whose facts do
     not say is left out. Compile first: the ranker that was measured there is the one that ranks here. A request asks no
-    LM; --item has the new items' texts written, once. Exits 0, 2 for bad input or nothing compiled, 3 stopped by the
-    budget, 4 when the LM or the store can't be used.
+    LM but with --write; --item has the new items' texts written, once. Exits 0, 2 for bad input or nothing compiled,
+    3 stopped by the budget, 4 when the LM or the store can't be used.
     """
     import sys
     from pathlib import Path
@@ -54,14 +55,14 @@ def command(out: Out, recipe, request_, user, new, k) -> None:
 
     server = open_server(loaded)
     if request_ is not None:
-        document = recommend(server, request_, user, k)
+        document = recommend(server, request_, user, k, write)
         out.emit(document)
         if not out.json:
             show(out, document)
         return
     for line in filter(str.strip, sys.stdin):
         try:
-            document = recommend(server, line.strip(), user, k)
+            document = recommend(server, line.strip(), user, k, write)
         except InputError as error:  # one bad line stops no others
             out.say(str(error))
             continue

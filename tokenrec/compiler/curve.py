@@ -7,7 +7,7 @@ from typing import Any
 
 from tokenrec.compiler.baseline import prepare_baseline
 from tokenrec.compiler.promotion import count_look
-from tokenrec.compiler.session import Session, make_columns, open_session
+from tokenrec.compiler.session import Session, open_session
 from tokenrec.compiler.writing import Written, generate_with, prepare_task, vectors_of
 from tokenrec.dataset.types import FIT, TEST, TUNE_A
 from tokenrec.errors import InputError
@@ -36,19 +36,19 @@ def curve_recipe(loaded: LoadedRecipe, stages, on: str = "tune", only: str = "",
         with stages.stage("texts", len(loaded.recipe.tasks)) as bar:
             written = {}
             for name in task_order(loaded.recipe):
-                written[name] = _as_it_stands(session, name)
+                written[name] = as_it_stands(session, name)
                 bar.step()
         chosen = {n: w for n, w in written.items() if only in ("", n) and not all(v.empty for v in w.vectors)}
         if not chosen:
             what = f"nothing of {only}" if only else "nothing"
             raise InputError(f"{what} is written and accepted yet. run: tokenrec compile {loaded.path}")
-        reads = _count_test(loaded, session) if on == "test" else None
+        reads = count_test(loaded, session) if on == "test" else None
         return _document(session, written, chosen, on, reads, stages)
     finally:
         session.db.conn.close()
 
 
-def _as_it_stands(session: Session, name: str) -> Written:
+def as_it_stands(session: Session, name: str) -> Written:
     """What the store has of a task, judged by today's gates on the copy; nothing is asked."""
     made = prepare_task(session, name)
     writer = session.open_writer()
@@ -60,7 +60,7 @@ def _as_it_stands(session: Session, name: str) -> Written:
     return Written(**vars(made), report=report, vectors=vectors_of(session, made.spec, made.program))
 
 
-def _count_test(loaded: LoadedRecipe, session: Session) -> int:
+def count_test(loaded: LoadedRecipe, session: Session) -> int:
     """Note the read in the store itself: the session has a copy."""
     db = open_store(loaded.project.store)
     try:
@@ -95,7 +95,7 @@ def _document(
             arms = {}
             for share in SHARES:  # one at a time: columns of one share are dropped before the next ones are made
                 vectors = [thinned(v, ids, first_of(subjects, share)) for v in task.vectors]
-                block = tuple(make_columns(name, vectors, session.dataset, w, [*items, session.raw]) for w in lists)
+                block = tuple(session.block(name, w, vectors, [*items, session.raw]) for w in (FIT, window))
                 if not block[0].matrix.shape[1]:
                     break
                 arms[share] = f"{name} {share:g}"

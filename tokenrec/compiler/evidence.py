@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tokenrec.compiler.session import Session, make_columns, ranker_folder
+from tokenrec.compiler.session import Session, ranker_folder
 from tokenrec.compiler.writing import Written, program_vectors
 from tokenrec.dataset.load import load_labels
 from tokenrec.dataset.types import FIT, TEST
@@ -14,6 +14,7 @@ from tokenrec.evidence.contributions import Explainer, Opinion, opinions
 from tokenrec.evidence.statistics import user_draws
 from tokenrec.evidence.verdicts import Row, leaderboard
 from tokenrec.features.columns import shuffle_vectors
+from tokenrec.features.types import Vectors
 from tokenrec.features.vectors import extractive, oracle
 from tokenrec.ranking.metrics import tie_order
 from tokenrec.ranking.own import METRIC as OWN
@@ -44,7 +45,7 @@ def metrics_of(session: Session) -> list[str]:
 def measure(session: Session, written: dict[str, Written], progress) -> Evidence:
     """Train every arm on fit, score it on test (every candidate), and hold the tasks to account."""
     usable = {n: w for n, w in written.items() if not all(v.empty for v in w.vectors)}
-    blocks, arms = _arms(session, written, usable)
+    blocks, arms = make_arms(session, written, usable)
     seeds = list(range(session.recipe.ranker.seeds))
     explainer, kept = Explainer(session.lists[TEST], seeds), Keep(SERVED)
 
@@ -60,7 +61,7 @@ def measure(session: Session, written: dict[str, Written], progress) -> Evidence
         "recipe": session.recipe.name, "run": session.run, "data_hash": session.dataset.data_hash,
         "ease_penalty": session.ease_penalty(), "augment": session.augment, "encoder": session.encoder.encoder_id,
         "programs": {n: written[n].report.program_id for n in usable},
-    })  # fmt: skip
+    }, lambda source: None if source == "behaviour" else session.adaptor_of(*_of(session, usable, source)))  # fmt: skip
     objective = session.recipe.objective
     unseen = [n for n in written if n not in usable]
     by = {n: "user" if w.spec.subject == "user" else "user_item" for n, w in written.items()}
@@ -72,18 +73,18 @@ def measure(session: Session, written: dict[str, Written], progress) -> Evidence
     return Evidence(scores, _values(session, scores), rows, unseen, second)
 
 
-def _arms(session: Session, written: dict[str, Written], usable: dict[str, Written]) -> tuple[dict, dict]:
-    items = [v for w in usable.values() if w.spec.subject == "item" for v in w.vectors]
-    items.append(session.raw)  # what a user's text is compared with; of one space, the last is met
-    blocks: dict[str, tuple] = {"behaviour": tuple(session.behaviour(w) for w in (FIT, TEST))}
+def make_arms(
+    session: Session, written: dict[str, Written], usable: dict[str, Written], window: int = TEST
+) -> tuple[dict, dict]:
+    """({block: its columns on (fit, `window`)}, {arm: its blocks}); `usable` loses tasks that compare with no item."""
+    items = _items(session, usable)
+    blocks: dict[str, tuple] = {"behaviour": tuple(session.behaviour(w) for w in (FIT, window))}
 
     def block(source: str, vectors: list, met: list = items) -> str:
-        blocks[source] = tuple(
-            make_columns(source, vectors, session.dataset, session.lists[w], met) for w in (FIT, TEST)
-        )
+        blocks[source] = tuple(session.block(source, w, vectors, met) for w in (FIT, window))
         return source
 
-    blocks["raw_text"] = tuple(session.columns("raw_text", w, [session.raw]) for w in (FIT, TEST))
+    blocks["raw_text"] = tuple(session.columns("raw_text", w, [session.raw]) for w in (FIT, window))
     base = ["behaviour", "raw_text"]
     arms = {"behaviour": ["behaviour"], "raw_text": base}
     for name, w in list(usable.items()):
@@ -117,6 +118,17 @@ def _arms(session: Session, written: dict[str, Written], usable: dict[str, Writt
         truth = oracle(session.recipe, session.dataset, load_labels(session.recipe, session.loaded.folder))
         arms["oracle"] = [*base, block("oracle", truth)]
     return blocks, arms
+
+
+def _items(session: Session, usable: dict[str, Written]) -> list[Vectors]:
+    """What a user's text is compared with; of one space, the last is met."""
+    return [*(v for w in usable.values() if w.spec.subject == "item" for v in w.vectors), session.raw]
+
+
+def _of(session: Session, usable: dict[str, Written], source: str) -> tuple[list[Vectors], list[Vectors]]:
+    """(vectors, item vectors that they meet) of a block of the served arm."""
+    vectors = [session.raw] if source == "raw_text" else usable[source].vectors
+    return vectors, [] if source == "raw_text" else _items(session, usable)
 
 
 def _values(session: Session, scores: ArmScores) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tokenrec.compiler.session import Session, make_columns
+from tokenrec.compiler.session import Session
 from tokenrec.dataset.types import FIT, HISTORY, TUNE_B, Dataset
 from tokenrec.errors import InputError
 from tokenrec.evidence.arms import measure_arms
@@ -53,7 +53,7 @@ def decide_promotion(
     }
     base, arms = list(blocks), {}
     for arm, (_, vectors) in (("incumbent", incumbent), ("challenger", challenger)):
-        blocks[arm] = tuple(make_columns(arm, vectors, session.dataset, session.lists[w], met) for w in (FIT, TUNE_B))
+        blocks[arm] = tuple(session.block(arm, w, vectors, met) for w in (FIT, TUNE_B))
         arms[arm] = [*base, arm]
     scores = measure_arms(
         session.dataset, session.lists[FIT], session.lists[TUNE_B], blocks, arms, session.settings,

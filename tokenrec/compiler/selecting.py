@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tokenrec.compiler.session import Session, make_columns
+from tokenrec.compiler.session import Session
 from tokenrec.dataset.split import usable_before
 from tokenrec.dataset.types import FIT, TUNE_A
 from tokenrec.evidence import uplift
@@ -111,7 +111,7 @@ def _pilot_arms(session: Session, vectors: list[Vectors]) -> ArmScores:
     blocks = {
         "behaviour": tuple(session.behaviour(w) for w in (FIT, TUNE_A)),
         "raw_text": tuple(session.columns("raw_text", w, [session.raw]) for w in (FIT, TUNE_A)),
-        "pilot": tuple(make_columns("pilot", vectors, session.dataset, w, [session.raw]) for w in lists),
+        "pilot": tuple(session.block("pilot", w, vectors, [session.raw]) for w in (FIT, TUNE_A)),
     }
     arms = {"raw_text": ["behaviour", "raw_text"], "pilot": list(blocks)}
     seeds = list(range(session.recipe.ranker.seeds))

@@ -1,5 +1,6 @@
 """What a run holds: the recipe with its data, lists, models and store, and columns computed once."""
 
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,22 +12,26 @@ from tokenrec.dataset.lists import make_lists
 from tokenrec.dataset.load import load_dataset
 from tokenrec.dataset.types import FIT, TEST, TUNE_A, TUNE_B, Dataset, Lists
 from tokenrec.encoders.encoder import Encoder, open_encoder
+from tokenrec.features.adapted import Adapted, adapted_columns, fit_adapted, pair_texts
 from tokenrec.features.columns import join_columns, token_columns
 from tokenrec.features.types import Columns, Vectors
 from tokenrec.features.vectors import raw_text
 from tokenrec.generate.scorers import judge_model
 from tokenrec.lm.meter import Meter
 from tokenrec.lm.writer import Writer, open_writer
+from tokenrec.models.adaptor import AdaptorSettings
 from tokenrec.ranking.behaviour import PENALTIES, behaviour_columns, choose_penalty
 from tokenrec.ranking.candidates import candidates
 from tokenrec.ranking.own import METRIC as OWN
 from tokenrec.ranking.own import Reward, load_reward, reward_id
-from tokenrec.ranking.ranker import Settings
+from tokenrec.ranking.ranker import Settings, margins
 from tokenrec.recipe.load import LoadedRecipe
-from tokenrec.recipe.models import Budget, Recipe
+from tokenrec.recipe.models import AdaptorModel, Budget, Recipe
 from tokenrec.store.store import copy_store, open_store
 from tokenrec.tasks.compiled import compiled_path
 from tokenrec.tasks.spec import TaskSpec
+
+KEPT = 32  # adaptors that a session remembers, some 8 MB each
 
 
 @dataclass
@@ -47,6 +52,8 @@ class Session:
     lists: dict[int, Lists] = field(default_factory=dict)
     cache: dict[tuple[str, int], Columns] = field(default_factory=dict)
     penalty: float | None = None  # EASE's
+    adapted: dict[bytes, Adapted | None] = field(default_factory=dict)  # `ranker.adaptor`, by the texts it learnt from
+    margin: np.ndarray | None = None  # float32[fit rows]: log-odds by clicks alone, which adaptors add to
     augment: dict[str, float] = field(default_factory=dict)  # task of invented items → weight that tune-A chose
     asking: bool = True  # False: a plan, on a copy of the store and without the LM
 
@@ -95,10 +102,43 @@ class Session:
         return self.penalty
 
     def columns(self, source: str, window: int, vectors: list[Vectors], items: list[Vectors] = ()) -> Columns:
-        """All columns of one source on one window; `items` are item vectors that a user source may meet."""
-        return self._cached(
-            source, window, lambda: make_columns(source, vectors, self.dataset, self.lists[window], items)
-        )
+        """All columns of one source on one window, kept; `items` are item vectors that a user source may meet."""
+        return self._cached(source, window, lambda: self.block(source, window, vectors, items))
+
+    def block(self, source: str, window: int, vectors: list[Vectors], items: list[Vectors] = ()) -> Columns:
+        """The same, made anew: what evidence, promotion and curve ask of a program, a placebo, a part of the texts."""
+        adapted = self.adaptor_of(vectors, items)
+        return make_columns(source, vectors, self.dataset, self.lists[window], items, adapted)
+
+    def adaptor_of(
+        self, vectors: list[Vectors], items: list[Vectors] = (), wanted: AdaptorModel | None = None
+    ) -> Adapted | None:
+        """What `ranker.adaptor`, or the one wanted, learns of these texts on the fit lists; None without either."""
+        wanted, texts = wanted or self.recipe.ranker.adaptor, pair_texts(vectors, items)
+        if wanted is None or texts is None:
+            return None
+        digest = hashlib.blake2b(wanted.model_dump_json().encode())
+        for part in texts:
+            digest.update(b"none" if part is None else np.ascontiguousarray(part))
+        key = digest.digest()
+        if key not in self.adapted:
+            numbers = wanted.model_dump(exclude={"folds", "columns"})
+            self.adapted[key] = fit_adapted(
+                *texts, self.dataset, self.lists[FIT], AdaptorSettings(**numbers), self.fit_margin(), wanted.folds,
+                wanted.columns,
+            )  # fmt: skip
+            for old in list(self.adapted)[:-KEPT]:
+                del self.adapted[old]
+        return self.adapted[key]
+
+    def fit_margin(self) -> np.ndarray:
+        """By the default ranker: the recipe's own settings are chosen with the text in sight."""
+        if self.margin is None:
+            known = self.behaviour(FIT)
+            nothing = Columns(known.source, known.names, known.matrix[:0])
+            settings = Settings(negatives=self.recipe.ranker.negatives)
+            self.margin = margins(known, self.lists[FIT], nothing, settings)[0]
+        return self.margin
 
     def forget(self, source: str) -> None:
         for key in [k for k in self.cache if k[0] == source]:
@@ -116,9 +156,10 @@ def ranker_folder(loaded: LoadedRecipe) -> Path:
 
 
 def make_columns(
-    source: str, vectors: list[Vectors], dataset: Dataset, lists: Lists, items: list[Vectors] = ()
-) -> Columns:
-    """The columns of one source's vectors, side by side."""
+    source: str, vectors: list[Vectors], dataset: Dataset, lists: Lists, items: list[Vectors] = (),
+    adapted: Adapted | None = None,
+) -> Columns:  # fmt: skip
+    """The columns of one source's vectors, side by side, and those of its adaptor where there is one."""
     by_space = {v.space: v for v in items if v.subject == "item"}
     parts = []
     for v in vectors:
@@ -128,6 +169,8 @@ def make_columns(
         parts.append(token_columns(v, dataset, lists, item_vectors=met))
     if not parts:
         return Columns(source, [], np.empty((len(lists.label), 0), np.float32))
+    if adapted is not None:
+        parts.append(adapted_columns(adapted, source, *pair_texts(vectors, items), dataset, lists))
     return replace(join_columns(source, parts), vectors=tuple(vectors))
 
 

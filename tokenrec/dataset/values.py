@@ -23,6 +23,7 @@ _FLAT = rf"\s*+(?:{_SCALAR}(?:,\s*+{_SCALAR})*+(?:,\s*+)?+)?+"
 _PYTHON_LIST = re.compile(rf"\[{_FLAT}\]", re.DOTALL)
 _R_VECTOR = re.compile(rf"c\({_FLAT}\)", re.DOTALL)
 _DATE = re.compile(r"([0-9]{4})[-/]([0-9]{1,2})[-/]([0-9]{1,2})(.*)", re.DOTALL)
+_C_TIME = re.compile(r"[A-Z][a-z]{2} [A-Z][a-z]{2} [0-9]{2} [0-9:]{8} [+-][0-9]{4} [0-9]{4}")
 # (least, per second): seconds since 1970 stay under 1e11 until the year 5138.
 _UNITS = ((1e17, 1e9), (1e14, 1e6), (1e11, 1e3))
 
@@ -146,7 +147,8 @@ def as_number(value: Any) -> float | None:
 def as_time(value: Any) -> tuple[str, float] | None:
     """("date", seconds since 1970) or ("number", as it is); None where the cell is neither.
 
-    Dates are ISO 8601, with - or /; without a zone they count as UTC.
+    Dates are ISO 8601, with - or /; without a zone they count as UTC. "Fri Sep 08 10:44:24 -0700 2017" is read too,
+    as Goodreads and Twitter write them.
     """
     if isinstance(value, datetime):
         return "date", (value if value.tzinfo else value.replace(tzinfo=UTC)).timestamp()
@@ -159,6 +161,11 @@ def as_time(value: Any) -> tuple[str, float] | None:
             try:
                 when = datetime.fromisoformat(text.removesuffix(" UTC"))
                 return as_time(when)
+            except (ValueError, OverflowError):
+                return None
+        if _C_TIME.fullmatch(value.strip()):
+            try:
+                return as_time(datetime.strptime(value.strip(), "%a %b %d %H:%M:%S %z %Y"))
             except (ValueError, OverflowError):
                 return None
     if isinstance(value, bool):

@@ -536,12 +536,36 @@ class Task(Model):
         return self.agreement.temperature if self.agreement else max(self.temperature, 0.7)
 
 
+class AdaptorModel(Model):
+    """KAR's hybrid-expert adaptor; defaults of dedicated, shared, hidden and out are the published ones."""
+
+    dedicated: int = Field(default=5, ge=0, description="Experts of either side, user and item.")
+    shared: int = Field(default=2, ge=1, description="Experts that both sides have.")
+    hidden: int = Field(default=128, ge=1)
+    out: int = Field(default=32, ge=1, description="Coordinates of the short vectors.")
+    learning_rate: float = Field(default=1e-3, gt=0)
+    decay: float = Field(default=1e-4, ge=0, description="Weight decay.")
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    negatives: int = Field(default=20, ge=1, description="A list and epoch, drawn anew.")
+    lists: int = Field(default=64, ge=1, description="Lists a batch.")
+    epochs: int = Field(default=20, ge=1, description="At most; held-out lists say when to stop.")
+    patience: int = Field(default=3, ge=1, description="Epochs without a better loss on the held-out lists.")
+    held: float = Field(default=0.1, gt=0, lt=1, description="Share of the fit lists that are held out.")
+    folds: int = Field(default=3, ge=2, description="So that a fit list is scored by one that has not seen it.")
+    columns: Literal["pair", "products", "vectors"] = Field(
+        default="pair", description="The score and a cosine; with the vectors' products; with both vectors too."
+    )
+
+
 class Ranker(Model):
     k: int = Field(default=10, ge=1)
     candidates: list[Literal["popular", "item_knn", "text"]] = ["popular", "item_knn", "text"]
     seeds: int = Field(default=3, ge=1, le=20)
     negatives: int = Field(
         default=100, ge=1, description="Negatives a list when fitting; every candidate is scored when measuring."
+    )
+    adaptor: AdaptorModel | None = Field(
+        default=None, description="Columns learnt from every text by KAR's adaptor; {} takes it as published."
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from tokenrec.errors import InputError
 from tokenrec.lm.plain import value_text
 from tokenrec.ranking.retrieval import RRF_K, terms
 from tokenrec.serve.limits import Limit, Parsed, holds, parse, phrase
@@ -26,13 +27,16 @@ class Wish:
     tags: dict[tuple[str, str], int]
 
 
-def recommend(server: Server, request: str, user: str | None = None, k: int = 10) -> dict[str, Any]:
+def recommend(
+    server: Server, request: str, user: str | None = None, k: int = 10, write: bool = False
+) -> dict[str, Any]:
     """The document of `tokenrec recommend`. Raises InputError for a request that can't be served.
 
     Of the items that keep every limit the RETRIEVED best by reciprocal rank fusion of BM25, the encoder's cosine and
     the wanted tags' probabilities are ranked: by the fusion of that order and the trained ranker's for this user.
     Without a user the ranker knows popularity alone, so it orders only where the request asks for nothing but limits.
-    A limit is held against the item's own record; where that does not say, the item is left out.
+    A limit is held against the item's own record; where that does not say, the item is left out. With `write` the LM
+    writes each line anew for the request (`lines.write_lines`).
     """
     began, code = time.perf_counter(), server.code_of(user)
     wish = understand(server, request)
@@ -47,12 +51,19 @@ def recommend(server: Server, request: str, user: str | None = None, k: int = 10
     said = [_places(found)] if places else []
     score = _fused([*said, *([ranked] if user is not None or not places else [])], len(items))
     order = np.argsort(-score, kind="stable")[:k]
+    lines = {}
+    if write:
+        if not server.loaded.recipe.recommend.line:
+            raise InputError("--write needs recommend: {line: task.output} in the recipe, the text to be written")
+        from tokenrec.serve.lines import write_lines
+
+        lines = write_lines(server, wish.parsed.rest or request, [server.dataset.item_ids[items[i]] for i in order])
     return {
         "kind": "recommend",
         "schema_version": 1,
         "recipe": server.loaded.recipe.name,
         "simulated": server.dataset.simulated,
-        "request": request,
+        "request": "".join(c for c in request if c.isprintable()),
         "read_as": wish.read.text if wish.read.language else None,
         "language": wish.read.language,
         "not_understood": wish.read.unknown,
@@ -68,7 +79,8 @@ def recommend(server: Server, request: str, user: str | None = None, k: int = 10
                 "score": round(float(score[i]), 6),
                 "place_for_request": int(_places(found)[i]) if places else None,
                 "place_for_user": int(ranked[i]) if user is not None else None,
-                "line": _line(server, items[i]),
+                "line": lines.get(server.dataset.item_ids[items[i]]) or _line(server, items[i]),
+                "written_now": server.dataset.item_ids[items[i]] in lines,
                 "why": _reasons(server, wish, int(items[i])),
                 "facts": _facts(server, int(items[i])),
             }

@@ -62,7 +62,8 @@ def read(request: str, dictionaries: Iterable[Words], vocabulary: set[str]) -> R
 
     Raises InputError for an empty or endless request, and for one in a language that nothing here can serve.
     """
-    text = " ".join(unicodedata.normalize("NFKC", request).split())
+    text = "".join(" " if unicodedata.category(c)[0] == "C" else c for c in unicodedata.normalize("NFKC", request))
+    text = " ".join(text.split())  # no control, bidirectional or private-use characters
     if not text:
         raise InputError('the request is empty. Say what you feel like: "something sour and spicy, no pork"')
     if len(text) > MOST:

@@ -151,14 +151,17 @@ def columns_of(server: Server, lists: Lists) -> list[Columns]:
     """The columns that the ranker wants, for any lists of the server's dataset."""
     sources = [source for source, _ in server.ranker.blocks]
     met = [v for s in sources if s in server.vectors for v in server.vectors[s] if v.subject == "item" and not v.empty]
-    made = []
+    made, adapted = [], server.ranker.adapted
     for source in sources:
         if source == "behaviour":
             made.append(behaviour_columns(server.dataset, lists, server.ranker.about["ease_penalty"]))
         elif source == "raw_text":
-            made.append(make_columns("raw_text", [server.raw], server.dataset, lists))
+            made.append(make_columns("raw_text", [server.raw], server.dataset, lists, (), adapted.get(source)))
         elif source in server.vectors:
-            made.append(make_columns(source, server.vectors[source], server.dataset, lists, [*met, server.raw]))
+            vectors = server.vectors[source]
+            made.append(
+                make_columns(source, vectors, server.dataset, lists, [*met, server.raw], adapted.get(source))
+            )
         else:
             raise InputError(f"{source}: its texts are no longer in the store. run: tokenrec compile")
     return made
