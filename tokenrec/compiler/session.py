@@ -12,7 +12,7 @@ from tokenrec.dataset.lists import make_lists
 from tokenrec.dataset.load import load_dataset
 from tokenrec.dataset.types import FIT, TEST, TUNE_A, TUNE_B, Dataset, Lists
 from tokenrec.encoders.encoder import Encoder, open_encoder
-from tokenrec.features.adapted import Adapted, adapted_columns, fit_adapted, pair_texts
+from tokenrec.features.adapted import FEWEST, Adapted, adapted_columns, fit_adapted, pair_texts
 from tokenrec.features.columns import join_columns, token_columns
 from tokenrec.features.types import Columns, Vectors
 from tokenrec.features.vectors import raw_text
@@ -127,6 +127,9 @@ class Session:
                 *texts, self.dataset, self.lists[FIT], AdaptorSettings(**numbers), self.fit_margin(), wanted.folds,
                 wanted.columns,
             )  # fmt: skip
+            if self.adapted[key] is None:
+                note = f"ranker.adaptor: {vectors[0].source} has texts for under {FEWEST} fit lists: nothing was learnt"
+                self.dataset.notes.extend([note] if note not in self.dataset.notes else [])
             for old in list(self.adapted)[:-KEPT]:
                 del self.adapted[old]
         return self.adapted[key]
