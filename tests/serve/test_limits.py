@@ -30,6 +30,11 @@ def read(request):
     ("I don't eat beef, lamb or shellfish; noodles", ["beef", "lamb", "shellfish"], "I noodles"),
     ("no more than 15 minutes", [("minutes", 15)], ""),
     ("not too spicy", [], "not too spicy"),
+    ("a stew, but not beef", ["beef"], "a stew"),
+    ("nothing with nuts or dairy, something cold", ["nut", "dairy"], "something cold"),
+    ("I'm coeliac and like noodles", ["gluten"], "I'm like noodles"),
+    ("pescatarian dinner", ["pescatarian"], "dinner"),
+    ("everything except shellfish", ["shellfish"], "everything"),
     ("no pork, spicy noodles", ["pork"], "spicy noodles"),
 ])
 def test_what_is_a_limit_and_what_stays_a_wish(request_, limits, rest):
@@ -48,7 +53,7 @@ def test_what_no_fact_can_keep_is_said():
     ("dairy", "coconut milk", False), ("dairy", "whole milk", True), ("dairy", "peanut butter", False),
     ("gluten", "rice flour", False), ("gluten", "plain flour", True), ("gluten", "soy sauce", True),
     ("egg", "eggplant", False), ("egg", "2 egg yolks", True), ("vegetarian", "fish sauce", True),
-    ("vegan", "honey", True), ("shellfish", "oyster mushrooms", False), ("seafood", "prawns", True),
+    ("vegan", "honey", True), ("pescatarian", "bacon", True), ("pescatarian", "salmon", False), ("shellfish", "oyster mushrooms", False), ("seafood", "prawns", True),
 ])  # fmt: skip
 def test_what_belongs_to_a_group(group, text, named):
     assert names(groups()[phrase(group)], text) is named

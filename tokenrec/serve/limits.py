@@ -27,7 +27,9 @@ _BEGIN = sorted(
         "no", "without", "without any", "free of", "free from", "avoid", "avoiding", "skip", "skipping", "hold the",
         "do not eat", "don't eat", "doesn't eat", "can't eat", "cannot eat", "can't have", "cannot have", "don't like",
         "doesn't like", "don't want", "won't eat", "must not contain", "anything but", "allergic to", "allergy to",
-        "allergies to", "intolerant to", "intolerant of", "intolerance to", "hate", "hates",
+        "allergies to", "intolerant to", "intolerant of", "intolerance to", "hate", "hates", "not", "nothing with",
+        "anything with no", "leave out", "leave out the", "exclude", "excluding", "except", "minus", "sans", "can't stand",
+        "not containing", "that does not contain", "that doesn't contain",
     )],
     key=len, reverse=True,
 )  # fmt: skip
@@ -84,7 +86,7 @@ def phrase(text: str) -> str:
     return " ".join(stem(w) for w in words(text.lower()))
 
 
-PROMISES = ("halal", "kosher")  # of how something was made: no list of ingredients tells
+PROMISES = ("halal", "kosher", "diabetic", "keto", "organic")  # no list of ingredients tells
 
 
 def parse(request: str, numbers: Iterable[str], known: Callable[[str], bool]) -> Parsed:
@@ -145,7 +147,7 @@ def _read(tokens: list[str], gone: list[bool], at: int, limits: list, unkept: li
         what, after = low[:long], low[long : long + 2]
         free = after[:1] == ["free"] or after == ["-", "free"]
         sick = after[:1] and after[0] in _SICK and low[long + 1 : long + 2] != ["to"]
-        diet = _group(what) and _group(what).diets
+        diet = _group(what) and (_group(what).diets or low[0] in ("coeliac", "celiac"))
         told = _group(what) or known(phrase(" ".join(what))) or (sick and long == 1)
         if len(what) == long and (free or sick or diet) and told:
             end = at + long + (after.index("free") + 1 if free else 1 if sick else 0)
