@@ -43,7 +43,7 @@ def test_no_pickle_and_every_number_is_the_recipes(shop):
     recipe, _ = shop
     folder = recipe.parent / ".tokenrec/ranker-small"
     files = {p.suffix for p in folder.iterdir()}
-    assert files == {".ubj", ".json", ".safetensors"} and len(list(folder.glob("*.safetensors"))) == 4
+    assert files == {".ubj", ".json", ".safetensors"} and len(list(folder.glob("*.safetensors"))) == 8  # 2 texts, 2 x 2 folds
     settings = json.loads((folder / "menu_line-1.json").read_text())["settings"]
     assert (settings["dedicated"], settings["hidden"], settings["out"], settings["epochs"]) == (1, 8, 4, 3)
     broken = (folder / "menu_line-1.safetensors").read_bytes()

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from tokenrec.dataset.types import FIT, Dataset, Lists
-from tokenrec.features.profiles import gather, liked_matrix, profiles, unit
+from tokenrec.dataset.types import Dataset, Lists
+from tokenrec.features.profiles import CELLS, liked_matrix, profiles, unit
 from tokenrec.features.types import Columns, Vectors
+from tokenrec.ids import unit_hash
 from tokenrec.models.adaptor import PUBLISHED, AdaptorSettings, fit_folds
 
 FEWEST = 50  # fit lists with texts, below which nothing is learnt
@@ -20,13 +21,15 @@ FEWEST = 50  # fit lists with texts, below which nothing is learnt
 
 @dataclass(frozen=True)
 class Adapted:
-    """What was learnt for one source. `fold` (int[n_lists]) says which adaptor has not seen a fit list; None when it is
-    loaded to serve. `columns`: pair (the score, and the cosine of both short vectors), products (also their product,
-    coordinate by coordinate), vectors (also both as they are; these are constant for an item)."""
+    """What was learnt for one source. `columns`: pair (the score, and the cosine of both short vectors), products (also
+    their product, coordinate by coordinate), vectors (also both as they are; these are constant for an item)."""
 
-    adaptors: Sequence[Any]  # models.adaptor.Adaptor, or Pca
-    fold: np.ndarray | None = None
+    adaptors: Sequence[Any]  # Adaptor, folds x folds as `fit_folds` makes them, or one Pca
     columns: str = "pair"
+
+    @property
+    def folds(self) -> int:
+        return round(len(self.adaptors) ** 0.5)
 
 
 @dataclass(frozen=True)
@@ -47,7 +50,7 @@ def fit_pca(items: np.ndarray, out: int = 32, columns: str = "pair") -> Adapted:
     """`out` principal components of float[n_items, d]; rows with a NaN are left out."""
     known = items[np.isfinite(items).all(axis=1)].astype(float)
     mean = known.mean(axis=0)
-    return Adapted([Pca(mean, np.linalg.svd(known - mean, full_matrices=False)[2][:out].T)], None, columns)
+    return Adapted([Pca(mean, np.linalg.svd(known - mean, full_matrices=False)[2][:out].T)], columns)
 
 
 def pair_texts(vectors: Sequence[Vectors], met: Sequence[Vectors] = ()) -> tuple[np.ndarray, np.ndarray | None] | None:
@@ -82,8 +85,13 @@ def fit_adapted(
     told = user_texts(items, dataset, fit, users)
     if np.isfinite(told).all(axis=1)[fit.user].sum() < FEWEST:
         return None
-    adaptors, fold = fit_folds(told, items, fit, settings, margin, folds, seed)
-    return Adapted(adaptors, fold, columns)
+    user_fold, item_fold = fold_of(dataset.user_ids, folds), fold_of(dataset.item_ids, folds)
+    return Adapted(fit_folds(told, items, fit, user_fold, item_fold, settings, margin, seed), columns)
+
+
+def fold_of(ids: Sequence[str], folds: int) -> np.ndarray:
+    """int[n]: by hash, so that it needs not be stored and a new id has one too."""
+    return np.array([int(unit_hash("adaptor", i) * folds) for i in ids], int)
 
 
 def user_texts(items: np.ndarray, dataset: Dataset, lists: Lists, users: np.ndarray | None = None) -> np.ndarray:
@@ -94,39 +102,40 @@ def user_texts(items: np.ndarray, dataset: Dataset, lists: Lists, users: np.ndar
 def adapted_columns(
     adapted: Adapted, source: str, items: np.ndarray, users: np.ndarray | None, dataset: Dataset, lists: Lists
 ) -> Columns:
-    """Columns `<source>.adapted`, the mean score, `<source>.match`, and by `adapted.columns` x0.., u0.., i0.. .
-
-    A fit row has its own fold's adaptor; in later windows all have a say.
-    """
-    told, n = user_texts(items, dataset, lists, users), len(lists.item_of_row)
-    fold = adapted.fold if lists.window == FIT else None
-    names, matrix = None, None
-    for k, adaptor in enumerate(adapted.adaptors):
-        own = np.ones(n, bool) if fold is None else (fold == k)[lists.list_of_row]
-        share = 1 / len(adapted.adaptors) if fold is None else 1.0
-        if not own.any():
-            continue
-        parts = _parts(adaptor, told, items, lists, own, adapted.columns)
+    """Columns `<source>.adapted`, the score, `<source>.match`, and by `adapted.columns` x0.., u0.., i0.. ."""
+    told, k = user_texts(items, dataset, lists, users), adapted.folds
+    user_fold, item_fold = fold_of(dataset.user_ids, k), fold_of(dataset.item_ids, k)
+    of_row = user_fold[lists.user][lists.list_of_row] * k + item_fold[lists.item_of_row]
+    names, matrix = ["adapted", "match"], None
+    for number, adaptor in enumerate(adapted.adaptors):
+        rows = np.flatnonzero(of_row == number)
+        u, i = adaptor.adapt("user", told), adaptor.adapt("item", items)
         if matrix is None:
-            names = list(parts)
-            matrix = np.zeros((n, len(names)), np.float32)
-        for j, part in enumerate(parts.values()):
-            matrix[own, j] += share * part
+            short = range(u.shape[1])
+            names += [f"x{c}" for c in short] if adapted.columns != "pair" else []
+            names += [f"{side}{c}" for side in "ui" for c in short] if adapted.columns == "vectors" else []
+            matrix = np.empty((len(of_row), len(names)), np.float32)
+        matrix[rows, :2] = _scores(adaptor, told, items, u, i, lists, rows, np.flatnonzero(item_fold == number % k))
+        if adapted.columns != "pair":
+            mine, its = u[lists.user[lists.list_of_row[rows]]], i[lists.item_of_row[rows]]
+            made = [mine * its, *([mine, its] if adapted.columns == "vectors" else [])]
+            matrix[rows, 2:] = np.concatenate(made, axis=1)
     return Columns(source, [f"{source}.{name}" for name in names], matrix)
 
 
-def _parts(adaptor, told: np.ndarray, items: np.ndarray, lists: Lists, own: np.ndarray, columns: str) -> dict:
-    u, i = adaptor.adapt("user", told), adaptor.adapt("item", items)
-    directions = unit(u).astype(np.float32), unit(i).astype(np.float32).T
-    n = len(items)
-    made = {
-        "adapted": gather(lists, n, lambda of: adaptor.score(told[of], items))[own],
-        "match": gather(lists, n, lambda of: directions[0][of] @ directions[1])[own],
-    }
-    of_user, of_item = lists.user[lists.list_of_row[own]], lists.item_of_row[own]
-    if columns in ("products", "vectors"):
-        made |= {f"x{c}": u[of_user, c] * i[of_item, c] for c in range(u.shape[1])}
-    if columns == "vectors":
-        made |= {f"u{c}": u[of_user, c] for c in range(u.shape[1])}
-        made |= {f"i{c}": i[of_item, c] for c in range(i.shape[1])}
-    return made
+def _scores(adaptor, told, items, u, i, lists: Lists, rows: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """float32[len(rows), 2]: the score and the cosine of `rows`, whose items are all among `codes`."""
+    out = np.empty((len(rows), 2), np.float32)
+    towards, its = unit(u).astype(np.float32), unit(i[codes]).astype(np.float32).T
+    place = np.zeros(len(items), int)
+    place[codes] = np.arange(len(codes))
+    of_list = lists.list_of_row[rows]
+    among = np.unique(of_list)
+    step = max(1, CELLS // max(len(codes), 1))
+    for start in range(0, len(among), step):
+        some = among[start : start + step]
+        users, at = lists.user[some], slice(*np.searchsorted(of_list, [some[0], some[-1] + 1]))
+        cell = np.searchsorted(some, of_list[at]), place[lists.item_of_row[rows[at]]]
+        out[at, 0] = adaptor.score(told[users], items[codes])[cell]
+        out[at, 1] = (towards[users] @ its)[cell]
+    return out

@@ -100,7 +100,7 @@ def load_ranker(folder: Path) -> Ranker | None:
         blocks = [(b["source"], list(b["columns"])) for b in about["blocks"]]
         boosters = [xgboost.Booster(model_file=str(folder / f"{seed}.ubj")) for seed in range(about["seeds"])]
         adapted = {
-            source: Adapted([load_adaptor(folder / f"{source}-{k}") for k in range(of["n"])], None, of["columns"])
+            source: Adapted([load_adaptor(folder / f"{source}-{k}") for k in range(of["n"])], of["columns"])
             for source, of in about.get("adaptors", {}).items()
         }
     except (OSError, ValueError, KeyError, TypeError, xgboost.core.XGBoostError) as error:

@@ -548,10 +548,12 @@ class AdaptorModel(Model):
     dropout: float = Field(default=0.1, ge=0, lt=1)
     negatives: int = Field(default=20, ge=1, description="A list and epoch, drawn anew.")
     lists: int = Field(default=64, ge=1, description="Lists a batch.")
-    epochs: int = Field(default=20, ge=1, description="At most; held-out lists say when to stop.")
-    patience: int = Field(default=3, ge=1, description="Epochs without a better loss on the held-out lists.")
-    held: float = Field(default=0.1, gt=0, lt=1, description="Share of the fit lists that are held out.")
-    folds: int = Field(default=3, ge=2, description="So that a fit list is scored by one that has not seen it.")
+    epochs: int = Field(default=20, ge=1, description="At most; what is held out says when to stop.")
+    patience: int = Field(default=3, ge=1, description="Epochs without a better loss on what is held out.")
+    held: float = Field(default=0.2, gt=0, lt=1, description="Share of the lists, and of the items, held out.")
+    folds: int = Field(
+        default=3, ge=2, description="Of users and of items: a pair is scored by one that has seen neither."
+    )
     columns: Literal["pair", "products", "vectors"] = Field(
         default="pair", description="The score and a cosine; with the vectors' products; with both vectors too."
     )
