@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tokenrec.gates.base import Candidate
 from tokenrec.gates.judge import Judge
-from tokenrec.recipe.models import Task
+from tokenrec.recipe.tasks import Task
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

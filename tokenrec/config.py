@@ -12,8 +12,9 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from tokenrec.errors import InputError
+from tokenrec.recipe.base import Model
 from tokenrec.recipe.explain import explain, nearest
-from tokenrec.recipe.models import Budget, Model
+from tokenrec.recipe.models import Budget
 from tokenrec.recipe.yamlfile import Problem, raise_problems, read_yaml
 
 FILE = "tokenrec.yaml"

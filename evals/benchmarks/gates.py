@@ -67,7 +67,7 @@ def measure(what: str, ground: str, found: list[tuple[str, dict, str]], most: in
     from tokenrec.gates.judge import Judge
     from tokenrec.gates.schema import parse
     from tokenrec.gates.text import count_words
-    from tokenrec.recipe.models import Task
+    from tokenrec.recipe.tasks import Task
 
     def judge(**how) -> Judge:
         output = {"type": "text", "grounding": ground, **how}

@@ -106,7 +106,7 @@ def gates(data: Path) -> dict[str, Any]:
     from tokenrec.gates.build import terms_for
     from tokenrec.gates.judge import Judge
     from tokenrec.gates.text import words
-    from tokenrec.recipe.models import Task
+    from tokenrec.recipe.tasks import Task
 
     titles = {b["bid"]: b["title"] for b in evidence.lines(data / "books.jsonl.gz")}
     liked = {

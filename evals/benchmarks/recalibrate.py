@@ -23,7 +23,7 @@ from train_detector import Example, fit, load  # noqa: E402
 from tokenrec.evidence.recalibrate import Scored, fitted, recalibrate  # noqa: E402
 from tokenrec.gates.calibration import Third, third_of  # noqa: E402
 from tokenrec.ids import unit_hash  # noqa: E402
-from tokenrec.recipe.models import Factuality  # noqa: E402
+from tokenrec.recipe.outputs import Factuality  # noqa: E402
 
 
 def scored(detector, examples: list[Example]) -> list[Scored]:

@@ -47,7 +47,7 @@ def opened(data: Path, folder: Path, artists: int, seeds: int):
     import worlds_of_texts
 
     from tokenrec.features.types import Vectors
-    from tokenrec.recipe.models import Split
+    from tokenrec.recipe.data import Split
 
     session = worlds_of_texts.lastfm(data, folder, artists, Split().seed, RECIPE.replace("SEEDS", str(seeds)))
     matrix = session.encoder.encode(session.db, [item["llm_text"] for item in session.dataset.items])
@@ -65,7 +65,7 @@ def only(vectors, codes: np.ndarray):
 def chosen(session, texts, select: str, share: float) -> np.ndarray:
     """Codes that `generate: {select, budget}` chooses; the pilot of uplift is read off the recorded texts."""
     from tokenrec.compiler import selecting
-    from tokenrec.recipe.models import Generate
+    from tokenrec.recipe.tasks import Generate
     from tokenrec.tasks.spec import task_spec
 
     spec = task_spec(session.recipe, "about")

@@ -183,7 +183,7 @@ def without_history(dataset, seed: int):
     """The same data where a fifth of the items has lost its history events: to most rankers they are new."""
     from tokenrec.dataset.split import held_items
     from tokenrec.dataset.types import Events
-    from tokenrec.recipe.models import Split
+    from tokenrec.recipe.data import Split
 
     held, e = held_items(dataset.item_ids, Split(seed=seed)), dataset.events
     keep = ~(held[e.item] & (e.window == 0))

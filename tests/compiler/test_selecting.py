@@ -12,7 +12,8 @@ from tokenrec.compiler.writing import prepare_task, write_task
 from tokenrec.dataset.types import FIT, HISTORY, TEST
 from tokenrec.evidence.arms import measure_arms
 from tokenrec.ids import unit_hash
-from tokenrec.recipe.models import Generate, Recipe
+from tokenrec.recipe.models import Recipe
+from tokenrec.recipe.tasks import Generate
 
 
 def opened(root, rule, users=120, dishes=90, eat=None, more="", slice="all"):

@@ -11,7 +11,7 @@ from tokenrec.dataset.split import assign_windows, events_before, held_items, po
 from tokenrec.dataset.stats import summary
 from tokenrec.dataset.types import FIT, HISTORY, TEST, TUNE_A, TUNE_B, WINDOWS, Dataset, Events
 from tokenrec.errors import InputError
-from tokenrec.recipe.models import Split
+from tokenrec.recipe.data import Split
 
 USERS, ITEMS = [f"u{n}" for n in range(5)], [f"i{n}" for n in range(6)]
 

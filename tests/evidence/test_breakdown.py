@@ -30,7 +30,7 @@ from tokenrec.evidence.sampling import draw
 from tokenrec.evidence.texts import TaskTexts, Text
 from tokenrec.ids import canonical_json
 from tokenrec.recipe.load import load_recipe
-from tokenrec.recipe.models import Task
+from tokenrec.recipe.tasks import Task
 from tokenrec.store.store import open_store
 
 ROOT = Path(__file__).parents[2]

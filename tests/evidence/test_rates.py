@@ -12,7 +12,8 @@ from tokenrec.errors import InputError
 from tokenrec.evidence.labels import draw, label_rate, matched_labels, read_labels
 from tokenrec.evidence.rates import estimate_rate, exit_code, verdict
 from tokenrec.evidence.texts import TaskTexts, Text
-from tokenrec.recipe.models import Output, Task
+from tokenrec.recipe.outputs import Output
+from tokenrec.recipe.tasks import Task
 
 LINE = {"line": Output(type="text"), "tone": Output(type="choice", choices=["dry", "warm"])}
 TASKS = {"mood": Task.model_validate({"for": "item", "inputs": ["name"], "write": "A line.", "outputs": LINE}),

@@ -16,7 +16,7 @@ from tokenrec.gates.checks import Rules
 from tokenrec.gates.factuality.catalogue import Terms, catalogue_terms
 from tokenrec.gates.noise.catalogue import Titles
 from tokenrec.gates.registry import VALIDATORS
-from tokenrec.recipe.models import Lexicon
+from tokenrec.recipe.outputs import Lexicon
 
 entries = {gate: json.loads(example) for gate, example in json.load(sys.stdin).items()}
 print("missing", sorted(set(VALIDATORS) ^ set(entries)))

@@ -8,7 +8,7 @@ import pytest
 from tokenrec.gates.base import Candidate
 from tokenrec.gates.factuality.catalogue import catalogue_terms
 from tokenrec.gates.judge import Judge
-from tokenrec.recipe.models import Task
+from tokenrec.recipe.tasks import Task
 
 THINGS = [
     "tofu",

@@ -12,7 +12,7 @@ from tokenrec.gates.factuality.agreement import agreement
 from tokenrec.gates.factuality.catalogue import Terms, catalogue_terms
 from tokenrec.gates.factuality.open import is_unknown, refuted
 from tokenrec.gates.judge import Judge
-from tokenrec.recipe.models import Task
+from tokenrec.recipe.tasks import Task
 
 DUNE = "Dune is a science fiction novel by Frank Herbert, published in 1965."
 TEXTS = st.lists(

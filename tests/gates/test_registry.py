@@ -23,7 +23,7 @@ from guardrails import Guard
 from tokenrec.gates.base import Candidate
 from tokenrec.gates.judge import Judge
 from tokenrec.gates.registry import VALIDATORS, failures, guard_for
-from tokenrec.recipe.models import Task
+from tokenrec.recipe.tasks import Task
 
 task = Task.model_validate({"for": "item", "inputs": ["name"], "write": "Tempt the diner in one line.", "outputs": {
     "line": {"type": "text", "max_words": 12}, "taste": {"type": "tags", "choices": ["hot", "sour"], "max": 1},

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from tokenrec.errors import InputError
 from tokenrec.gates.schema import MAX_CHARS, output_model, parse, shape_model
 from tokenrec.gates.text import count_words
-from tokenrec.recipe.models import Task
+from tokenrec.recipe.tasks import Task
 
 TASK = Task.model_validate(
     {

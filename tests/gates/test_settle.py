@@ -13,7 +13,7 @@ from tokenrec.gates.judge import Judge
 from tokenrec.gates.sentences import DROPPED, without
 from tokenrec.gates.settle import RISK, SETTLED, unsettled
 from tokenrec.gates.text import places
-from tokenrec.recipe.models import Task
+from tokenrec.recipe.tasks import Task
 
 RECORD = {"name": "Leek soup", "minutes": 40, "ingredients": ["leek", "potato", "cream"]}
 TRUE = "Leeks and potato simmer in cream. It takes 40 minutes."

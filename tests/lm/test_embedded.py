@@ -9,7 +9,7 @@ from dspy.experimental import Choice, Noul, Score
 
 from tokenrec.lm.embedded import AsyncEmbeddedEngine, EmbeddedChooser, EmbeddedEngine
 from tokenrec.lm.plain import make_adapter
-from tokenrec.recipe.models import Lexicon
+from tokenrec.recipe.outputs import Lexicon
 from tokenrec.tasks.lexicon import pattern
 
 Taste = Choice[("sour", None), ("spicy", None), ("sweet", None)]

@@ -8,7 +8,7 @@ import pytest
 
 from tokenrec.errors import InputError, ServiceError
 from tokenrec.lm.llama import Llama
-from tokenrec.recipe.models import Lexicon
+from tokenrec.recipe.outputs import Lexicon
 from tokenrec.tasks.lexicon import pattern
 
 TASTES = "Name: Lemon Tart\nTaste: sour\n\nName: Roast Beef\nTaste: savory\n\nName: {}\nTaste:"

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.tasks.test_program import program
-from tokenrec.recipe.models import Output
+from tokenrec.recipe.outputs import Output
 from tokenrec.tasks.program import calibrate, decode, weights_of
 
 chance = st.floats(1e-6, 1)

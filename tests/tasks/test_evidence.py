@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tokenrec.gates.text import count_words, sentences
-from tokenrec.recipe.models import Evidence
+from tokenrec.recipe.tasks import Evidence
 from tokenrec.tasks.evidence import common_stems, quotes, quotes_of_many, within
 
 REVIEW = "Thanks for posting this one here! The roasted garlic made the chicken sing. My dog barked at the postman all day."

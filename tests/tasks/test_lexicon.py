@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokenrec.lm.plain import value_text
-from tokenrec.recipe.models import Lexicon
+from tokenrec.recipe.outputs import Lexicon
 from tokenrec.tasks.lexicon import entries, pattern
 
 odd = st.text(st.sampled_from("ab7 .*+?()[]{}|^$\\\"'&#~-,éß豆😀\n\u202e"), min_size=1, max_size=8)

@@ -189,7 +189,7 @@ def _program(db, program_id: str) -> dict[str, Any]:
 def _parameters(row: dict[str, Any], recipe=None) -> dict[str, Any]:
     """Decode parameters. The LM id ends in their hash: it tells whether they are the recipe's, or the defaults."""
     from tokenrec.ids import content_id
-    from tokenrec.recipe.models import Task
+    from tokenrec.recipe.tasks import Task
 
     mark = row["lm_id"].rpartition("#")[2]
     names = ("temperature", "max_tokens")

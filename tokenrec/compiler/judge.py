@@ -33,7 +33,8 @@ from tokenrec.ids import unit_hash
 from tokenrec.lm.meter import Meter
 from tokenrec.lm.writer import open_writer
 from tokenrec.recipe.load import LoadedRecipe
-from tokenrec.recipe.models import Budget, Task
+from tokenrec.recipe.models import Budget
+from tokenrec.recipe.tasks import Task
 from tokenrec.store.audits import labelled_texts
 from tokenrec.store.lock import only_run
 from tokenrec.store.store import now, open_store, transaction

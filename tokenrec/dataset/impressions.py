@@ -19,7 +19,7 @@ from tokenrec.dataset.tally import Tally, pair_rows
 from tokenrec.dataset.types import FIT, HISTORY, TEST, TUNE_A, TUNE_B, Events, Impressions, Lists
 from tokenrec.errors import InputError
 from tokenrec.ids import unit_hash
-from tokenrec.recipe.models import ImpressionsFile, Split
+from tokenrec.recipe.data import ImpressionsFile, Split
 
 MOST = 100_000  # the farthest position that is believed
 CLICKS = 50  # a position with fewer is estimated together with the next ones

@@ -19,7 +19,8 @@ from tokenrec.dataset.tally import Tally, pair_rows
 from tokenrec.dataset.types import Dataset, Events, Impressions
 from tokenrec.errors import InputError
 from tokenrec.ids import canonical_json, unit_hash
-from tokenrec.recipe.models import EventsFile, ImpressionsFile, Recipe
+from tokenrec.recipe.data import EventsFile, ImpressionsFile
+from tokenrec.recipe.models import Recipe
 from tokenrec.spool import Records
 
 _COMPARE = {

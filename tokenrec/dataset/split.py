@@ -20,7 +20,7 @@ import numpy as np
 from tokenrec.dataset.types import FIT, HISTORY, NEXT, TEST, TUNE_A, TUNE_B, Dataset
 from tokenrec.errors import InputError
 from tokenrec.ids import unit_hash
-from tokenrec.recipe.models import Split
+from tokenrec.recipe.data import Split
 
 GIVEN_SHARES = (0.65, 0.2, 0.15)
 HELD_OUT_ITEMS = 0.2

@@ -23,7 +23,7 @@ from tokenrec.evidence.audited import Sample, sample_rate
 from tokenrec.evidence.labels import Cell, Label, Labels, cell_rate, cells_of
 from tokenrec.evidence.rates import Rate
 from tokenrec.evidence.texts import AFTER, BEFORE, FLAGS, TaskTexts, Text, flag_of
-from tokenrec.recipe.models import Task
+from tokenrec.recipe.tasks import Task
 
 LEAST = 20  # labels of a part below which its rate is not said, unless all of it was read
 SLICES = {"item": ("cold_items", "warm"), "user": ("sparse_users", "other_users")}

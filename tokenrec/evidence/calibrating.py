@@ -18,7 +18,7 @@ from tokenrec.gates.text import places
 from tokenrec.generate.scorers import open_scorers
 from tokenrec.ids import unit_hash
 from tokenrec.recipe.load import LoadedRecipe
-from tokenrec.recipe.models import Factuality
+from tokenrec.recipe.outputs import Factuality
 from tokenrec.store.audits import parts_of
 from tokenrec.tasks.spec import task_spec
 

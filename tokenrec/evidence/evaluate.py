@@ -21,7 +21,7 @@ from tokenrec.generate.judging import judge_all
 from tokenrec.generate.scorers import fact_judge, open_scorers
 from tokenrec.ids import canonical_json
 from tokenrec.recipe.load import LoadedRecipe, task_order
-from tokenrec.recipe.models import Task
+from tokenrec.recipe.tasks import Task
 from tokenrec.store import completions as store
 from tokenrec.store.audits import doubled_of, foreign_labels, labels_of, save_audits
 from tokenrec.store.store import open_store

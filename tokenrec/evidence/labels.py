@@ -19,8 +19,9 @@ from tokenrec.evidence.rates import Rate, estimate_rate
 from tokenrec.evidence.texts import TaskTexts, Text
 from tokenrec.ids import canonical_json, unit_hash
 from tokenrec.jsonl import in_words, raise_faults, read_lines
+from tokenrec.recipe.base import Model
 from tokenrec.recipe.explain import nearest
-from tokenrec.recipe.models import Model, Task
+from tokenrec.recipe.tasks import Task
 
 
 class Label(Model):

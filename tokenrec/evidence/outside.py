@@ -29,7 +29,7 @@ from tokenrec.generate.scorers import open_scorers
 from tokenrec.jsonl import read_lines
 from tokenrec.recipe.explain import nearest
 from tokenrec.recipe.load import LoadedRecipe, task_order
-from tokenrec.recipe.models import Task
+from tokenrec.recipe.tasks import Task
 from tokenrec.spool import Spool, dump, load
 from tokenrec.tasks.inputs import prompt_maker, subject_ids
 from tokenrec.tasks.spec import task_spec

@@ -14,7 +14,7 @@ import numpy as np
 
 from tokenrec.evidence.promise import Promise, Unit, promise
 from tokenrec.gates.calibration import THIRDS, Third, logit, third_of
-from tokenrec.recipe.models import Factuality
+from tokenrec.recipe.outputs import Factuality
 
 RIDGE, LEAN = 0.03, 10.0  # strength of the ridge, and how much less of it the judge's own log-odds feel
 LEAST = 30  # labelled sentences of either kind, below which a third keeps the judge's probabilities

@@ -9,7 +9,8 @@ from tokenrec.dataset.types import Dataset
 from tokenrec.encoders.encoder import Encoder
 from tokenrec.features.types import Vectors
 from tokenrec.lm.plain import value_text
-from tokenrec.recipe.models import Output, Recipe
+from tokenrec.recipe.models import Recipe
+from tokenrec.recipe.outputs import Output
 from tokenrec.tasks.program import decode
 from tokenrec.tasks.spec import TaskSpec
 

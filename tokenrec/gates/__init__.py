@@ -28,7 +28,7 @@ def check_texts(
     import json
 
     from ..errors import InputError
-    from ..recipe.models import Task
+    from ..recipe.tasks import Task
     from .base import Candidate
     from .build import terms_for
     from .judge import Judge

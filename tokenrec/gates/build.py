@@ -15,7 +15,9 @@ from tokenrec.gates.judge import Judge
 from tokenrec.gates.noise.catalogue import Titles
 from tokenrec.gates.scoring import Scorer
 from tokenrec.ids import canonical_json
-from tokenrec.recipe.models import Output, Recipe, Task
+from tokenrec.recipe.models import Recipe
+from tokenrec.recipe.outputs import Output
+from tokenrec.recipe.tasks import Task
 from tokenrec.tasks.spec import TaskSpec
 
 NONE: Mapping[str, Scorer] = {}

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..recipe.models import Factuality, Lexicon
+from ..recipe.outputs import Factuality, Lexicon
 from .base import RECALIBRATED, Finding
 from .calibration import Calibration
 from .factuality.catalogue import Terms

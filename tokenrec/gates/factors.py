@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..recipe.models import Task
+from ..recipe.tasks import Task
 from .base import Finding
 from .checks import Rules, Source
 from .factuality.open import AGREEMENT, CONTRADICTED_GONE, UNKNOWN, UNSURE, UNSURE_GONE

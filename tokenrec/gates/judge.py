@@ -6,7 +6,8 @@ from functools import cached_property
 from typing import Any
 
 from ..ids import content_id
-from ..recipe.models import Output, Task
+from ..recipe.outputs import Output
+from ..recipe.tasks import Task
 from ..spool import Spool, texts
 from .base import Candidate, Finding, Verdict
 from .batch import boilerplate, collapse, near_duplicates

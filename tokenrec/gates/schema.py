@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from ..errors import InputError
-from ..recipe.models import Output, Task
+from ..recipe.outputs import Output
+from ..recipe.tasks import Task
 from .text import clip, count_words
 
 MAX_CHARS = 100_000  # of raw text: more than any task writes; bounds what parsing can cost

@@ -20,7 +20,8 @@ from tokenrec.gates.settle import RISK
 from tokenrec.gates.text import places
 from tokenrec.ids import content_id, unit_hash
 from tokenrec.lm.writer import Writer
-from tokenrec.recipe.models import Recipe, Task
+from tokenrec.recipe.models import Recipe
+from tokenrec.recipe.tasks import Task
 from tokenrec.store import completions as store
 from tokenrec.store.verdicts import answer_ids, failed_gates
 from tokenrec.tasks.inputs import Prompt, as_data

@@ -6,10 +6,12 @@ from pathlib import Path
 
 from tokenrec.config import Encoder, LoadedProject, Nli, resolve_model
 from tokenrec.errors import InputError
+from tokenrec.recipe.data import Data
 from tokenrec.recipe.examples import check_examples
 from tokenrec.recipe.explain import nearest
-from tokenrec.recipe.models import Data, Recipe, Task
+from tokenrec.recipe.models import Recipe
 from tokenrec.recipe.refs import LIKED, SAID, STYLE, choices_of, input_names, own_inputs, ref, task_order
+from tokenrec.recipe.tasks import Task
 
 Fault = tuple[tuple, str]  # path in the recipe, "what is wrong. what to do"
 TAKEN = {

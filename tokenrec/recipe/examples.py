@@ -6,7 +6,8 @@ from typing import Any
 
 from tokenrec.errors import InputError
 from tokenrec.recipe.explain import nearest
-from tokenrec.recipe.models import Output, Recipe
+from tokenrec.recipe.models import Recipe
+from tokenrec.recipe.outputs import Output
 from tokenrec.recipe.refs import choices_of, input_names, own_inputs
 
 _NO_SPACES = re.compile(r"[\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff]")  # scripts whose words are not told by spaces

@@ -11,8 +11,9 @@ from tokenrec.config import LoadedProject, load_project
 from tokenrec.ids import content_id
 from tokenrec.recipe import check
 from tokenrec.recipe.explain import explain
-from tokenrec.recipe.models import Recipe, Task
+from tokenrec.recipe.models import Recipe
 from tokenrec.recipe.refs import choices_of, task_order
+from tokenrec.recipe.tasks import Task
 from tokenrec.recipe.yamlfile import Document, Problem, raise_problems, read_yaml
 
 __all__ = ["LoadedRecipe", "choices_of", "load_recipe", "recipe_hash", "task_order"]

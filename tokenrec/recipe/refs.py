@@ -4,7 +4,8 @@ import re
 from graphlib import TopologicalSorter
 
 from tokenrec.errors import InputError
-from tokenrec.recipe.models import Recipe, Task
+from tokenrec.recipe.models import Recipe
+from tokenrec.recipe.tasks import Task
 
 REF = re.compile(r"\$([A-Za-z]\w*)\.([A-Za-z]\w*)")
 LIKED, SAID, STYLE = "liked", "said", "style"  # what prompts show beside `inputs`: items, sentences, how to write

@@ -28,8 +28,8 @@ _BEGIN = sorted(
         "do not eat", "don't eat", "doesn't eat", "can't eat", "cannot eat", "can't have", "cannot have", "don't like",
         "doesn't like", "don't want", "won't eat", "must not contain", "anything but", "allergic to", "allergy to",
         "allergies to", "intolerant to", "intolerant of", "intolerance to", "hate", "hates", "not", "nothing with",
-        "anything with no", "leave out", "leave out the", "exclude", "excluding", "except", "minus", "sans", "can't stand",
-        "not containing", "that does not contain", "that doesn't contain",
+        "anything with no", "leave out", "leave out the", "exclude", "excluding", "except", "minus", "sans",
+        "can't stand", "not containing", "that does not contain", "that doesn't contain",
     )],
     key=len, reverse=True,
 )  # fmt: skip

@@ -15,7 +15,7 @@ from math import sqrt
 
 from tokenrec.gates.text import STOP, count_words, sentences, stem, words
 from tokenrec.ids import unit_hash
-from tokenrec.recipe.models import Evidence
+from tokenrec.recipe.tasks import Evidence
 
 COMMON = 0.2  # of the texts: a stem that more have says nothing of any
 # a stop after these most often ends no sentence: it and the next are pieces of one

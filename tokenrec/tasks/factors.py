@@ -8,7 +8,8 @@ from tokenrec.dataset.types import Dataset
 from tokenrec.ids import unit_hash
 from tokenrec.lm.plain import value_text
 from tokenrec.lm.writer import Writer
-from tokenrec.recipe.models import Recipe, Task
+from tokenrec.recipe.models import Recipe
+from tokenrec.recipe.tasks import Task
 from tokenrec.tasks.inputs import as_data
 from tokenrec.tasks.spec import InputRef, TaskSpec
 

@@ -11,8 +11,9 @@ import numpy as np
 from tokenrec.dataset.types import HISTORY as HISTORY_WINDOW
 from tokenrec.dataset.types import Dataset
 from tokenrec.ids import content_id, unit_hash
-from tokenrec.recipe.models import Evidence, Recipe
+from tokenrec.recipe.models import Recipe
 from tokenrec.recipe.refs import LIKED, SAID, STYLE
+from tokenrec.recipe.tasks import Evidence
 from tokenrec.spool import Spool, dump, load
 from tokenrec.tasks.evidence import quotes, quotes_of_many, within
 from tokenrec.tasks.sets import ItemSet, Told, common_words, item_sets, reviews_of_items, texts_of

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from tokenrec.lm.plain import value_text
-from tokenrec.recipe.models import Lexicon
+from tokenrec.recipe.outputs import Lexicon
 from tokenrec.tasks.spec import TaskSpec
 
 

@@ -10,7 +10,7 @@ from tokenrec.errors import BudgetStop, ServiceGone, TokenrecError
 from tokenrec.ids import canonical_json, content_id
 from tokenrec.lm.meter import Usage, attempts, finished
 from tokenrec.lm.writer import Writer
-from tokenrec.recipe.models import Output
+from tokenrec.recipe.outputs import Output
 from tokenrec.tasks.spec import TaskSpec
 
 # of an output: what only gates look at, or the signature has already

@@ -8,7 +8,8 @@ import numpy as np
 
 from tokenrec.dataset.types import HISTORY, Dataset
 from tokenrec.ids import content_id, unit_hash
-from tokenrec.recipe.models import Evidence, Recipe, Sets, Task
+from tokenrec.recipe.models import Recipe
+from tokenrec.recipe.tasks import Evidence, Sets, Task
 from tokenrec.tasks.evidence import common_stems, quotes, within
 
 

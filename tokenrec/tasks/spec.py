@@ -4,8 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from tokenrec.ids import content_id
-from tokenrec.recipe.models import Output, Recipe, Task
+from tokenrec.recipe.models import Recipe
+from tokenrec.recipe.outputs import Output
 from tokenrec.recipe.refs import LIKED, choices_of, input_names, own_inputs, ref
+from tokenrec.recipe.tasks import Task
 
 
 @dataclass(frozen=True)
