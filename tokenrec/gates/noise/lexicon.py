@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ...recipe.models import Lexicon
+from ...recipe.outputs import Lexicon
 from ...tasks.lexicon import beginning, entries
 from ..base import Finding
 from ..text import clip
