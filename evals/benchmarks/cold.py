@@ -96,7 +96,7 @@ def measure(file: Path, stages, on: str, columns: str, users: int | None, factor
         usable = {n: w for n, w in written.items() if not all(v.empty for v in w.vectors)}
         reads = count_look(session, "test") if on == "test" else None
         blocks, arms = make_arms(session, written, usable, window)
-        arms = {a: names for a, names in arms.items() if not a.startswith("raw_text+tokens-")}
+        arms = {a: names for a, names in arms.items() if "~" not in a and not a.startswith("raw_text+tokens-")}
         scores = trained(session, blocks, arms, window, stages, f"arms on {on}")
         for kind in ("adaptor", "pca"):  # one at a time: blocks of many columns are large
             wanted = {a: arms[a] for a in WITH_TEXT if a in arms}
@@ -188,7 +188,7 @@ def values(scores, metrics: list[str]) -> list[dict[str, Any]]:
     from tokenrec.recipe.models import SLICES
 
     rows = []
-    for arm in (a for a in scores.arms if "~" not in a):
+    for arm in scores.arms:
         for slice in SLICES:
             for metric in metrics:
                 d = estimate(scores.contributions(arm, metric, slice))

@@ -76,3 +76,11 @@ def test_a_text_is_learnt_from_once_whatever_asks(shop):
     again, later = session.block("challenger", FIT, [session.raw]), session.block("challenger", TEST, [session.raw])
     assert len(session.adapted) == 1 and np.array_equal(first.matrix, again.matrix, equal_nan=True)
     assert later.names[-2:] == ["challenger.adapted", "challenger.match"]
+
+
+def test_the_curve_measures_the_same_columns(shop):
+    recipe, compiled = shop
+    code, document, said = tokenrec("curve", recipe, "--on", "test", "--task", "menu_line")
+    assert code == 0, said
+    lift = next(r["lift"] for r in compiled["leaderboard"] if r["task"] == "menu_line")
+    assert document["tasks"][0]["points"][-1]["lift"] == pytest.approx(lift, abs=1e-9)
