@@ -12,6 +12,12 @@ the rest   the answer among the options of all requests together. Only it is kno
 
 95% intervals are t-intervals over requests; paired differences are of the same requests, p after Holm (1979).
 METHODS is the table of systems: a function makes each from the texts of the pool and an encoder.
+
+narrative_requests.jsonl.gz beside this file: requests to learn from, written by the model "claude", one by one, for the
+prompts that recipes/narrative.yaml (craving, cravings, asking) makes of shared/data/foodcom_small, with no test request
+in sight. They hold no text of that data (no title of a dish asked for, no six words in a row of a review or description)
+and are keyed by subject and input hash. To replay them: `tape: {kind: replay, path: FILE}` in tokenrec.yaml, and a copy
+of the recipe with that folder's recipes.parquet and ratings.parquet as its data and `lm: {writer: tape}`.
 """
 
 import argparse

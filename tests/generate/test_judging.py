@@ -1,5 +1,6 @@
 """Scored outputs: calibrated once a program, typed and judged without another call; recordings played back."""
 
+import gzip
 import json
 
 import pytest
@@ -89,6 +90,13 @@ def test_a_recording_is_played_back_and_what_it_lacks_has_failed(tmp_path):
 def test_a_recording_may_lack_more_than_a_service_may_fail(tmp_path):
     db, report = replay(tmp_path, [{"task": "flavour", "subject": "p19", "raw": '{"taste": ["sweet"]}'}], n=20)
     assert (report.accepted, report.failed) == (1, 19)
+
+
+def test_a_recording_may_be_gzipped(tmp_path):
+    line = json.dumps({"task": "t", "subject": "p", "output": {"a": "é"}}) + "\n"
+    (tmp_path / "x.jsonl.gz").write_bytes(gzip.compress(line.encode()))
+    (tmp_path / "x.jsonl").write_text(line, encoding="utf-8")
+    assert read_recording(tmp_path / "x.jsonl.gz") == read_recording(tmp_path / "x.jsonl") != {}
 
 
 @pytest.mark.parametrize("bad", ["{\n", "[]\n", '{"task": "flavour"}\n', '{"task": "t", "subject": "p0"}\n'])

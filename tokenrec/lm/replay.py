@@ -2,9 +2,10 @@
 
 One JSON object a line: {"task", "subject" or "input_hash", "sample" (0), "raw" or "output",
 "first_raw" (the malformed answer that "raw" repairs), "finish_reason", "probabilities", "model",
-"prompt_tokens", "completion_tokens"}. `tokenrec export --completions` writes this form.
+"prompt_tokens", "completion_tokens"}. `tokenrec export --completions` writes this form; `.gz` is read too.
 """
 
+import gzip
 import hashlib
 import json
 from pathlib import Path
@@ -20,7 +21,7 @@ def replay_id(path: Path) -> str:
 def read_recording(path: Path) -> dict[tuple[str, str, int], dict]:
     """(task, subject or input hash, sample) → record. Raises InputError naming the line."""
     found: dict[tuple[str, str, int], dict] = {}
-    with path.open(encoding="utf-8") as lines:
+    with (gzip.open if path.suffix == ".gz" else open)(path, "rt", encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
             if not line.strip():
                 continue
