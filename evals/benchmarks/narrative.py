@@ -15,7 +15,7 @@ METHODS is the table of systems: a function makes each from the texts of the poo
 
 narrative_requests.jsonl.gz beside this file: requests to learn from, written by the model "claude", one by one, for the
 prompts that recipes/narrative.yaml (craving, cravings, asking) makes of shared/data/foodcom_small, with no test request
-in sight. They hold no text of that data (no title of a dish asked for, no six words in a row of a review or description)
+in sight. They hold no text of that data (no title of a dish asked for, no six words in a row of what prompts show)
 and are keyed by subject and input hash. To replay them: `tape: {kind: replay, path: FILE}` in tokenrec.yaml, and a copy
 of the recipe with that folder's recipes.parquet and ratings.parquet as its data and `lm: {writer: tape}`.
 """
