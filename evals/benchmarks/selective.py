@@ -49,7 +49,8 @@ def opened(data: Path, folder: Path, artists: int, seeds: int):
     from tokenrec.features.types import Vectors
     from tokenrec.recipe.data import Split
 
-    session = worlds_of_texts.lastfm(data, folder, artists, Split().seed, RECIPE.replace("SEEDS", str(seeds)))
+    recipe = RECIPE.replace("SEEDS", str(seeds))
+    session = worlds_of_texts.lastfm(data, folder, artists, Split().seed, recipe, choose=True)
     matrix = session.encoder.encode(session.db, [item["llm_text"] for item in session.dataset.items])
     columns = [f"e{i}" for i in range(matrix.shape[1])]
     return session, Vectors("about", "text", "item", matrix, columns, False, session.encoder.encoder_id)

@@ -150,8 +150,9 @@ def encoded(session, texts: dict[str, list[str]], best: str, also: str) -> list[
     return found + [program(f"{also}, {how}", m) for how, m in weak if how in some]
 
 
-def lastfm(data: Path, folder: Path, artists_kept: int, seed: int, recipe: str = LASTFM):
-    """A session on last.fm's most played artists; its settings are given: choosing takes as long as ten programs."""
+def lastfm(data: Path, folder: Path, artists_kept: int, seed: int, recipe: str = LASTFM, choose: bool = False):
+    """A session on last.fm's most played artists; its settings are given unless `choose`: that takes as long as ten
+    programs."""
     from tokenrec.ranking.ranker import Settings
 
     pack, project = data / "colakg_lastfm", folder / "lastfm"
@@ -172,7 +173,7 @@ def lastfm(data: Path, folder: Path, artists_kept: int, seed: int, recipe: str =
         csv.writer(file).writerows([["user", "item", "listen_count"], *[row for row in plays if row[1] in kept]])
     (project / "lastfm.yaml").write_text(recipe.replace("SEED", str(seed)), encoding="utf-8")
     (project / "tokenrec.yaml").write_text(f"store: {folder / 'store.db'}\nallow_outside: true\n", encoding="utf-8")
-    return opened(project / "lastfm.yaml", lambda data: without_history(data, seed), Settings())
+    return opened(project / "lastfm.yaml", lambda data: without_history(data, seed), None if choose else Settings())
 
 
 def artist_programs(session) -> list[Program]:

@@ -36,7 +36,7 @@ def bm25(texts: Sequence[str], depth: int = DEPTH) -> Search:
     try:
         from bm25s import BM25
     except ImportError as error:
-        raise InputError("BM25 needs bm25s. run: pip install 'tokenrec[retrieval]'") from error
+        raise InputError("BM25 needs bm25s. run: pip install bm25s") from error
     index, tokens = BM25(method="lucene"), [terms(t) for t in texts]
     known = {t for one in tokens for t in one}
     if known:
