@@ -79,6 +79,11 @@ def test_limits_leave_out_what_breaks_them_and_say_how_many(shop):
     assert document["left_out"]["minutes at most 30"] == {"breaks": 24 - len(quick), "unknown": 0}
 
 
+def test_a_limit_that_was_not_understood_gets_no_menu(shop):
+    code, error, _ = tokenrec("recommend", shop[0], "I get an allergic reaction, something with rice")
+    assert code == 2 and "sounds like a limit" in error["message"]
+
+
 def test_a_users_history_changes_the_order_and_seen_items_are_not_shown(shop):
     recipe, _ = shop
     one, other = (asked(recipe, "rice", "--user", u, "-k", "24") for u in ("u000", "u001"))

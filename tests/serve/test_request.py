@@ -17,6 +17,10 @@ def test_chinese_requests_and_their_limits():
         "酸辣的汤，不要猪肉，30分钟以内，花生过敏": ("sour spicy soup", [("minutes", 30), "pork", "peanut"]),
         "对坚果和鸡蛋过敏，想吃甜点": ("dessert", ["nut", "egg"]),
         "不吃牛肉或羊肉，来点下饭的菜": ("savory spicy rice", ["beef", "lamb"]),
+        "乳糖不耐受，想吃甜点": ("dessert", ["dairy"]),
+        "无麸质的面": ("noodles", ["gluten"]),
+        "猪肉不要，来点辣的": ("spicy", ["pork"]),
+        "不能有猪肉": ("", ["pork"]),
         "素食的面条，半小时以内": ("noodles", [("minutes", 30), "vegetarian"]),
     }
     for request, (rest, limits) in said.items():

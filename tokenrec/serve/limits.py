@@ -20,7 +20,27 @@ _MOST = re.compile(
     r"\b(?:(?:in|within|for)\s+)?(?:under|below|less than|fewer than|no more than|not more than|at most|up to|within|"
     r"max(?:imum)?(?: of)?|in)\s+(?:[$€£]\s*)?(\d+(?:\.\d+)?|half an|an|one)\s*([a-z$€£]+)?(?:\s+or less)?",
     re.I)  # fmt: skip
-_OR_LESS = re.compile(r"\b(\d+(?:\.\d+)?)\s*([a-z]+)\s+(?:or less|or under|max(?:imum)?|tops)\b", re.I)
+_OR_LESS = re.compile(r"\b(\d+(?:\.\d+)?)\s*([a-z]+)\s+(?:or less|or fewer|or under|max(?:imum)?|tops)\b", re.I)
+_LEAST = re.compile(r"(?<!no )(?<!not )\b(?:at least|more than|over|minimum(?: of)?)\s+\d+(?:\.\d+)?\s*[a-z]+", re.I)
+_ONES = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10,
+         "eleven": 11, "twelve": 12}  # fmt: skip
+_TENS = {"fifteen": 15, "twenty": 20, "thirty": 30, "forty": 40, "fourty": 40, "fifty": 50, "sixty": 60, "ninety": 90}
+_UNIT = r"(?=[\s-]+(?:minutes?|mins?|hours?|hrs?)\b)"
+_PLAIN = [  # other ways to say the same, turned into the ways that are read
+    (r"\b(?:(?:one|an|1) hour and a half|(?:one|1) and a half hours?)\b", "90 minutes"),
+    (r"\b(?:a )?quarter of an hour\b", "15 minutes"), (r"\bhalf[ -]hour\b", "half an hour"),
+    (rf"\b({'|'.join(_TENS)})[ -]({'|'.join(list(_ONES)[:9])})\b{_UNIT}",
+     lambda m: str(_TENS[m[1].lower()] + _ONES[m[2].lower()])),
+    (rf"\b({'|'.join([*_TENS, *_ONES])})\b{_UNIT}", lambda m: str((_TENS | _ONES)[m[1].lower()])),
+    (r"(?:<=|<|≤|≦)\s*(?=\d)", " under "), (r"\b(\d+)-(minutes?|mins?|hours?)\b(?!\s+or)", r"\1 \2 or less"),
+    (r"(?<=\w)\s*/\s*(?=[^\W\d])", " or "), (r"\bnon[ -](?=[a-z])", "no "),
+    (r"\b(?:food )?(?:allerg(?:y|ies|ens?)|intolerances?)\s*:\s*", "allergic to "),
+    (r"\b(egg|nut|meat|dairy|gluten|wheat|milk)less\b", r"no \1, "),
+]  # fmt: skip
+_UNREAD = re.compile(r"[^,.;]*\b(?:\w*allerg\w*|\w*intoleran\w*|anaphyla\w*)[^,.;]*", re.I)
+_DENIED = {"no", "not", "non", "without", "never", "nothing", "free", "neither", "nor", "can't", "cannot", "don't",
+           "doesn't", "won't", "mustn't", "avoid", "avoids"}  # fmt: skip
+_DENIED_HAN = re.compile("[不无無沒没别別忌戒免]|过敏|過敏|耐受")  # left in a request that a dictionary turned
 _TOKEN = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[^\w\s]")
 _BEGIN = sorted(
     [t.split() for t in (
@@ -29,12 +49,15 @@ _BEGIN = sorted(
         "doesn't like", "don't want", "won't eat", "must not contain", "anything but", "allergic to", "allergy to",
         "allergies to", "intolerant to", "intolerant of", "intolerance to", "hate", "hates", "not", "nothing with",
         "anything with no", "leave out", "leave out the", "exclude", "excluding", "except", "minus", "sans",
-        "can't stand", "not containing", "that does not contain", "that doesn't contain",
+        "can't stand", "can't do", "cannot do", "anaphylactic to", "not containing", "that does not contain",
+        "that doesn't contain",
     )],
     key=len, reverse=True,
 )  # fmt: skip
-_SICK = ("allergic", "allergy", "allergies", "intolerant", "intolerance")
+_SICK = ("anaphylactic", "allergic", "allergy", "allergies", "intolerant", "intolerance")
 _SKIPPED = {"a", "an", "any", "the", "my", "of", "all", "severe", "bad", "and", "or"}
+
+
 @dataclass(frozen=True)
 class Limit:
     """One hard limit. `kind`: "at_most" (of the number `field`), or "without" (of what the words of `terms` name)."""
@@ -50,11 +73,15 @@ class Limit:
 
 @dataclass(frozen=True)
 class Parsed:
-    """A request, its limits, and what is left to look for. `unkept`: limits that no fact can keep."""
+    """A request, its limits, and what is left to look for.
+
+    `unkept`: limits that no fact can keep. `unread`: what sounds like a limit and could not be read as one.
+    """
 
     limits: list[Limit]
     rest: str
     unkept: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
 
 
 @functools.cache
@@ -96,6 +123,9 @@ def parse(request: str, numbers: Iterable[str], known: Callable[[str], bool]) ->
     are made of. A "no ..." of something that is neither known nor a group ("no fuss") is left in the request.
     """
     limits, unkept = [], []
+    for said, plain in _PLAIN:
+        request = re.sub(said, plain, request, flags=re.I)
+    unkept.extend(m[0].strip() for m in _LEAST.finditer(request))
 
     def number(match: re.Match) -> str:
         limit = _at_most(match, list(numbers))
@@ -117,7 +147,43 @@ def parse(request: str, numbers: Iterable[str], known: Callable[[str], bool]) ->
     seen: dict[tuple, Limit] = {}
     for limit in limits:
         seen.setdefault((limit.kind, limit.name, limit.most), limit)
-    return Parsed(list(seen.values()), rest, unkept)
+    return Parsed(list(seen.values()), rest, unkept, _unread(tokens, gone))
+
+
+def _unread(tokens: list[str], gone: list[bool]) -> list[str]:
+    """What sounds like a limit on what is in an item and was not read as one: said, never passed over."""
+    left = " ".join(t for t, out in zip(tokens, gone, strict=True) if not out)
+    found = [m[0].strip() for m in _UNREAD.finditer(left)]
+    found += [left] if _DENIED_HAN.search(left) else []
+    for at, token in enumerate(tokens):
+        if token.lower() in _DENIED and not gone[at]:
+            for end in range(at + 2, min(at + 5, len(tokens) + 1)):
+                if not any(gone[at:end]) and _group([tokens[end - 1].lower()]):
+                    found.append(" ".join(tokens[at:end]))
+                    break
+    return found
+
+
+def _listed(tokens: list[str], at: int, known) -> bool:
+    """Whether things that are known follow from `at` on up to an "or": "no mushrooms, onions or garlic"."""
+    joint = ","
+    while joint == ",":
+        size = next((n for n in (2, 1) if _thing(tokens[at : at + n], n, known)), 0)
+        if not size:
+            return False
+        at += size
+        joint = tokens[at].lower() if at < len(tokens) else ""
+        at += 1
+        if joint == "," and at < len(tokens) and tokens[at].lower() in ("or", "nor"):
+            joint = "or"
+            at += 1
+    return joint in ("or", "nor") and (_thing(tokens[at : at + 1], 1, known) or _thing(tokens[at : at + 2], 2, known))
+
+
+def _thing(what: list[str], size: int, known) -> bool:
+    low = [w.lower() for w in what]
+    whole = len(low) == size and all(w[0].isalpha() and w not in _SKIPPED for w in low)
+    return whole and bool(_group(low) or known(phrase(" ".join(low))))
 
 
 def _at_most(match: re.Match, numbers: list[str]) -> Limit | None:
@@ -148,7 +214,8 @@ def _read(tokens: list[str], gone: list[bool], at: int, limits: list, unkept: li
         free = after[:1] == ["free"] or after == ["-", "free"]
         sick = after[:1] and after[0] in _SICK and low[long + 1 : long + 2] != ["to"]
         diet = _group(what) and (_group(what).diets or low[0] in ("coeliac", "celiac"))
-        told = _group(what) or known(phrase(" ".join(what))) or (sick and long == 1)
+        word = long == 1 and low[0].isalpha() and low[0] not in _SKIPPED
+        told = _thing(what, long, known) or (sick and word)
         if len(what) == long and (free or sick or diet) and told:
             end = at + long + (after.index("free") + 1 if free else 1 if sick else 0)
             limits.append(_limit(what, " ".join(tokens[at:end])))
@@ -167,21 +234,24 @@ def _read(tokens: list[str], gone: list[bool], at: int, limits: list, unkept: li
 
 def _terms(tokens: list[str], gone: list[bool], begin: int, at: int, sick: bool, limits: list, known) -> int | None:
     """Read the things of a "no ..." from `at` on, which begins at `begin`; the place behind, None for none."""
-    first, end, joint = True, None, ""
+    first, end, joint, listed = True, None, "", False
     while at < len(tokens):
         while at < len(tokens) and tokens[at].lower() in _SKIPPED:
             at += 1
         found = None
         for long in (2, 1):
-            what = [t.lower() for t in tokens[at : at + long]]
-            whole = len(what) == long and all(w[0].isalpha() and w not in _SKIPPED for w in what)
-            if whole and (_group(what) or known(phrase(" ".join(what)))):
+            if _thing(tokens[at : at + long], long, known):
                 found = long
                 break
+        after = tokens[at + 1 : at + 2]
+        if found == 1 and not _group([tokens[at].lower()]) and after and _group([after[0].lower()]):
+            at += 1  # "no raw fish": without fish
         named = at < len(tokens) and tokens[at][0].isalpha()
         if found is None and named and (sick if first else joint in ("or", "nor")):
             found = 1  # unknown to this catalogue, and said not to be wanted: never a wish
-        if found is None or (joint == "," and not sick and not _group([t.lower() for t in tokens[at : at + found]])):
+        if joint == "," and found and not listed:
+            listed = sick or _listed(tokens, at, known)
+        if found is None or (joint == "," and not listed and not _group([t.lower() for t in tokens[at : at + found]])):
             break
         limits.append(_limit([t.lower() for t in tokens[at : at + found]], " ".join(tokens[begin : at + found])))
         at = end = at + found

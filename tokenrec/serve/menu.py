@@ -96,6 +96,11 @@ def understand(server: Server, request: str) -> Wish:
     told = read(request, server.dictionaries, server.vocabulary)
     tags = {phrase(c): (f"{v.source}.{v.output}", c) for v in server.named for c in v.columns}
     parsed = parse(told.text, server.numbers, lambda what: what in server.made_of and what not in tags)
+    if parsed.unread:  # a menu that passes over an allergy is worse than none
+        raise InputError(
+            f'this sounds like a limit and was not understood: "{parsed.unread[0]}". '
+            'Say it as "no ..." or "allergic to ..."'
+        )
     stems, wanted = phrase(parsed.rest).split(), {}
     for said, tag in tags.items():
         size = len(said.split())

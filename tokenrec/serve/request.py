@@ -5,6 +5,7 @@ The file says how a language's words and turns of phrase read in the catalogue's
     language: zh
     patterns: {'(\\d+)\\s*分钟(?:以内|之内|内)': ' under \\1 minutes '}   # regular expressions, first, in order
     words: {酸: sour, 开胃: [sour, spicy, fresh]}                        # longest first
+    characters: {豬: 猪}                                                 # optional: spellings, turned before all else
 
 A dictionary of the catalogue's own language tells what turns of phrase mean; they are looked for beside its words.
 It is a dictionary, not a translator: what it does not know is said, and a request of which it knows nothing is refused.
@@ -13,7 +14,7 @@ It is a dictionary, not a translator: what it does not know is said, and a reque
 import re
 import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tokenrec.errors import InputError
@@ -29,6 +30,7 @@ class Words:
     language: str
     patterns: list[tuple[re.Pattern, str]]
     words: dict[str, str]
+    characters: dict[int, str] = field(default_factory=dict)
 
     @property
     def longest(self) -> int:
@@ -52,8 +54,9 @@ def load_words(path: Path) -> Words:
         told = yaml.safe_load(path.read_text(encoding="utf-8"))
         patterns = [(re.compile(p), str(r)) for p, r in (told.get("patterns") or {}).items()]
         said = {str(k): " ".join(v) if isinstance(v, list) else str(v) for k, v in (told.get("words") or {}).items()}
-        return Words(str(told["language"]), patterns, said)
-    except (OSError, UnicodeError, yaml.YAMLError, re.error, KeyError, TypeError, AttributeError) as error:
+        spelt = str.maketrans({str(k): str(v) for k, v in (told.get("characters") or {}).items()})
+        return Words(str(told["language"]), patterns, said, spelt)
+    except (ValueError, OSError, UnicodeError, yaml.YAMLError, re.error, KeyError, TypeError, AttributeError) as error:
         raise InputError(f"{path}: no dictionary of words ({error}). It needs language: and words:") from error
 
 
@@ -87,13 +90,16 @@ def read(request: str, dictionaries: Iterable[Words], vocabulary: set[str]) -> R
 
 def _through(text: str, dictionaries: list[Words], foreign: list[str]) -> Read:
     for one in dictionaries:
-        if sum(any(c in w for w in one.words) for c in foreign) * 2 >= len(foreign):
+        plain = text.translate(one.characters)
+        for pattern, to in one.patterns:
+            plain = pattern.sub(to, plain)
+        left = [c for c in plain if c.isalpha() and not _latin(c)]
+        if (sum(not any(c in w for w in one.words) for c in left)) * 2 <= len(foreign):
+            text, understood = plain, len(left) < len(foreign)
             break
     else:
         raise InputError(f"this request reads as no language that is served here ({_served(dictionaries)})")
-    for pattern, to in one.patterns:
-        text = pattern.sub(to, text)
-    out, unknown, at, understood = [], [], 0, False
+    out, unknown, at = [], [], 0
     while at < len(text):
         if text[at].isascii() or not text[at].isalnum():
             out.append(text[at] if text[at].isascii() else ", " if text[at] in "，。、；！？" else " ")
