@@ -3,6 +3,8 @@
 import hashlib
 import json
 import math
+import time
+import uuid
 from typing import Any
 
 _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -21,6 +23,11 @@ def content_id(value: Any) -> str:
 def unit_hash(*parts: Any) -> float:
     """A number in [0, 1) that depends only on `parts`: seeded choices that survive reordering."""
     return int(content_id(list(parts))[:13], 16) / 16**13
+
+
+def run_id() -> str:
+    """A run's name: when it began (UTC), and six digits by chance."""
+    return time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + uuid.uuid4().hex[:6]
 
 
 def finite(value: float | None) -> float | None:

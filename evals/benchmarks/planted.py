@@ -113,16 +113,6 @@ def objective(source: str, data: Path, seed: int, shares: list[float]) -> list[f
     return found
 
 
-def _base(session, window: int) -> dict:
-    """Columns of behaviour and raw_text on fit and `window`."""
-    from tokenrec.dataset.types import FIT
-
-    return {
-        "behaviour": tuple(session.behaviour(w) for w in (FIT, window)),
-        "raw_text": tuple(session.columns("raw_text", w, [session.raw]) for w in (FIT, window)),
-    }
-
-
 @dataclass
 class Power:
     """What a world's tune-A says of its promotion test: the contract's formula, before a challenger is written."""
@@ -140,7 +130,7 @@ def predicted(source: str, data: Path, seed: int) -> Power:
     from tokenrec.evidence.statistics import compare
 
     session = worlds.SOURCES[source](seed, data).session
-    blocks, metric = _base(session, TUNE_A), session.recipe.objective.metric
+    blocks, metric = session.base(TUNE_A), session.recipe.objective.metric
     arms = {"behaviour": ["behaviour"], "raw_text": list(blocks)}
     lists = [session.lists[w] for w in (FIT, TUNE_A, TUNE_B)]
     scores = measure_arms(session.dataset, lists[0], lists[1], blocks, arms, session.settings, [0, 1, 2])

@@ -93,8 +93,7 @@ def frontier(session, texts, shares: list[float], draws: int, window: int, seeds
 
     n = len(session.dataset.item_ids)
     lists = session.lists[FIT], session.lists[window]
-    base = {"behaviour": tuple(session.behaviour(w) for w in (FIT, window)),
-            "raw_text": tuple(session.columns("raw_text", w, [session.raw]) for w in (FIT, window))}  # fmt: skip
+    base = session.base(window)
     every = None
 
     def arm(name: str, codes: np.ndarray | None) -> None:

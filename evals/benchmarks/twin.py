@@ -68,8 +68,7 @@ def one_world(seed: int, twin: bool, users: int, rankers: int = 3) -> tuple[list
     settings_and_power(session, Stages(None))
     tasks = {v.output: [v] for v in oracle(recipe, dataset, load_labels(recipe, loaded.folder))}
     base = ["behaviour", "raw_text"]
-    blocks = {"behaviour": tuple(session.behaviour(w) for w in (FIT, TEST))}
-    blocks["raw_text"] = tuple(session.columns("raw_text", w, [session.raw]) for w in (FIT, TEST))
+    blocks = session.base(TEST)
     arms = {"raw_text": base}
 
     def block(name, vectors):

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenrec.serve.limits import groups, holds, names, parse, phrase
+from tokenrec.serve.limits import groups, holds, names, phrase
+from tokenrec.serve.wording import parse
 
 DISHES = [json.loads(line) for line in (Path(__file__).parents[2] / "recipes/kitchen/dishes.jsonl").read_text("utf-8").splitlines()]
 KNOWN = {phrase(w) for d in DISHES for i in d["ingredients"] for w in (i, *i.split())}

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from tokenrec.errors import InputError
-from tokenrec.serve.limits import parse
 from tokenrec.serve.request import load_words, read
+from tokenrec.serve.wording import parse
 
 ZH = load_words(Path(__file__).parents[2] / "recipes/kitchen/words_zh.yaml")
 

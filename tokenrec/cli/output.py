@@ -83,10 +83,11 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "backslashreplace").decode()
 
 
-def emit(document: dict[str, Any]) -> None:
-    """Print one JSON document on stdout. NaN and infinity become null, since JSON has neither."""
+def emit(document: dict[str, Any], indent: int | None = 2) -> None:
+    """Print one JSON document on stdout. NaN and infinity become null, since JSON has neither; `indent` None: on one
+    line, for commands that print several."""
     ascii_only = "utf" not in (getattr(sys.stdout, "encoding", None) or "utf-8").lower()
-    text = json.dumps(_clean(document), ensure_ascii=ascii_only, indent=2, allow_nan=False)
+    text = json.dumps(_clean(document), ensure_ascii=ascii_only, indent=indent, allow_nan=False)
     click.echo(printable(text))  # half a surrogate pair as JSON's own escape
 
 

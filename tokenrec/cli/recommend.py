@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from tokenrec.cli.output import Out, common_options
+from tokenrec.cli.output import Out, common_options, emit
 
 
 @click.command()
@@ -44,7 +44,7 @@ def command(out: Out, recipe, request_, user, new, write, k) -> None:
             documents = list(recommend_items(loaded, Path(new), k, bar.generation))
         for document in documents:
             if out.json and len(documents) > 1:
-                _line_of(document)
+                emit(document, indent=None)
                 continue
             out.emit(document)
             if not out.json:
@@ -67,18 +67,9 @@ def command(out: Out, recipe, request_, user, new, write, k) -> None:
             out.say(str(error))
             continue
         if out.json:
-            _line_of(document)
+            emit(document, indent=None)
         else:
             show(out, document)
-
-
-def _line_of(document: dict[str, Any]) -> None:
-    """One of several documents, on one line."""
-    import json
-
-    from tokenrec.cli.output import printable
-
-    click.echo(printable(json.dumps(document, ensure_ascii=False)))
 
 
 def show(out: Out, doc: dict[str, Any]) -> None:

@@ -1,7 +1,6 @@
 """`tokenrec compile`: recipe, dataset → tasks → generate → store → features → ranking → evidence."""
 
 import time
-import uuid
 from dataclasses import asdict
 from typing import Any
 
@@ -20,7 +19,7 @@ from tokenrec.evidence.by_impression import by_impression
 from tokenrec.evidence.by_position import by_position
 from tokenrec.evidence.power import smallest_lift_two_way
 from tokenrec.evidence.statistics import compare
-from tokenrec.ids import finite
+from tokenrec.ids import finite, run_id
 from tokenrec.ranking.own import METRIC as OWN
 from tokenrec.recipe.load import LoadedRecipe, task_order
 from tokenrec.recipe.models import Budget, Compile, Recipe
@@ -38,7 +37,7 @@ def compile_recipe(
     """
     began = time.perf_counter()
     recipe, options = loaded.recipe, options_of(loaded.recipe, optimizer)
-    run = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + uuid.uuid4().hex[:6]
+    run = run_id()
     with only_run(loaded.project.store, recipe.name):
         with stages.stage("load"):
             session = open_session(loaded, run, budget, most_users)

@@ -1,7 +1,5 @@
 """`tokenrec curve`: the lift of each task against the share of its subjects that were written about. Asks no LM."""
 
-import time
-import uuid
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -14,7 +12,7 @@ from tokenrec.errors import InputError
 from tokenrec.evidence.arms import measure_arms
 from tokenrec.evidence.curve import SHARES, enough, first_of, points, thinned
 from tokenrec.generate.run import completion_lm, missing, most_samples
-from tokenrec.ids import finite
+from tokenrec.ids import finite, run_id
 from tokenrec.ranking.metrics import members
 from tokenrec.recipe.load import LoadedRecipe, task_order
 from tokenrec.store.store import open_store
@@ -29,7 +27,7 @@ def curve_recipe(loaded: LoadedRecipe, stages, on: str = "tune", only: str = "",
     """
     if only and only not in loaded.recipe.tasks:
         raise InputError(f"there is no task {only}. There are {', '.join(loaded.recipe.tasks)}")
-    run = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + uuid.uuid4().hex[:6]
+    run = run_id()
     session = open_session(loaded, run, most_users=most_users, asking=False)
     try:
         prepare_baseline(session, stages)
@@ -76,10 +74,7 @@ def _document(
     window, seeds = WINDOWS[on], list(range(session.recipe.ranker.seeds))
     lists = session.lists[FIT], session.lists[window]
     items = [v for w in written.values() if w.spec.subject == "item" for v in w.vectors]
-    base = {
-        "behaviour": tuple(session.behaviour(w) for w in (FIT, window)),
-        "raw_text": tuple(session.columns("raw_text", w, [session.raw]) for w in (FIT, window)),
-    }
+    base = session.base(window)
     tasks, unseen, scores = [], [], None
     with stages.stage(f"curve on {on}", (1 + len(SHARES) * len(chosen)) * len(seeds)) as bar:
 

@@ -78,13 +78,12 @@ def make_arms(
 ) -> tuple[dict, dict]:
     """({block: its columns on (fit, `window`)}, {arm: its blocks}); `usable` loses tasks that compare with no item."""
     items = _items(session, usable)
-    blocks: dict[str, tuple] = {"behaviour": tuple(session.behaviour(w) for w in (FIT, window))}
+    blocks: dict[str, tuple] = session.base(window)
 
     def block(source: str, vectors: list, met: list = items) -> str:
         blocks[source] = tuple(session.block(source, w, vectors, met) for w in (FIT, window))
         return source
 
-    blocks["raw_text"] = tuple(session.columns("raw_text", w, [session.raw]) for w in (FIT, window))
     base = ["behaviour", "raw_text"]
     arms = {"behaviour": ["behaviour"], "raw_text": base}
     for name, w in list(usable.items()):

@@ -6,7 +6,6 @@ in it, the judge is measured before and after, and takes the place of the one be
 """
 
 import time
-import uuid
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,7 +28,7 @@ from tokenrec.generate.fact_judge import (
 )
 from tokenrec.generate.judge_run import ask_judge
 from tokenrec.generate.scorers import fact_judge, judge_model
-from tokenrec.ids import unit_hash
+from tokenrec.ids import run_id, unit_hash
 from tokenrec.lm.meter import Meter
 from tokenrec.lm.writer import open_writer
 from tokenrec.recipe.load import LoadedRecipe
@@ -37,7 +36,8 @@ from tokenrec.recipe.models import Budget
 from tokenrec.recipe.tasks import Task
 from tokenrec.store.audits import labelled_texts
 from tokenrec.store.lock import only_run
-from tokenrec.store.store import now, open_store, transaction
+from tokenrec.store.runs import recorded_run
+from tokenrec.store.store import open_store
 from tokenrec.tasks.compiled import compiled_path, read_lock, write_lock
 from tokenrec.tasks.inputs import Prompt
 from tokenrec.tasks.program import program_state
@@ -64,7 +64,7 @@ def compile_judges(loaded: LoadedRecipe, stages, budget: Budget | None = None) -
     wanted = [(name, output) for name, task in recipe.tasks.items() for output in judged_outputs(task)]
     if not wanted:
         raise InputError(f"{loaded.path}: no output has judge: lm, so there is no judge to compile. add it to one")
-    began, run = time.perf_counter(), time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + uuid.uuid4().hex[:6]
+    began, run = time.perf_counter(), run_id()
     with only_run(root.store, recipe.name):
         with stages.stage("texts and labels"):
             notes = gather(loaded).notes  # labels of the file into the store, verdicts up to date
@@ -72,17 +72,10 @@ def compile_judges(loaded: LoadedRecipe, stages, budget: Budget | None = None) -
         limits = {k: v for b in (root.project.budget, recipe.budget, budget or Budget())
                   for k, v in b.model_dump().items() if v is not None}  # fmt: skip
         writer = open_writer(root, judge_model(recipe), Meter(budget=Budget(**limits)))
-        row = [run, recipe.name, loaded.recipe_hash, "judge", now(), "running"]
-        status = "stopped"
         try:
-            with transaction(db) as sql:
-                sql.execute("insert into runs (run, recipe, recipe_hash, command, started, status)"
-                            " values (?,?,?,?,?,?)", row)  # fmt: skip
-            made = [_compile(db, loaded, run, task, output, writer, stages) for task, output in wanted]
-            status = "finished"
+            with recorded_run(db, run, recipe.name, "judge", loaded.recipe_hash):
+                made = [_compile(db, loaded, run, task, output, writer, stages) for task, output in wanted]
         finally:
-            with transaction(db) as sql:
-                sql.execute("update runs set finished = ?, status = ? where run = ?", [now(), status, run])
             db.conn.close()
     used = writer.meter.used
     return {

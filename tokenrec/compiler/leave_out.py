@@ -1,7 +1,5 @@
 """`tokenrec factors --measure`: which factors of a knowledge task help, by leaving each out in turn. Asks no LM."""
 
-import time
-import uuid
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,7 @@ from tokenrec.dataset.types import FIT
 from tokenrec.errors import InputError
 from tokenrec.evidence.arms import measure_arms
 from tokenrec.evidence.statistics import compare, holm
-from tokenrec.ids import finite
+from tokenrec.ids import finite, run_id
 from tokenrec.ranking.metrics import members
 from tokenrec.recipe.load import LoadedRecipe, task_order
 
@@ -25,7 +23,7 @@ def measure_factors(loaded: LoadedRecipe, stages, on: str = "tune", most_users: 
     `on`: tune (tune-A), by which factors may be chosen, or test, which is counted as a read of it. Raises InputError
     where no item task has two outputs with texts.
     """
-    run = time.strftime("%Y%m%dT%H%M%S", time.gmtime()) + "-" + uuid.uuid4().hex[:6]
+    run = run_id()
     session = open_session(loaded, run, most_users=most_users, asking=False)
     try:
         prepare_baseline(session, stages)
@@ -62,10 +60,7 @@ def factor_lifts(session: Session, written: dict[str, Written], window: int, pro
     say is lost with neither, so that small left-out lifts of all do not mean that all could go.
     """
     objective, seeds = session.recipe.objective, list(range(session.recipe.ranker.seeds))
-    blocks = {
-        "behaviour": tuple(session.behaviour(w) for w in (FIT, window)),
-        "raw_text": tuple(session.columns("raw_text", w, [session.raw]) for w in (FIT, window)),
-    }
+    blocks = session.base(window)
     base, arms = list(blocks), {"raw_text": list(blocks)}
     for task in several(written):
         told = [v for v in written[task].vectors if not v.empty]

@@ -46,11 +46,7 @@ def decide_promotion(
     """
     refuse_leak(session, task, challenger[0].split("~")[0])  # what follows ~ is only how answers are read
     look = count_look(session, "tune_b", task)
-    blocks = {
-        "behaviour": tuple(session.behaviour(w) for w in (FIT, TUNE_B)),
-        "raw_text": tuple(session.columns("raw_text", w, [session.raw]) for w in (FIT, TUNE_B)),
-        **others,
-    }
+    blocks = {**session.base(TUNE_B), **others}
     base, arms = list(blocks), {}
     for arm, (_, vectors) in (("incumbent", incumbent), ("challenger", challenger)):
         blocks[arm] = tuple(session.block(arm, w, vectors, met) for w in (FIT, TUNE_B))

@@ -108,11 +108,8 @@ def expected_worth(session: Session, spec: TaskSpec, pilot: Selection, vectors: 
 
 def _pilot_arms(session: Session, vectors: list[Vectors]) -> ArmScores:
     lists = session.lists[FIT], session.lists[TUNE_A]
-    blocks = {
-        "behaviour": tuple(session.behaviour(w) for w in (FIT, TUNE_A)),
-        "raw_text": tuple(session.columns("raw_text", w, [session.raw]) for w in (FIT, TUNE_A)),
-        "pilot": tuple(session.block("pilot", w, vectors, [session.raw]) for w in (FIT, TUNE_A)),
-    }
+    pilot = tuple(session.block("pilot", w, vectors, [session.raw]) for w in (FIT, TUNE_A))
+    blocks = {**session.base(TUNE_A), "pilot": pilot}
     arms = {"raw_text": ["behaviour", "raw_text"], "pilot": list(blocks)}
     seeds = list(range(session.recipe.ranker.seeds))
     return measure_arms(session.dataset, *lists, blocks, arms, session.settings, seeds)

@@ -105,6 +105,13 @@ class Session:
         """All columns of one source on one window, kept; `items` are item vectors that a user source may meet."""
         return self._cached(source, window, lambda: self.block(source, window, vectors, items))
 
+    def base(self, window: int) -> dict[str, tuple[Columns, Columns]]:
+        """The blocks that every arm with text has, behaviour and raw_text, on (fit, `window`)."""
+        return {
+            "behaviour": tuple(self.behaviour(w) for w in (FIT, window)),
+            "raw_text": tuple(self.columns("raw_text", w, [self.raw]) for w in (FIT, window)),
+        }
+
     def block(self, source: str, window: int, vectors: list[Vectors], items: list[Vectors] = ()) -> Columns:
         """The same, made anew: what evidence, promotion and curve ask of a program, a placebo, a part of the texts."""
         adapted = self.adaptor_of(vectors, items)

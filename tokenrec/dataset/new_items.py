@@ -4,7 +4,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from tokenrec.dataset.load import read_items
+from tokenrec.dataset.load import item_columns, read_items
 from tokenrec.errors import InputError
 from tokenrec.recipe.models import Recipe
 
@@ -28,8 +28,7 @@ def read_new_items(recipe: Recipe, path: Path) -> tuple[list[str], list[dict], l
         raise InputError(f"{path}: not an item. It is a JSON object with {known.id} and {', '.join(known.text)}")
     if lacking := next((n for n, r in enumerate(rows, 1) if known.id not in r or not set(known.text) & set(r)), None):
         raise InputError(f"{path}: item {lacking} needs {known.id} and one of {', '.join(known.text)}")
-    used = {c for t in recipe.tasks.values() for c in [*t.inputs, *t.shown] if not c.startswith("$")}
-    fields = dict.fromkeys([*known.text, *known.facts, *used, *([known.name] if known.name else [])])
+    fields = dict.fromkeys(c for columns in item_columns(recipe) for c in columns)
     notes: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         whole = Path(folder) / "items.jsonl"

@@ -114,10 +114,7 @@ def estimate(
         users, owner = np.unique(owner, return_inverse=True)
         n_users = len(np.unique(owner[pairs.member]))
         if len(users) < len(owner):  # several lists of one user
-            user = owner[user]
-            key = user.astype(np.int64) * (item.max() - item.min() + 1) + item - item.min()
-            _, first, cell = np.unique(key, return_index=True, return_inverse=True)
-            user, item, rest = user[first], item[first], np.bincount(cell, rest)
+            user, item, rest = _summed(owner[user], item, rest)
         else:
             owner = None
     if n_users < 2 or (by == "user_item" and n_items < 2):
@@ -127,10 +124,8 @@ def estimate(
     if by == "user_item":
         if distractors is not None:
             whose = distractors.list if owner is None else owner[distractors.list]
-            user, item = np.concatenate([user, whose]), np.concatenate([item, distractors.item])
-            key = user.astype(np.int64) * (item.max() + 2) + np.maximum(item, -1)  # one cell a (list, item)
-            _, first, cell = np.unique(key, return_index=True, return_inverse=True)
-            item, rest = item[first], np.bincount(cell, np.concatenate([rest, distractors.value]))
+            parts = ((user, whose), (item, distractors.item), (rest, distractors.value))
+            user, item, rest = _summed(*map(np.concatenate, parts))
         v_item = _squares(item, rest) * n_items / (n_items - 1)
         variance = max(v_user, v_user + v_item - (rest**2).sum())
     clusters = min(n_users, n_items) if by == "user_item" else n_users
@@ -213,6 +208,13 @@ def _cells(pairs: Contributions) -> tuple[np.ndarray, np.ndarray, np.ndarray, np
     value = np.concatenate([pairs.value, np.zeros(len(bare))])
     mass = np.concatenate([1 / np.maximum(count[pairs.list], 1), np.ones(len(bare))])
     return user, item, value, mass, len(members)
+
+
+def _summed(user: np.ndarray, item: np.ndarray, value: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The cells with one (user, item) made one."""
+    key = user.astype(np.int64) * (item.max() - item.min() + 1) + item - item.min()
+    _, first, cell = np.unique(key, return_index=True, return_inverse=True)
+    return user[first], item[first], np.bincount(cell, value)
 
 
 def _squares(cluster: np.ndarray, value: np.ndarray) -> float:

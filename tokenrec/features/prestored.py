@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from tokenrec.dataset.types import Dataset
 from tokenrec.errors import InputError
 from tokenrec.features.types import Vectors
 from tokenrec.features.vectors import task_vectors
@@ -67,11 +68,12 @@ class Prestored:
 
 
 def stored_vectors(
-    db, recipe: Recipe, encoder, folder: Path | None = None
+    db, recipe: Recipe, encoder, folder: Path | None = None, dataset: Dataset | None = None
 ) -> Iterator[tuple[Vectors, list[str], dict[str, Any]]]:
     """(vectors, ids of their rows, which program and LM) of every output of every task, from its tokens.
 
-    `folder`: the recipe's, where people's own outputs lie, which win over the tokens."""
+    `folder`: the recipe's, where people's own outputs lie, which win over the tokens. With `dataset` the rows are those
+    of all its subjects, in its order, and not those alone that have a token."""
     for name in recipe.tasks:
         now = store.current(db, recipe.name, name)
         if now is None:
@@ -80,6 +82,8 @@ def stored_vectors(
         rows = store.token_rows(db, recipe.name, name)
         rows = overridden(rows, read_overrides(spec, folder) if folder else {})
         ids = sorted({subject for subject, *_ in rows})
+        if dataset is not None:
+            ids = dataset.item_ids if spec.subject == "item" else dataset.user_ids
         weights = saved_weights(store.load_program(db, now["program_id"], now["lm_id"]), spec)
         stand_in = SimpleNamespace(item_ids=ids, user_ids=ids)
         for vectors in task_vectors(db, stand_in, spec, rows, encoder, weights):

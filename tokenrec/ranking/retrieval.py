@@ -76,6 +76,11 @@ def fused(*searches: Search, depth: int = DEPTH) -> Search:
     return search
 
 
+def reciprocal(place: np.ndarray) -> np.ndarray:
+    """What a place (1 is best, 0 for none) adds to a fused score."""
+    return np.where(place > 0, 1 / (RRF_K + place.astype(np.float32)), 0)
+
+
 def fuse(tops: Sequence[Top], depth: int = DEPTH) -> Top:
     """Rankings of the same requests as one (see `fused`)."""
     n_items = 1 + max((int(t.item.max(initial=-1)) for t in tops), default=-1)
@@ -85,7 +90,7 @@ def fuse(tops: Sequence[Top], depth: int = DEPTH) -> Top:
             score = np.zeros(n_items, np.float32)
             for top in tops:
                 found = top.item[r][top.item[r] >= 0]
-                score[found] += 1 / (RRF_K + 1 + np.arange(len(found), dtype=np.float32))
+                score[found] += reciprocal(1 + np.arange(len(found)))
             yield score[None]
 
     return _top(rows(), n_items, depth, least=0.0)

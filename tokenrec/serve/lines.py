@@ -6,18 +6,17 @@ the stored line.
 """
 
 import json
-import uuid
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from tokenrec.compiler.session import open_session
+import numpy as np
+
 from tokenrec.compiler.writing import generate_with
 from tokenrec.gates.base import Candidate
 from tokenrec.gates.build import make_judge
+from tokenrec.serve.scratch import scratch_session
 from tokenrec.serve.server import Server
 from tokenrec.store import completions as store
-from tokenrec.store.store import copy_store, now, transaction
 from tokenrec.tasks.inputs import Prompt, as_data, prompts
 from tokenrec.tasks.program import make_program
 from tokenrec.tasks.spec import InputRef, input_hash, task_spec
@@ -32,38 +31,25 @@ def write_lines(server: Server, looked_for: str, items: list[str], progress=lamb
     """
     recipe = server.loaded.recipe
     name, output = recipe.recommend.line.split(".")
-    session = open_session(server.loaded, f"recommend-{uuid.uuid4().hex[:12]}", dataset=server.dataset)
-    real, session.db = session.db, copy_store(Path("no store"))
     old = task_spec(recipe, name)
     ask = f"{old.task.write} Choose what speaks to a guest who looks for what {ASKED} says."
     task = old.task.model_copy(update={"write": ask, "inputs": [*old.task.inputs, ASKED]})
     spec = replace(old, task=task, inputs=(*old.inputs, InputRef(ASKED, field=ASKED)))
-    program = make_program(spec, session.open_writer(), server.loaded.project.root)
-    judge = make_judge(recipe, old, server.dataset, server.loaded.project.root)
     code = {i: n for n, i in enumerate(server.dataset.item_ids)}
-    told = {t: server.tokens.get(t, {}) for t in recipe.tasks}
-    plain = {p.subject: p for p in prompts(recipe, server.dataset, old, told, _codes(code, items))}
+    codes, told = np.array([code[i] for i in items], int), {t: server.tokens.get(t, {}) for t in recipe.tasks}
+    plain = {p.subject: p for p in prompts(recipe, server.dataset, old, told, codes)}
     asked = []
     for p in plain.values():
         inputs = {**p.inputs, ASKED: as_data(looked_for)}
         asked.append(Prompt(p.subject, p.name, inputs, input_hash(inputs)))
-    report = generate_with(session, spec, program, make_judge(recipe, spec, server.dataset), asked, progress)
-    with transaction(real) as sql:
-        sql.execute(
-            "insert into runs (run, recipe, command, started, finished, status) values (?,?,?,?,?,?)",
-            [session.run, recipe.name, "recommend", now(), now(), "finished"],
-        )
-    store.add_spend(real, session.run, name, "generate", session.open_writer().lm_id, report.usage)
-    lines = {s: out[output] for s, out, _ in store.token_rows(session.db, recipe.name, name) if out.get(output)}
+    with scratch_session(server.loaded, server.dataset, Path("no store")) as (session, _):
+        program = make_program(spec, session.open_writer(), server.loaded.project.root)
+        generate_with(session, spec, program, make_judge(recipe, spec, server.dataset), asked, progress)
+        lines = {s: out[output] for s, out, _ in store.token_rows(session.db, recipe.name, name) if out.get(output)}
+    judge = make_judge(recipe, old, server.dataset, server.loaded.project.root)
     kept = judge.judge([_candidate(plain[s], name, output, line) for s, line in lines.items()])
     return {s: line for (s, line), verdict in zip(lines.items(), kept.values(), strict=True)
             if verdict.state == "accepted"}  # fmt: skip
-
-
-def _codes(code: dict[str, int], items: list[str]) -> Any:
-    import numpy as np
-
-    return np.array([code[i] for i in items], int)
 
 
 def _candidate(p: Prompt, task: str, output: str, line: str) -> Candidate:

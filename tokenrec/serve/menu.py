@@ -8,10 +8,11 @@ import numpy as np
 
 from tokenrec.errors import InputError
 from tokenrec.lm.plain import value_text
-from tokenrec.ranking.retrieval import RRF_K, terms
-from tokenrec.serve.limits import Limit, Parsed, holds, parse, phrase
+from tokenrec.ranking.retrieval import reciprocal, terms
+from tokenrec.serve.limits import Limit, holds, phrase
 from tokenrec.serve.request import Read, read
 from tokenrec.serve.server import Server
+from tokenrec.serve.wording import Parsed, parse
 from tokenrec.tasks.inputs import display_name
 
 RETRIEVED = 50  # of the items that the limits allow, the best for the request: these are ranked
@@ -44,12 +45,15 @@ def recommend(
     allowed, left_out = _allowed(server, wish.parsed.limits, items)
     items, margin = items[allowed], margin[allowed]
     places = _orders(server, wish, items)
-    found = _fused([p[items] for p in places.values()], len(items))
+    found = sum((reciprocal(p[items]) for p in places.values()), np.zeros(len(items)))
     best = np.argsort(-found, kind="stable")[:RETRIEVED] if places else np.arange(len(items))
     items, margin, found = items[best], margin[best], found[best]
-    ranked = _places(margin)
-    said = [_places(found)] if places else []
-    score = _fused([*said, *([ranked] if user is not None or not places else [])], len(items))
+    ranked, said = _places(margin), _places(found)
+    score = np.zeros(len(items))
+    if places:
+        score += reciprocal(said)
+    if user is not None or not places:
+        score += reciprocal(ranked)
     order = np.argsort(-score, kind="stable")[:k]
     lines = {}
     if write:
@@ -77,7 +81,7 @@ def recommend(
                 "item": server.dataset.item_ids[items[i]],
                 "name": display_name(server.loaded.recipe, server.dataset.items[items[i]]),
                 "score": round(float(score[i]), 6),
-                "place_for_request": int(_places(found)[i]) if places else None,
+                "place_for_request": int(said[i]) if places else None,
                 "place_for_user": int(ranked[i]) if user is not None else None,
                 "line": lines.get(server.dataset.item_ids[items[i]]) or _line(server, items[i]),
                 "written_now": server.dataset.item_ids[items[i]] in lines,
@@ -162,11 +166,6 @@ def _places(score: np.ndarray) -> np.ndarray:
     place = np.empty(len(score), np.int64)
     place[np.argsort(-score, kind="stable")] = 1 + np.arange(len(score))
     return place
-
-
-def _fused(places: list[np.ndarray], n: int) -> np.ndarray:
-    """float64[n]: reciprocal rank fusion of places, of which 0 is none."""
-    return sum((np.where(p > 0, 1 / (RRF_K + p), 0) for p in places), np.zeros(n))
 
 
 def _told(limit: Limit) -> str:

@@ -7,7 +7,6 @@ call asks nothing, nor does the compile after the item has come into the catalog
 
 import json
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import chain
@@ -16,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tokenrec.compiler.session import Session, open_session
+from tokenrec.compiler.session import Session
 from tokenrec.compiler.writing import Prepared, generate_with, prepare_task, vectors_of
 from tokenrec.dataset.lists import serving_lists
 from tokenrec.dataset.new_items import read_new_items
@@ -28,10 +27,11 @@ from tokenrec.generate.run import completion_lm
 from tokenrec.ranking.candidates import candidates
 from tokenrec.recipe.load import LoadedRecipe, task_order
 from tokenrec.recipe.refs import needs
+from tokenrec.serve.scratch import scratch_session
 from tokenrec.serve.server import Server, open_server, score_lists
 from tokenrec.store import completions as store
 from tokenrec.store.lock import only_run
-from tokenrec.store.store import copy_store, now, transaction
+from tokenrec.store.store import transaction
 from tokenrec.tasks.inputs import display_name, prompts, spooled
 
 CELLS = 2_000_000  # users × items scored at a time
@@ -94,18 +94,10 @@ def with_items(dataset: Dataset, ids: list[str], records: list[dict]) -> Dataset
 
 def _write(server: Server, dataset: Dataset, new: np.ndarray, progress: Callable) -> tuple[Session, dict, int]:
     """(a session whose store is a copy with the new items' texts, task → (Prepared, subject → its rows), LM calls)."""
-    loaded, run = server.loaded, f"recommend-{uuid.uuid4().hex[:12]}"
+    loaded, calls = server.loaded, 0
     wanted = {source for source, _ in server.ranker.blocks}
     told: dict[str, tuple[Prepared, dict[str, list]]] = {}
-    session = open_session(loaded, run, dataset=dataset)
-    real, session.db = session.db, copy_store(loaded.project.store)
-    with transaction(real) as sql:
-        sql.execute(
-            "insert into runs (run, recipe, command, started, status) values (?,?,?,?,?)",
-            [run, loaded.recipe.name, "recommend", now(), "running"],
-        )
-    calls, done = 0, "stopped"
-    try:
+    with scratch_session(loaded, dataset, loaded.project.store) as (session, real):
         for name in task_order(loaded.recipe):
             if loaded.recipe.tasks[name].for_ != "item" or not wanted & {name, *_users_of(loaded, name)}:
                 continue
@@ -116,18 +108,12 @@ def _write(server: Server, dataset: Dataset, new: np.ndarray, progress: Callable
             mine = list(prompts(loaded.recipe, dataset, made.spec, others, new))
             ids = {p.subject for p in mine}
             old = (p for p in made.prompts if asked.get(p.subject) == p.hash and p.subject not in ids)
-            both = spooled(chain(old, mine))
             try:
-                report = generate_with(session, made.spec, made.program, made.judge, both, progress)
-                calls += report.usage.calls
-                store.add_spend(real, run, name, "generate", session.open_writer().lm_id, report.usage)
+                both = spooled(chain(old, mine))
+                calls += generate_with(session, made.spec, made.program, made.judge, both, progress).usage.calls
             finally:
-                _keep(session.db, real, made.program_id, lm, [p.hash for p in mine], run)
+                _keep(session.db, real, made.program_id, lm, [p.hash for p in mine], session.run)
             told[name] = made, _told(session.db, name, made.program_id, lm, mine)
-        done = "finished"
-    finally:
-        with transaction(real) as sql:
-            sql.execute("update runs set finished = ?, status = ? where run = ?", [now(), done, run])
     return session, told, calls
 
 

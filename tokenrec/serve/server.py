@@ -130,11 +130,11 @@ def open_server(loaded: LoadedRecipe) -> Server:
         raise InputError(f"{recipe.name}: its ranker learnt from another encoder. run: tokenrec compile {loaded.path}")
     raw = raw_text(db, recipe, dataset, encoder)
     vectors: dict[str, list[Vectors]] = {}
-    for found, ids, by in stored_vectors(db, recipe, encoder, loaded.folder):
+    for found, _, by in stored_vectors(db, recipe, encoder, loaded.folder, dataset):
         if found.augment:  # invented items weigh what tune-A gave them
             weight = ranker.about.get("augment", {}).get(found.source, 0.0)
             found = replace(found, augment=(weight, found.augment[1]))
-        vectors.setdefault(found.source, []).append(_in_order(found, ids, dataset))
+        vectors.setdefault(found.source, []).append(found)
         trained = ranker.about["programs"].get(found.source)
         if trained and by["program_id"] != trained:
             notes.append(f"{found.source}: its prompt is another than the ranker learnt from: compile again")
@@ -165,17 +165,6 @@ def columns_of(server: Server, lists: Lists) -> list[Columns]:
         else:
             raise InputError(f"{source}: its texts are no longer in the store. run: tokenrec compile")
     return made
-
-
-def _in_order(found: Vectors, ids: list[str], dataset: Dataset) -> Vectors:
-    """The vectors with a row for every subject of the dataset."""
-    subjects = dataset.item_ids if found.subject == "item" else dataset.user_ids
-    code = {s: i for i, s in enumerate(subjects)}
-    matrix = np.full((len(subjects), found.matrix.shape[1]), np.nan, np.float32)
-    for subject, row in zip(ids, found.matrix, strict=True):
-        if subject in code:
-            matrix[code[subject]] = row
-    return replace(found, matrix=matrix)
 
 
 def _number(value: Any) -> bool:
