@@ -2,7 +2,7 @@
 
     python evals/benchmarks/selective.py [DATA] [--artists N] [--shares .1,.2,.3,.4,.6] [--draws 3] [--json]
 
-DATA holds colakg_lastfm (../shared/data). The catalogue says an artist's name only; the texts are CoLaKG's, recorded. A
+DATA holds colakg_lastfm (../shared/data). The catalogue says an artist's name and tags; the texts are CoLaKG's, recorded. A
 fifth of the artists loses its history, as if they were new, and keeps its later plays as labels (nothing says when a
 play was, so that windows are cut by hash). The objective is NDCG@20 on these (slice cold_items): there the texts have
 a lift. `generate:` chooses as in a recipe, by tune-A alone; what it chose is then ranked on test, which it never sees.
@@ -28,7 +28,7 @@ METRIC, SLICE = "ndcg@20", "cold_items"
 RECIPE = """\
 name: lastfm_new
 data:
-  items: {path: items.csv, id: item, name: name, text: [name], facts: [tags, llm_text]}
+  items: {path: items.csv, id: item, name: name, text: [name, tags], facts: [llm_text]}
   events: {path: plays.csv, user: user, item: item, value: listen_count}
   split: {by: user}
 objective: {metric: ndcg@20, slice: cold_items}
@@ -36,7 +36,7 @@ ranker: {seeds: SEEDS}
 tasks:
   about:
     for: item
-    inputs: [name]
+    inputs: [name, tags]
     write: Describe the artist.
     outputs: {text: {type: text, grounding: open}}
 """

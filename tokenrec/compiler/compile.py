@@ -10,6 +10,7 @@ from tokenrec.compiler.improve import Improvement, improve, save_locks
 from tokenrec.compiler.optimizers import options_of
 from tokenrec.compiler.promotion import count_look, events_id
 from tokenrec.compiler.record import finish_run, save_evidence, start_run
+from tokenrec.compiler.retriever import train_retriever
 from tokenrec.compiler.session import Session, open_session
 from tokenrec.compiler.writing import Written, write_task
 from tokenrec.dataset.types import FIT, TEST, Lists
@@ -73,11 +74,12 @@ def _run(session: Session, stages, options: Compile, force: bool, began: float) 
         if made.promotion and made.promotion.promoted:
             _rewrite_dependents(session, written, name, stages)
     save_locks(session, written, improvements)
+    retriever = train_retriever(session, stages)
     reads = count_look(session, "test")
     with stages.stage("evidence on test") as bar:
         evidence = measure(session, written, lambda arm, done, total: bar.count(done, total, arm))
         save_evidence(session, evidence)
-    return _document(session, written, improvements, evidence, power, reads, began, stages)
+    return _document(session, written, improvements, evidence, power, reads, began, stages) | {"retriever": retriever}
 
 
 def _write(session: Session, name: str, stages) -> Written:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from graphlib import CycleError
 from pathlib import Path
 
-from tokenrec.config import Encoder, LoadedProject, Nli, resolve_model
+from tokenrec.config import Embedded, Encoder, LoadedProject, Nli, resolve_model
 from tokenrec.errors import InputError
 from tokenrec.recipe.data import Data
 from tokenrec.recipe.examples import check_examples
@@ -74,6 +74,12 @@ def check_recipe(recipe: Recipe, broken: set[str]) -> Iterator[Fault]:
     for name in recipe.compile.instructions if isinstance(recipe.compile.instructions, dict) else ():
         if name not in known:
             yield ("compile", "instructions", name), f"{name} is no task of this recipe. {nearest(name, known)}"
+    for i, name in enumerate(recipe.retriever.from_ if recipe.retriever else ()):
+        task, at = recipe.tasks.get(name), ("retriever", "from", i)
+        if name not in known:
+            yield at, f"{name} is no task of this recipe. {nearest(name, known)}"
+        elif task and (task.for_ == "user" or not any(o.type == "text" for o in task.outputs.values())):
+            yield at, f"{name} writes no requests: name a task for sets or items with an output of type text"
     for key, limit in recipe.eval.fail_if.items():
         at, number = ("eval", "fail_if", key), _number(limit)
         if not limit.strip().startswith(">") or limit.strip().startswith(">="):
@@ -281,7 +287,8 @@ def check_models(recipe: Recipe, project: LoadedProject) -> Iterator[Fault]:
         except InputError as error:
             yield ("lm", role), str(error)
             continue
-        if isinstance(model, Encoder) != (role == "encoder") or isinstance(model, Nli):
+        encodes = isinstance(model, (Encoder, Embedded)) if role == "encoder" else not isinstance(model, Encoder)
+        if not encodes or isinstance(model, Nli):
             wanted = "an encoder, such as minilm" if role == "encoder" else "a language model, such as embedded"
             yield ("lm", role), f"{name} is of kind {model.kind}. name {wanted}"
 

@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from tokenrec.recipe.base import Comparison, Model, Name
 from tokenrec.recipe.data import Data
+from tokenrec.recipe.retriever import Retriever
 from tokenrec.recipe.tasks import Task
 
 Metric = Annotated[str, StringConstraints(pattern=r"^((ndcg|recall|mrr)@[1-9][0-9]*|reward)$")]
@@ -183,6 +184,7 @@ class Recipe(Model):
     lm: Models = Models()
     tasks: dict[Name, Task] = {}
     ranker: Ranker = Ranker()
+    retriever: Retriever | None = Field(default=None, description="A retriever that learns from written requests.")
     recommend: Recommend = Recommend()
     compile: Compile = Compile()
     eval: Eval = Eval()
