@@ -151,8 +151,8 @@ def encoded(session, texts: dict[str, list[str]], best: str, also: str) -> list[
 
 
 def lastfm(data: Path, folder: Path, artists_kept: int, seed: int, recipe: str = LASTFM, choose: bool = False):
-    """A session on last.fm's most played artists; its settings are given unless `choose`: that takes as long as ten
-    programs."""
+    """A session on last.fm's most played artists, a fifth of them without history; a recipe that splits by
+    item_holdout sees to that itself. Its settings are given unless `choose`: that takes as long as ten programs."""
     from tokenrec.ranking.ranker import Settings
 
     pack, project = data / "colakg_lastfm", folder / "lastfm"
@@ -173,7 +173,8 @@ def lastfm(data: Path, folder: Path, artists_kept: int, seed: int, recipe: str =
         csv.writer(file).writerows([["user", "item", "listen_count"], *[row for row in plays if row[1] in kept]])
     (project / "lastfm.yaml").write_text(recipe.replace("SEED", str(seed)), encoding="utf-8")
     (project / "tokenrec.yaml").write_text(f"store: {folder / 'store.db'}\nallow_outside: true\n", encoding="utf-8")
-    return opened(project / "lastfm.yaml", lambda data: without_history(data, seed), None if choose else Settings())
+    change = (lambda data: data) if "item_holdout" in recipe else (lambda data: without_history(data, seed))
+    return opened(project / "lastfm.yaml", change, None if choose else Settings())
 
 
 def artist_programs(session) -> list[Program]:

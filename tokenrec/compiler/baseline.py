@@ -10,8 +10,6 @@ from tokenrec.evidence.power import promotion_alpha, smallest_lift
 from tokenrec.ranking.metrics import members
 from tokenrec.ranking.ranker import choose_settings
 
-FEWEST_TO_CHOOSE = 400  # lists of the objective's slice on tune-A; with fewer all lists choose the ranker's settings
-
 
 def prepare_baseline(session: Session, stages) -> dict[str, Any]:
     """Encode the source texts, make the lists, choose the ranker's settings; the smallest lifts that could be shown.
@@ -36,8 +34,7 @@ def prepare_baseline(session: Session, stages) -> dict[str, Any]:
 def settings_and_power(session: Session, stages) -> dict[str, Any]:
     """Choose the ranker's settings on tune-A with the raw_text arm, the baseline; estimate the power.
 
-    A user's own ranker has its own settings. A slice with few lists there does not choose them: on last.fm 71 lists
-    with new artists chose 64 bins by .0004, with which test ranked no new artist high.
+    A user's own ranker has its own settings.
     """
     objective = session.recipe.objective
     with stages.stage("your ranker on tune-A" if session.recipe.reward else "ranker settings on tune-A", 2) as bar:
@@ -45,9 +42,8 @@ def settings_and_power(session: Session, stages) -> dict[str, Any]:
         tune = [session.behaviour(TUNE_A), session.columns("raw_text", TUNE_A, [session.raw])]
         fit_lists, tune_lists = session.lists[FIT], session.lists[TUNE_A]
         if not session.recipe.reward:
-            by = objective.slice if members(tune_lists, objective.slice) >= FEWEST_TO_CHOOSE else "all"
             session.settings, _ = choose_settings(
-                fit, fit_lists, tune, tune_lists, objective.metric, by, session.recipe.ranker.negatives
+                fit, fit_lists, tune, tune_lists, objective.metric, objective.slice, session.recipe.ranker.negatives
             )
         bar.step()
         blocks = {"behaviour": (fit[0], tune[0]), "raw_text": (fit[1], tune[1])}

@@ -1,42 +1,42 @@
 """`retriever:` of a recipe: learn from the requests that its tasks wrote, and measure what was learnt beside a placebo.
 
 The owners of requests (users; items, for requests about one) fall in three by hash: most are learnt from, `held` of
-them say when to stop, and as many measure. Their requests are written ones too: how well people's own are answered is what
-`data.queries` and `tokenrec eval` say.
+them say when to stop, and as many measure. Their requests are written ones too: how well people's own are answered is
+what `data.queries` and `tokenrec eval` say.
 """
 
 import json
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tokenrec.compiler.session import Session, retriever_folder
+from tokenrec.compiler.session import Session
 from tokenrec.config import Embedded, resolve_model
 from tokenrec.dataset.queries import Queries
 from tokenrec.errors import InputError
-from tokenrec.evidence.queries import judge, searches
+from tokenrec.evidence.queries import judge, searches, told_apart
 from tokenrec.features.vectors import item_texts
 from tokenrec.files import whole
 from tokenrec.ids import content_id, unit_hash
 from tokenrec.models.bi_encoder import TrainSettings, draw_negatives, fit_bi_encoder
-from tokenrec.models.cross_encoder import fit_cross_encoder, reranked
-from tokenrec.ranking.retrieval import Search, bm25, fused, nearest
-from tokenrec.recipe.retriever import Keep, Training
+from tokenrec.models.cross_encoder import fit_cross_encoder
+from tokenrec.ranking.retrieval import Search
+from tokenrec.ranking.trained import ABOUT, Trained, read_about, retriever_folder
+from tokenrec.recipe.retriever import Keep, Retriever, Training
 from tokenrec.tasks.pairs import Pairs, best_of_each, request_pairs, shuffled
 
-ABOUT = "retriever.json"
 FEWEST = 20  # owners to measure on, below which nothing is trained
 
 
 def train_retriever(session: Session, stages) -> dict[str, Any] | None:
     """Train what the recipe's `retriever` says, beside the store; the part `retriever` of the compile document.
 
-    None without one. What is trained already from the same pairs with the same settings is kept as it is. Raises
-    InputError where too few requests are there, or packages are missing.
+    None without one, or with too few requests. What is trained already from the same pairs with the same settings is
+    kept as it is, and a killed run goes on. Raises InputError where packages are missing.
     """
     wanted = session.recipe.retriever
     if wanted is None:
@@ -47,16 +47,16 @@ def train_retriever(session: Session, stages) -> dict[str, Any] | None:
     learnt, stop, measured = parts(pairs, wanted.held)
     owners = [len(set(p.owner)) for p in (learnt, stop, measured)]
     if min(owners) < FEWEST:
-        raise InputError(
-            f"retriever: the requests of {', '.join(wanted.from_)} have {owners[0]:,} owners to learn from, "
-            f"{owners[1]:,} to stop by and {owners[2]:,} to measure on; {FEWEST} each are needed. Write more, or leave "
-            "retriever out"
+        session.dataset.notes.append(
+            f"retriever: nothing is trained. The requests of {', '.join(wanted.from_)} have {owners[0]:,} owners to "
+            f"learn from, {owners[1]:,} to stop by and {owners[2]:,} to measure on; {FEWEST} each are needed"
         )
+        return None
     known = content_id([
         pairs.texts, pairs.owner, pairs.request.tolist(), pairs.item.tolist(), items, session.encoder.encoder_id,
         wanted.model_dump(mode="json"),
     ])  # fmt: skip
-    found = load_about(folder)
+    found = read_about(folder)
     if found and found["id"] == known:
         stages.say("  retriever: trained already on these requests")
         return found
@@ -65,48 +65,23 @@ def train_retriever(session: Session, stages) -> dict[str, Any] | None:
         (folder / known[:16]).mkdir(parents=True)  # tells a killed run's checkpoints from another's
     kept = learnt.of_pairs(keep(session, learnt, items, wanted.keep, folder, stages))
     kept = at_most(kept, wanted.pairs)
-    made, looks = {}, {}
-    encoder = session.encoder
-    vectors = encoder.encode(session.db, items)
-    for name, some in (("trained", kept), ("placebo", shuffled(kept))):
-        if name == "trained" or wanted.placebo:
-            with stages.stage(f"train {name}") as bar:
-                looks[name] = fit_bi_encoder(
-                    encoder.path, some, stop, items,
-                    draw_negatives(some, encoder.encode(session.db, some.texts), vectors, wanted.negatives, wanted.skip,
-                                   wanted.nearest),
-                    settings_of(wanted), folder / name, lambda done, total, bar=bar: bar.count(done, total),
-                )  # fmt: skip
-                made[name] = vector_search(folder / name / "model", items, wanted.length)
-    systems = searches(items, lambda texts: encoder.encode(session.db, texts))
-    systems |= made | {"trained_rrf": fused(bm25(items), made["trained"])}
-    if wanted.rerank:
-        with stages.stage("train reranker") as bar:
-            looks["reranker"] = _reranker(session, wanted.rerank, kept, stop, items, vectors, made["trained"], folder,
-                                          lambda done, total: bar.count(done, total))  # fmt: skip
-        systems["reranked"] = reranked(made["trained"], folder / "reranker/model", items, wanted.rerank.top,
-                                       wanted.rerank.length)  # fmt: skip
+    looks = _train(session, wanted, kept, stop, items, folder, stages)
+    shown = Trained({"rerank": wanted.rerank and wanted.rerank.model_dump(include={"top", "length"})}, folder)
     with stages.stage("measure retrievers"):
-        told = measure(measured, systems, comparisons(systems))
+        systems = searches(items, lambda texts: session.encoder.encode(session.db, texts))
+        systems |= shown.searches(session.db, items)
+        told = measure(measured, systems, told_apart(systems))
     about = {
-        "kind": "retriever", "schema_version": 1, "id": known, "encoder": encoder.encoder_id, "from": wanted.from_,
-        "requests": len(pairs.texts), "pairs": len(pairs), "learnt_from": len(kept), "keep": wanted.keep.by,
-        "stopped_by": len(stop.texts), "measured_on": len(measured.texts), "owners": owners[2], "looks": looks, **told,
-        "serves": serves(told["paired"]), "length": wanted.length, "seconds": round(time.perf_counter() - began, 1),
+        "kind": "retriever", "schema_version": 1, "id": known, "encoder": session.encoder.encoder_id,
+        "from": wanted.from_, "requests": len(pairs.texts), "pairs": len(pairs), "learnt_from": len(kept),
+        "keep": wanted.keep.by, "stopped_by": len(stop.texts), "measured_on": len(measured.texts), "owners": owners[2],
+        "looks": looks, **told, **shown.about, "serves": serves(told["paired"]),
+        "seconds": round(time.perf_counter() - began, 1),
     }  # fmt: skip
     with whole(folder / ABOUT) as partial:
         partial.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     (folder / known[:16]).rmdir()
     return about
-
-
-def load_about(folder: Path) -> dict[str, Any] | None:
-    """What is said of the trained retriever; None where there is none that is whole."""
-    try:
-        found = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        return found if found.get("kind") == "retriever" and found.get("schema_version") == 1 else None
-    except (OSError, ValueError, AttributeError):
-        return None
 
 
 def parts(pairs: Pairs, held: float) -> tuple[Pairs, Pairs, Pairs]:
@@ -139,7 +114,7 @@ def likelihoods(session: Session, pairs: Pairs, items: list[str], model: str, fi
 
     config = resolve_model(session.loaded.project, model)
     if not isinstance(config, Embedded):
-        raise InputError(f"retriever.keep: {model} is no GGUF, off which likelihoods are read. Name one of kind embedded")
+        raise InputError(f"retriever.keep: likelihoods need a GGUF, which {model} is not. Name one of kind embedded")
     path = config.path or str(bundled_weights())
     count = np.bincount(pairs.request, minlength=len(pairs.texts))
     rows = np.flatnonzero(count[pairs.request] > 1)
@@ -177,32 +152,41 @@ def settings_of(wanted: Training) -> TrainSettings:
     return TrainSettings(**known)
 
 
-def vector_search(model: Path, items: list[str], length: int) -> Search:
-    """Nearest items by the trained encoder."""
-    from sentence_transformers import SentenceTransformer
+def _train(
+    session: Session, wanted: Retriever, kept: Pairs, stop: Pairs, items: list[str], folder: Path, stages
+) -> dict[str, list[float]]:
+    """Train what is wanted in `folder`; NDCG@10 on the requests to stop by, look by look."""
+    encoder, db, looks = session.encoder, session.db, {}
+    vectors = encoder.encode(db, items)
 
-    trained = SentenceTransformer(str(model), device="cpu")
-    trained.max_seq_length = length
+    def other(pairs: Pairs, how: Training) -> np.ndarray:
+        return draw_negatives(pairs, encoder.encode(db, pairs.texts), vectors, how.negatives, how.skip, how.nearest)
 
-    def encode(texts: Sequence[str]) -> np.ndarray:
-        return trained.encode(list(texts), batch_size=64, normalize_embeddings=True, show_progress_bar=False)
+    for name, some in (("trained", kept), ("placebo", shuffled(kept)))[: 1 + wanted.placebo]:
+        with stages.stage(f"train {name}") as bar:
+            looks[name] = _once(folder / name, lambda to, some=some, bar=bar: fit_bi_encoder(
+                encoder.path, some, stop, items, other(some, wanted), settings_of(wanted), to, bar.count
+            ))  # fmt: skip
+    if how := wanted.rerank:
+        with stages.stage("train reranker") as bar:
+            some = at_most(kept, how.pairs)
+            first = Trained({"rerank": None}, folder).searches(db, items)["trained"](stop.texts)
+            looks["reranker"] = _once(folder / "reranker", lambda to, bar=bar: fit_cross_encoder(
+                encoder.path, some, stop, items, other(some, how), first.item[:, : min(50, how.top)], settings_of(how),
+                to, bar.count,
+            ))  # fmt: skip
+    return looks
 
-    return nearest(encode(items), encode)
 
-
-def _reranker(session, wanted, kept, stop, items, vectors, first, folder: Path, progress) -> list[float]:
-    encoder, some = session.encoder, at_most(kept, wanted.pairs)
-    other = draw_negatives(
-        some, encoder.encode(session.db, some.texts), vectors, wanted.negatives, wanted.skip, wanted.nearest
-    )
-    best = first(stop.texts).item[:, : min(50, wanted.top)]
-    return fit_cross_encoder(encoder.path, some, stop, items, other, best, settings_of(wanted), folder / "reranker",
-                             progress)  # fmt: skip
-
-
-def comparisons(systems) -> list[tuple[str, str]]:
-    wanted = [("trained", "encoder"), ("trained", "placebo"), ("trained_rrf", "rrf"), ("reranked", "trained")]
-    return [p for p in wanted if set(p) <= set(systems)]
+def _once(folder: Path, train: Callable[[Path], list[float]]) -> list[float]:
+    """What `train` returns, kept in the folder: one that is trained is not trained again after a kill."""
+    file = folder / "looks.json"
+    if file.is_file():
+        return json.loads(file.read_text(encoding="utf-8"))
+    looks = [round(x, 6) for x in train(folder)]
+    with whole(file) as partial:
+        partial.write_text(json.dumps(looks), encoding="utf-8")
+    return looks
 
 
 def measure(asked: Pairs, systems: dict[str, Search], pairs: list[tuple[str, str]]) -> dict[str, Any]:

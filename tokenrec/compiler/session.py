@@ -165,11 +165,6 @@ def ranker_folder(loaded: LoadedRecipe) -> Path:
     return loaded.project.store.parent / f"ranker-{loaded.recipe.name}"
 
 
-def retriever_folder(loaded: LoadedRecipe) -> Path:
-    """Where the recipe's trained retriever lies."""
-    return loaded.project.store.parent / f"retriever-{loaded.recipe.name}"
-
-
 def make_columns(
     source: str, vectors: list[Vectors], dataset: Dataset, lists: Lists, items: list[Vectors] = (),
     adapted: Adapted | None = None,

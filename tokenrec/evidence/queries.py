@@ -15,6 +15,7 @@ from tokenrec.evidence.statistics import Difference, holm
 from tokenrec.features.vectors import item_texts
 from tokenrec.ids import finite
 from tokenrec.ranking.retrieval import DEPTH, Search, Top, bm25, fused, nearest
+from tokenrec.ranking.trained import load_trained
 from tokenrec.recipe.load import LoadedRecipe
 from tokenrec.store.store import open_store
 
@@ -102,6 +103,12 @@ def searches(texts: Sequence[str], encode, depth: int = DEPTH) -> dict[str, Sear
     return {"bm25": words, "encoder": meaning, "rrf": fused(words, meaning, depth=depth)}
 
 
+def told_apart(systems: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Which pairs say what training was worth: (system, against)."""
+    wanted = [("trained", "encoder"), ("trained", "placebo"), ("trained_rrf", "rrf"), ("reranked", "trained")]
+    return [p for p in wanted if set(p) <= set(systems)]
+
+
 def measure_queries(loaded: LoadedRecipe, progress=lambda done, total: None) -> dict[str, Any] | None:
     """The part `queries` of `tokenrec eval --json`; None where the recipe has no data.queries. No LM is asked."""
     if loaded.recipe.data.queries is None:
@@ -111,7 +118,10 @@ def measure_queries(loaded: LoadedRecipe, progress=lambda done, total: None) -> 
     queries = load_queries(loaded.recipe, loaded.folder, dataset, notes)
     encoder, db = open_encoder(loaded.project, loaded.recipe.lm.encoder), open_store(loaded.project.store)
     try:
-        found = searches(item_texts(loaded.recipe, dataset), lambda texts: encoder.encode(db, texts, progress))
+        texts = item_texts(loaded.recipe, dataset)
+        found = searches(texts, lambda some: encoder.encode(db, some, progress))
+        if trained := load_trained(loaded):
+            found |= trained.searches(db, texts, progress)
         judged = judge(queries, {name: search(queries.texts) for name, search in found.items()})
     finally:
         db.conn.close()
@@ -119,5 +129,5 @@ def measure_queries(loaded: LoadedRecipe, progress=lambda done, total: None) -> 
     return {
         "file": loaded.recipe.data.queries.path, "n": len(queries), "judged": len(queries.item),
         "single_relevant": single, "encoder": encoder.encoder_id, "systems": judged.systems(),
-        "paired": judged.paired(), "notes": notes,
+        "paired": judged.paired(told_apart(found) if trained else None), "notes": notes,
     }  # fmt: skip

@@ -122,10 +122,13 @@ def freeze(model, layers: int | None) -> None:
     body = model[0].auto_model if hasattr(model[0], "auto_model") else model[0].model
     for weight in body.parameters():
         weight.requires_grad = False
-    stack = getattr(getattr(body, "encoder", body), "layer", None)
+    for under in ("bert", "encoder"):  # a classifier holds a body, a body holds a stack
+        body = getattr(body, under, body)
+    stack = getattr(body, "layer", None)
     if stack is None:
         raise InputError("retriever.layers: this encoder does not keep its layers where BERT does. Leave it out")
-    for weight in (w for layer in stack[-layers:] for w in layer.parameters()):
+    head = getattr(model[0].model, "classifier", None) if hasattr(model[0], "model") else None
+    for weight in (w for part in [*stack[-layers:], *([head] if head else [])] for w in part.parameters()):
         weight.requires_grad = True
 
 

@@ -1,0 +1,67 @@
+"""The retriever that compile trained (`retriever:` of the recipe), as it lies beside the store."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tokenrec.encoders.encoder import Encoder, weights_mark
+from tokenrec.errors import InputError
+from tokenrec.models.cross_encoder import reranked
+from tokenrec.ranking.retrieval import Search, bm25, fused, nearest
+from tokenrec.recipe.load import LoadedRecipe
+
+ABOUT = "retriever.json"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """`about`: what compile said of it; it is in use only where that `serves`."""
+
+    about: dict[str, Any]
+    folder: Path
+
+    def encoder(self, name: str = "trained") -> Encoder:
+        """The trained encoder, or that of the placebo. Raises InputError where its weights are gone."""
+        path = self.folder / name / "model"
+        if not (mark := weights_mark(path)):
+            raise InputError(f"{path}: the trained retriever's weights are not there. run: tokenrec compile")
+        return Encoder(f"retriever-{name}@{mark}", str(path))
+
+    def searches(
+        self, db, items: Sequence[str], progress: Callable[[int, int], None] = lambda done, total: None
+    ) -> dict[str, Search]:
+        """trained, trained_rrf (with BM25), placebo and reranked, those that were trained."""
+        made = {}
+        for name in ("trained", "placebo"):
+            if (self.folder / name / "model").is_dir():
+                encoder = self.encoder(name)
+                encode = lambda texts, encoder=encoder: encoder.encode(db, list(texts), progress)  # noqa: E731
+                made[name] = nearest(encode(items), encode)
+        made["trained_rrf"] = fused(bm25(items), made["trained"])
+        if rerank := self.about["rerank"]:
+            made["reranked"] = reranked(
+                made["trained"], self.folder / "reranker/model", items, rerank["top"], rerank["length"]
+            )
+        return made
+
+
+def retriever_folder(loaded: LoadedRecipe) -> Path:
+    return loaded.project.store.parent / f"retriever-{loaded.recipe.name}"
+
+
+def load_trained(loaded: LoadedRecipe) -> Trained | None:
+    """None where the recipe wants none, or none is whole."""
+    folder = retriever_folder(loaded)
+    about = read_about(folder) if loaded.recipe.retriever else None
+    return Trained(about, folder) if about else None
+
+
+def read_about(folder: Path) -> dict[str, Any] | None:
+    """What compile said of the retriever in `folder`; None where there is none that is whole."""
+    try:
+        found = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+        return found if found.get("kind") == "retriever" and found.get("schema_version") == 1 else None
+    except (OSError, ValueError, AttributeError):
+        return None
