@@ -98,6 +98,18 @@ def test_old_and_new_titles_for_a_test_on_people(paper, tmp_path):
     assert [(r["item"], r["new"]) for r in rows] == [(n, TITLES[n]) for n in ("N1", "N16", "N9")]
     assert rows[0]["old"] == "Harbour Town win late in the rain" and len(rows[0]["program_id"]) == 64
     assert run(["export", str(root / "recipe.yaml"), "--ab", "profile.topics", str(tmp_path / "x.csv")]) == 2
+    plain = (root / "recipe.yaml").read_text()
+    write(root / "recipe.yaml", plain.replace("    use: genre.TitleRewriter\n", "    use: genre.TitleRewriter\n    overrides: mine.jsonl\n"))
+    theirs = {"N1": {"new_title": "Harbour Town win with a late header"}, "N2": {"new_title": "Orla Venn stops"}, "N9": None}
+    write(root / "mine.jsonl", "".join(json.dumps({"subject": n, "output": o}) + "\n" for n, o in theirs.items()))
+    try:
+        assert tokenrec("export", root / "recipe.yaml", "--ab", "retitle.new_title", tmp_path / "ab.csv")[0] == 0
+    finally:
+        write(root / "recipe.yaml", plain)
+        (root / "mine.jsonl").unlink()
+    rows = {r["item"]: r for r in csv.DictReader((tmp_path / "ab.csv").open())}
+    assert {n: r["new"] for n, r in rows.items()} == {n: theirs[n]["new_title"] for n in ("N1", "N2")} | {"N16": TITLES["N16"]}
+    assert rows["N1"]["program_id"] == rows["N2"]["program_id"] == "override" != rows["N16"]["program_id"]
 
 
 def test_a_person_s_words_win_over_the_model_s(paper, capsys):
