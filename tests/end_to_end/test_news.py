@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 
 import pytest
@@ -11,6 +12,7 @@ from tests.end_to_end.worlds import ROOT, store, tokenrec, write
 from tokenrec.cli.main import run
 
 READERS = 90
+PROMISES = "U50"  # whose summary has names and numbers of its own
 TOPICS = ["sports", "finance", "health", "travel", "science"]
 TITLES = {
     "N1": "Late header decides the match for Harbour Town",
@@ -19,6 +21,19 @@ TITLES = {
     "N9": "Copper falls as mines open again",
     "N16": "Teachers' fund sells its coal shares, held since 1988",
 }
+
+
+def histories() -> dict[str, list[str]]:
+    """Clicked news of those who have at least six, as recipes/news.yaml wants for `past`."""
+    rows = [line.split("\t") for line in (ROOT / "recipes/news/behaviors.tsv").read_text().splitlines()]
+    return {r[1]: r[3].split() for r in rows if len(r[3].split()) >= 6}
+
+
+def summary(clicks: list[str], news: dict[str, list[str]]) -> str:
+    """Two sentences from a history, of its own subjects and words."""
+    said = [max(re.findall("[a-z]{4,}", news[n][3].lower()), key=len) for n in clicks]
+    subjects = [news[n][1] for n in clicks]
+    return f"{max(sorted(set(subjects)), key=subjects.count).capitalize()}: {', '.join(said[:4])}. Then {said[-2]} and {said[-1]}."
 
 
 def recorded() -> list[dict]:
@@ -33,6 +48,11 @@ def recorded() -> list[dict]:
         if u == 8:
             said["title"] = "Beavers raise a meadow's water"  # exists
         rows.append({"task": "imagined", "subject": f"U{u}", "output": said})
+    for reader, clicks in histories().items():
+        text = summary(clicks, {n[0]: n for n in news})
+        if reader == PROMISES:
+            text = "All of it is about Lisbon, where 4,000 people waited."  # no title has Lisbon, or as many
+        rows.append({"task": "past", "subject": reader, "output": {"summary": text}})
     return rows
 
 
@@ -88,6 +108,27 @@ def test_inventions_are_gated_weighed_and_called_synthetic(paper, tmp_path):
     assert all(bool(row.get("synthetic")) == (row["task"] == "imagined") for row in marked)
     kinds = {(r["task"], r["kind"]) for r in map(json.loads, tokens.read_text().splitlines())}
     assert ("imagined", "synthetic") in kinds and ("profile", "user") in kinds
+
+
+def test_a_long_history_in_two_sentences_reaches_the_ranker(paper, tmp_path):
+    root, document, _ = paper
+    long, db = histories(), store(root)
+    title = {n[0]: f"{n[1]} {n[3]}" for n in (line.split("\t") for line in (root / "news/news.tsv").read_text().splitlines())}
+    told = dict(db.execute("select s.subject, json_extract(c.inputs, '$.liked') from subjects s join completions c"
+                           " using (program_id, input_hash) where s.task = 'past'").fetchall())  # fmt: skip
+    shown = {reader: json.loads(liked) for reader, liked in told.items()}
+    assert shown.keys() == long.keys() and len(long) == 30
+    for reader, clicks in long.items():
+        assert [re.sub(r"\W+", " ", x) for x in shown[reader]] == [re.sub(r"\W+", " ", title[n]) for n in clicks]  # oldest first
+    assert [r[0] for r in db.execute("select instructions from programs where task = 'past'")] == ["genre.HistoryCompressor"]
+    accepted = {r[0] for r in db.execute("select subject from tokens where task = 'past'")}
+    assert accepted == long.keys() - {PROMISES}
+    reasons = next(t for t in document["tasks"] if t["task"] == "past")["reject_reasons"]
+    assert len(reasons) == 1 and next(iter(reasons)).startswith("factuality/")
+    code, made, _ = tokenrec("export", root / "recipe.yaml", "--features", tmp_path / "vectors")
+    assert code == 0 and next(o for o in made["features"]["outputs"] if o["task"] == "past")["n"] == len(accepted)
+    values = {a["arm"]: a["value"] for a in document["arms"] if (a["metric"], a["slice"]) == ("ndcg@10", "all")}
+    assert values["raw_text+past"] != values["raw_text"] and "past" in {r["task"] for r in document["leaderboard"]}
 
 
 def test_old_and_new_titles_for_a_test_on_people(paper, tmp_path):
