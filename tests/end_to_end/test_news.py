@@ -71,6 +71,12 @@ def paper(tmp_path_factory):
     return root, document, said
 
 
+def document_order(document) -> list[str]:
+    """Tasks in the order in which they ran."""
+    told = {r["task"] for r in document["leaderboard"]}
+    return [t["task"] for t in document["tasks"] if t["task"] in told]
+
+
 def test_the_report_has_mind_s_metrics_by_impression(paper, capsys):
     root, document, _ = paper
     rows = valid(document)["by_impression"]
@@ -81,8 +87,16 @@ def test_the_report_has_mind_s_metrics_by_impression(paper, capsys):
     for arm, value in arms.items():
         assert by[arm, "ndcg@10"]["value"] == pytest.approx(value)
         assert by[arm, "auc"]["n"] == document["lists"]["n_test"]
+    tasks = [r["task"] for r in document["leaderboard"]]
+    assert "past" in tasks
+    for row in document["leaderboard"]:  # two ways to the same figure
+        assert by[f"raw_text+{row['task']}", "ndcg@10"]["lift_over_placebo"] == pytest.approx(row["lift_over_placebo"])
+    assert all((r["lift_over_placebo"] is None) == (r["arm"] not in {f"raw_text+{t}" for t in [*tasks, "tokens"]}) for r in rows)
     assert run(["compile", str(root / "recipe.yaml")]) == 0
-    assert "By impression" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    table = said[said.index("By impression, over placebo"):].split("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in table[2:]] == ["raw_text+tokens", *(f"raw_text+{t}" for t in document_order(document))]
+    assert max(map(len, table)) <= 80
 
 
 def test_a_headline_promises_only_what_the_abstract_has(paper):
