@@ -34,6 +34,7 @@ INVENTED = {
     "title": {"type": "text", "max_words": 15, "grounding": "none", "not_in": ["liked"], "new": True},
     "description": {"type": "text", "max_words": 60, "grounding": "none"},
 }
+INTERESTS = {"interests": {"type": "tags", "words_each": 1, "max": 5}}  # the published rule: up to five, a word each
 BOOK = {"title": "The Salt Ledger", "description": "A harbour clerk finds that her dead father kept two sets of books."}
 
 
@@ -101,7 +102,6 @@ def gates(data: Path) -> dict[str, Any]:
     """What the gates say of the recorded inventions and profiles."""
     import evidence
 
-    from tokenrec.gates import check_texts
     from tokenrec.gates.base import Candidate
     from tokenrec.gates.build import terms_for
     from tokenrec.gates.judge import Judge
@@ -129,7 +129,12 @@ def gates(data: Path) -> dict[str, Any]:
     counted, n = Counter(same(title) for _, title in told), max(len(told), 1)
     left = Counter(map(same, kept))
     words_of = [p["interest"] for p in evidence.lines(data / "llm_profiles.jsonl.gz")]
-    profiles = check_texts([", ".join(w) for w in words_of], max_words=12) if words_of else []
+    task = Task.model_validate({"for": "user", "use": "genre.UserProfiler", "outputs": INTERESTS})
+    profiles = Judge("profiles", task).judge([
+        Candidate(str(i), "profiles", str(i), json.dumps({"interests": w}, ensure_ascii=False), None, {})
+        for i, w in enumerate(words_of)
+    ]).values()  # fmt: skip
+    said = Counter(gate for v in profiles for gate in {r.gate for r in v.reasons})
     own = sum(any(same(title) == same(t) for t in liked.get(user, [])) for user, title in told)
     return {
         "n": len(told),
@@ -145,6 +150,7 @@ def gates(data: Path) -> dict[str, Any]:
         },
         "profiles": {
             "n": len(words_of), "rejected": sum(v.state != "accepted" for v in profiles) / max(len(profiles), 1),
+            "by_gate": {gate: count / len(profiles) for gate, count in said.most_common()},
             "more_than_one_word": sum(any(len(w.split()) > 1 for w in many) for many in words_of)
             / max(len(words_of), 1),
         },
@@ -286,6 +292,7 @@ def show(document: dict[str, Any]) -> None:
         f"{p['n']:,} recorded profiles: {p['rejected']:.1%} rejected, "
         f"{p['more_than_one_word']:.1%} break the rule of one word"
     )
+    print("  " + ", ".join(f"{gate} {share:.1%}" for gate, share in p["by_gate"].items()))
     for w in document["written"]:
         print(f"{w['task']}: {w['accepted']} of {w['subjects']} accepted. {w['note']}")
     print(f"\n{'arm':22}{'slice':14}{METRIC:>9}  lift over original           over placebo                    n")

@@ -133,9 +133,9 @@ def _lines(recipe, tmp_path):
 
 def test_tokens_in_three_forms(served, tmp_path):
     documents = [export(served.recipe, "--tokens", tmp_path / f"t.{form}")["tokens"] for form in ("csv", "jsonl", "parquet")]
-    columns = ["task", "subject", "kind", "taste", "line", "likes"]
+    columns = ["task", "subject", "kind", "by", "taste", "line", "likes"]
     expected = [
-        {"task": task, "subject": subject, "kind": kind, **json.loads(output)} for task, subject, kind, output, _ in tokens(served.root)
+        {"task": task, "subject": subject, "kind": kind, "by": "lm", **json.loads(output)} for task, subject, kind, output, _ in tokens(served.root)
     ]
     assert all((d["rows"], d["columns"]) == (len(expected), columns) for d in documents)
     assert read_lines(tmp_path / "t.jsonl") == expected
@@ -146,6 +146,31 @@ def test_tokens_in_three_forms(served, tmp_path):
         rows = list(csv.DictReader(file))
     said = [{k: json.loads(v) if k in ("taste", "likes") else v for k, v in r.items() if v} for r in rows]
     assert said == expected
+
+
+def test_what_a_person_wrote_wins_and_is_called_theirs(served, tmp_path):
+    told = {subject: (task, output) for task, subject, _, output, _ in tokens(served.root) if task == "palate"}
+    mine, hidden, *_ = told
+    text, theirs = served.recipe.read_text(), {"likes": ["sour", "sweet"]}
+    assert theirs != json.loads(told[mine][1]) and "aa-new" not in told
+    rows = [{"subject": mine, "output": theirs}, {"subject": hidden, "output": None}, {"subject": "aa-new", "output": theirs}]
+    write(served.root / "mine.jsonl", "".join(json.dumps(r) + "\n" for r in rows))
+    write(served.recipe, text.replace("  palate:\n", "  palate:\n    overrides: mine.jsonl\n"))
+    try:
+        for form in ("jsonl", "csv", "parquet"):
+            export(served.recipe, "--tokens", tmp_path / f"t.{form}")
+    finally:
+        write(served.recipe, text)
+    palate = [r for r in read_lines(tmp_path / "t.jsonl") if r["task"] == "palate"]
+    said = {r["subject"]: r for r in palate}
+    assert said[mine] == {"task": "palate", "subject": mine, "kind": "user", "by": "override", **theirs}
+    assert said["aa-new"]["by"] == "override" and hidden not in said and len(palate) == len(told)
+    assert [r["subject"] for r in palate] == sorted(said)
+    assert {r["by"] for s, r in said.items() if s not in (mine, "aa-new")} == {"lm"}
+    table = [r for r in pq.read_table(tmp_path / "t.parquet").to_pylist() if r["task"] == "palate"]
+    assert [(r["subject"], r["by"], r["likes"]) for r in table] == [(r["subject"], r["by"], r["likes"]) for r in palate]
+    with (tmp_path / "t.csv").open(encoding="utf-8", newline="") as file:
+        assert {r["subject"] for r in csv.DictReader(file) if r["by"] == "override"} == {mine, "aa-new"}
 
 
 def test_a_file_that_exists_is_replaced_whole_or_not_at_all(served, tmp_path, monkeypatch):
@@ -161,7 +186,7 @@ def test_a_file_that_exists_is_replaced_whole_or_not_at_all(served, tmp_path, mo
         assert tokenrec("export", served.recipe, "--tokens", target)[0] == 3
     assert target.read_text() == "old" and [p.name for p in tmp_path.iterdir()] == ["t.csv"]
     export(served.recipe, "--tokens", target)
-    assert target.read_text().startswith("task,subject,kind")
+    assert target.read_text().startswith("task,subject,kind,by")
     assert [p.name for p in tmp_path.iterdir()] == ["t.csv"]
 
 

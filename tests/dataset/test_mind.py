@@ -178,6 +178,32 @@ def test_metrics_by_impression_are_those_of_the_libraries(root):
     assert np.isnan(auc(np.zeros(3), np.ones(3)))
 
 
+def test_a_tasks_arm_is_held_against_the_mean_of_its_placebos(root):
+    data = load(root)
+    lists = make_lists(data, TEST)
+    rng = np.random.default_rng(2)
+    scores = ArmScores(lists)
+    told = {"raw_text": 0, "raw_text+tokens": 2, "raw_text+tokens-new": 1, "placebo": 0, "raw_text+new": 2,
+            "raw_text+new~placebo1": 1, "raw_text+new~placebo2": 1, "raw_text+newer": 1, "raw_text+newer~placebo1": 1}  # fmt: skip
+    for arm, knows in told.items():
+        scores.scores[arm] = rng.normal(size=len(lists.label)) + knows * lists.label
+        scores.ranks[arm] = relevant_ranks(scores.scores[arm], lists)
+    scores.scores["raw_text+newer~placebo1"] = scores.scores["raw_text+newer"]
+    scores.ranks["raw_text+newer~placebo1"] = scores.ranks["raw_text+newer"]
+    rows = {(r["arm"], r["metric"]): r for r in by_impression(scores)}
+    assert {arm for arm, _ in rows} == {arm for arm in told if "~" not in arm}
+    spans = list(zip(lists.indptr[:-1], lists.indptr[1:], strict=True))
+    areas = {arm: np.mean([roc_auc_score(lists.label[a:b], s[a:b]) for a, b in spans]) for arm, s in scores.scores.items()}
+    new = rows["raw_text+new", "auc"]
+    assert new["lift_over_placebo"] == pytest.approx(areas["raw_text+new"] - (areas["raw_text+new~placebo1"] + areas["raw_text+new~placebo2"]) / 2)
+    assert 0 < new["low_over_placebo"] < new["lift_over_placebo"] < new["high_over_placebo"]
+    newer = rows["raw_text+newer", "auc"]
+    assert newer["lift"] > newer["lift_over_placebo"] == newer["low_over_placebo"] == newer["high_over_placebo"] == 0
+    assert rows["raw_text+tokens", "auc"]["lift_over_placebo"] == pytest.approx(areas["raw_text+tokens"] - areas["placebo"])
+    for arm in ("raw_text", "placebo", "raw_text+tokens-new"):  # what has no placebo of its own
+        assert rows[arm, "ndcg@10"]["lift_over_placebo"] is rows[arm, "ndcg@10"]["low_over_placebo"] is None
+
+
 def test_impressions_of_one_reader_are_one_cluster(root):
     """Ten copies of every impression know no more than one: the interval stays, it does not shrink by √10."""
     data = load(root)

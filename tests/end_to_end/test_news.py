@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 
 import pytest
@@ -11,6 +12,7 @@ from tests.end_to_end.worlds import ROOT, store, tokenrec, write
 from tokenrec.cli.main import run
 
 READERS = 90
+PROMISES = "U50"  # whose summary has names and numbers of its own
 TOPICS = ["sports", "finance", "health", "travel", "science"]
 TITLES = {
     "N1": "Late header decides the match for Harbour Town",
@@ -19,6 +21,19 @@ TITLES = {
     "N9": "Copper falls as mines open again",
     "N16": "Teachers' fund sells its coal shares, held since 1988",
 }
+
+
+def histories() -> dict[str, list[str]]:
+    """Clicked news of those who have at least six, as recipes/news.yaml wants for `past`."""
+    rows = [line.split("\t") for line in (ROOT / "recipes/news/behaviors.tsv").read_text().splitlines()]
+    return {r[1]: r[3].split() for r in rows if len(r[3].split()) >= 6}
+
+
+def summary(clicks: list[str], news: dict[str, list[str]]) -> str:
+    """Two sentences from a history, of its own subjects and words."""
+    said = [max(re.findall("[a-z]{4,}", news[n][3].lower()), key=len) for n in clicks]
+    subjects = [news[n][1] for n in clicks]
+    return f"{max(sorted(set(subjects)), key=subjects.count).capitalize()}: {', '.join(said[:4])}. Then {said[-2]} and {said[-1]}."
 
 
 def recorded() -> list[dict]:
@@ -33,6 +48,11 @@ def recorded() -> list[dict]:
         if u == 8:
             said["title"] = "Beavers raise a meadow's water"  # exists
         rows.append({"task": "imagined", "subject": f"U{u}", "output": said})
+    for reader, clicks in histories().items():
+        text = summary(clicks, {n[0]: n for n in news})
+        if reader == PROMISES:
+            text = "All of it is about Lisbon, where 4,000 people waited."  # no title has Lisbon, or as many
+        rows.append({"task": "past", "subject": reader, "output": {"summary": text}})
     return rows
 
 
@@ -51,6 +71,12 @@ def paper(tmp_path_factory):
     return root, document, said
 
 
+def document_order(document) -> list[str]:
+    """Tasks in the order in which they ran."""
+    told = {r["task"] for r in document["leaderboard"]}
+    return [t["task"] for t in document["tasks"] if t["task"] in told]
+
+
 def test_the_report_has_mind_s_metrics_by_impression(paper, capsys):
     root, document, _ = paper
     rows = valid(document)["by_impression"]
@@ -61,8 +87,16 @@ def test_the_report_has_mind_s_metrics_by_impression(paper, capsys):
     for arm, value in arms.items():
         assert by[arm, "ndcg@10"]["value"] == pytest.approx(value)
         assert by[arm, "auc"]["n"] == document["lists"]["n_test"]
+    tasks = [r["task"] for r in document["leaderboard"]]
+    assert "past" in tasks
+    for row in document["leaderboard"]:  # two ways to the same figure
+        assert by[f"raw_text+{row['task']}", "ndcg@10"]["lift_over_placebo"] == pytest.approx(row["lift_over_placebo"])
+    assert all((r["lift_over_placebo"] is None) == (r["arm"] not in {f"raw_text+{t}" for t in [*tasks, "tokens"]}) for r in rows)
     assert run(["compile", str(root / "recipe.yaml")]) == 0
-    assert "By impression" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    table = said[said.index("By impression, over placebo"):].split("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in table[2:]] == ["raw_text+tokens", *(f"raw_text+{t}" for t in document_order(document))]
+    assert max(map(len, table)) <= 80
 
 
 def test_a_headline_promises_only_what_the_abstract_has(paper):
@@ -90,6 +124,27 @@ def test_inventions_are_gated_weighed_and_called_synthetic(paper, tmp_path):
     assert ("imagined", "synthetic") in kinds and ("profile", "user") in kinds
 
 
+def test_a_long_history_in_two_sentences_reaches_the_ranker(paper, tmp_path):
+    root, document, _ = paper
+    long, db = histories(), store(root)
+    title = {n[0]: f"{n[1]} {n[3]}" for n in (line.split("\t") for line in (root / "news/news.tsv").read_text().splitlines())}
+    told = dict(db.execute("select s.subject, json_extract(c.inputs, '$.liked') from subjects s join completions c"
+                           " using (program_id, input_hash) where s.task = 'past'").fetchall())  # fmt: skip
+    shown = {reader: json.loads(liked) for reader, liked in told.items()}
+    assert shown.keys() == long.keys() and len(long) == 30
+    for reader, clicks in long.items():
+        assert [re.sub(r"\W+", " ", x) for x in shown[reader]] == [re.sub(r"\W+", " ", title[n]) for n in clicks]  # oldest first
+    assert [r[0] for r in db.execute("select instructions from programs where task = 'past'")] == ["genre.HistoryCompressor"]
+    accepted = {r[0] for r in db.execute("select subject from tokens where task = 'past'")}
+    assert accepted == long.keys() - {PROMISES}
+    reasons = next(t for t in document["tasks"] if t["task"] == "past")["reject_reasons"]
+    assert len(reasons) == 1 and next(iter(reasons)).startswith("factuality/")
+    code, made, _ = tokenrec("export", root / "recipe.yaml", "--features", tmp_path / "vectors")
+    assert code == 0 and next(o for o in made["features"]["outputs"] if o["task"] == "past")["n"] == len(accepted)
+    values = {a["arm"]: a["value"] for a in document["arms"] if (a["metric"], a["slice"]) == ("ndcg@10", "all")}
+    assert values["raw_text+past"] != values["raw_text"] and "past" in {r["task"] for r in document["leaderboard"]}
+
+
 def test_old_and_new_titles_for_a_test_on_people(paper, tmp_path):
     root, _, _ = paper
     code, document, _ = tokenrec("export", root / "recipe.yaml", "--ab", "retitle.new_title", tmp_path / "ab.csv")
@@ -98,6 +153,18 @@ def test_old_and_new_titles_for_a_test_on_people(paper, tmp_path):
     assert [(r["item"], r["new"]) for r in rows] == [(n, TITLES[n]) for n in ("N1", "N16", "N9")]
     assert rows[0]["old"] == "Harbour Town win late in the rain" and len(rows[0]["program_id"]) == 64
     assert run(["export", str(root / "recipe.yaml"), "--ab", "profile.topics", str(tmp_path / "x.csv")]) == 2
+    plain = (root / "recipe.yaml").read_text()
+    write(root / "recipe.yaml", plain.replace("    use: genre.TitleRewriter\n", "    use: genre.TitleRewriter\n    overrides: mine.jsonl\n"))
+    theirs = {"N1": {"new_title": "Harbour Town win with a late header"}, "N2": {"new_title": "Orla Venn stops"}, "N9": None}
+    write(root / "mine.jsonl", "".join(json.dumps({"subject": n, "output": o}) + "\n" for n, o in theirs.items()))
+    try:
+        assert tokenrec("export", root / "recipe.yaml", "--ab", "retitle.new_title", tmp_path / "ab.csv")[0] == 0
+    finally:
+        write(root / "recipe.yaml", plain)
+        (root / "mine.jsonl").unlink()
+    rows = {r["item"]: r for r in csv.DictReader((tmp_path / "ab.csv").open())}
+    assert {n: r["new"] for n, r in rows.items()} == {n: theirs[n]["new_title"] for n in ("N1", "N2")} | {"N16": TITLES["N16"]}
+    assert rows["N1"]["program_id"] == rows["N2"]["program_id"] == "override" != rows["N16"]["program_id"]
 
 
 def test_a_person_s_words_win_over_the_model_s(paper, capsys):

@@ -27,7 +27,7 @@ from tokenrec.recipe.tasks import Task
 
 task = Task.model_validate({"for": "item", "inputs": ["name"], "write": "Tempt the diner in one line.", "outputs": {
     "line": {"type": "text", "max_words": 12}, "taste": {"type": "tags", "choices": ["hot", "sour"], "max": 1},
-    "heat": {"type": "number", "min": 0, "max": 5}}})
+    "heat": {"type": "number", "min": 0, "max": 5}, "moods": {"type": "tags", "words_each": 1, "max": 3}}})
 judge = Judge("line", task)
 guard = guard_for(judge)
 record, name = {"name": "Mapo Tofu", "method": "Fry for 5 minutes."}, "Mapo Tofu"
@@ -36,9 +36,12 @@ lines = ["Silky tofu in a numbing bean sauce", "I'm sorry, but I cannot write th
     "Mapo Tofu is a dish", "Silky tofu in 20 minutes flat", "Silky tofu in a",
     "Silky tofu straight from Chengdu, they say",
     "one two three four five six seven eight nine ten eleven twelve thirteen", "这道菜又麻又辣，非常下饭"]
-cases = [json.dumps({"line": l, "taste": ["hot"], "heat": 2}) for l in lines]
-cases += [json.dumps({"line": lines[0], "taste": t, "heat": 2}) for t in (["salty"], ["hot", "sour"], [])]
-cases += [json.dumps({"line": lines[0], "taste": ["hot"], "heat": 9}), "no JSON", json.dumps({"line": lines[0]})]
+good = {"line": lines[0], "taste": ["hot"], "heat": 2, "moods": ["cosy"]}
+cases = [json.dumps({**good, "line": l}) for l in lines]
+cases += [json.dumps({**good, "taste": t}) for t in (["salty"], ["hot", "sour"], [])]
+moods = (["cosy", "coming of age"], [""], ["cosy", "Cosy"], ["a1", "b1", "c1", "d1"], [], ["**cosy**"], ["Sorry"], ["cosy", "warm"])
+cases += [json.dumps({**good, "moods": m}) for m in moods]
+cases += [json.dumps({**good, "heat": 9}), "no JSON", json.dumps({"line": lines[0]})]
 for raw in cases:
     mine = [f for f in judge.check(Candidate("k", "line", "s", raw, None, record, name)) if not f.passed]
     theirs = guard.parse(raw, metadata={"record": record, "name": name}, num_reasks=0)
@@ -72,7 +75,7 @@ def run(tmp_path_factory):
 def test_guard_and_judge_agree_and_no_socket_is_opened(run):
     done, _ = run
     assert done.returncode == 0, done.stderr[-2000:] + done.stdout[-500:]
-    assert "agreed on 16" in done.stdout
+    assert "agreed on 24" in done.stdout
 
 
 def test_the_users_home_is_left_alone(run):

@@ -41,6 +41,37 @@ def test_off_vocabulary_and_long_text_are_well_formed():
     assert parse(SHAPE, raw(taste=["salty", "salty", "hot"], line="one two three four five six seven")).output
 
 
+OWN = Task.model_validate({"for": "user", "write": "Say what they read for.", "outputs": {
+    "interests": {"type": "tags", "words_each": 1, "max": 5}, "places": {"type": "tags", "words_each": 2, "or_none": True}}})  # fmt: skip
+
+
+@pytest.mark.parametrize("interests, reason, quote", [
+    (["crime", "coming of age"], "interests.1: 3 words in one tag, at most 1 asked for", "coming of age"),
+    (["war, love"], "interests.0: 2 words", "war, love"),
+    (["crime", ""], "interests.1: a tag without a word", ""), (["crime", " - "], "interests.1: a tag without a word", " - "),
+    (["crime", 3], "valid string", "3"), ("crime", "valid list", "crime"),
+])  # fmt: skip
+def test_a_tag_of_too_many_words_is_malformed_and_quoted(interests, reason, quote):
+    raw = json.dumps({"interests": interests, "places": []})
+    found = parse(shape_model(OWN), raw)
+    assert found.output is None and reason in found.reason.replace("array", "list")
+    assert found.quote == quote if quote else found.quote
+
+
+@pytest.mark.parametrize("good", [["crime"], ["self-discovery", "O'Brien"], ["科幻"], ["a", "b", "c", "d", "e", "f"], ["crime", "Crime"], []])
+def test_tags_in_ones_own_words_are_well_formed_how_many_they_are(good):
+    assert parse(shape_model(OWN), json.dumps({"interests": good, "places": ["New York"]})).output["interests"] == good
+
+
+def test_the_whole_contract_of_tags_in_ones_own_words():
+    model = output_model(OWN, {})
+    assert model.model_validate({"interests": ["crime", "war"], "places": []})
+    for bad in (["coming of age"], [], list("abcdef"), ["war", "war"]):
+        with pytest.raises(ValidationError):
+            model.model_validate({"interests": bad, "places": []})
+    assert model.model_json_schema()["properties"]["interests"]["maxItems"] == 5
+
+
 @pytest.mark.parametrize(
     "text, reason",
     [

@@ -10,7 +10,9 @@ from dspy.experimental import Choice, Noul, Score
 from tokenrec.lm.embedded import AsyncEmbeddedEngine, EmbeddedChooser, EmbeddedEngine
 from tokenrec.lm.plain import make_adapter
 from tokenrec.recipe.outputs import Lexicon
-from tokenrec.tasks.lexicon import pattern
+from tokenrec.recipe.tasks import Task
+from tokenrec.tasks.lexicon import lexicon_schema, pattern
+from tokenrec.tasks.spec import TaskSpec
 
 Taste = Choice[("sour", None), ("spicy", None), ("sweet", None)]
 
@@ -131,3 +133,14 @@ def test_a_response_schema_reaches_the_model(lm):
     with dspy.context(lm=lm, adapter=make_adapter()):
         made = dspy.Predict(Line)(name="Lemon Tart", config={"response_format": form, "max_tokens": 40})
     assert re.fullmatch(allowed, made.line) and json.dumps(made.line)
+
+
+def test_tags_in_ones_own_words_are_a_list_of_words(lm):
+    tags = {"type": "tags", "words_each": 1, "min": 2, "max": 3}
+    task = Task.model_validate({"for": "item", "inputs": ["name"], "write": "Say what it is good for.", "outputs": {"uses": tags}})
+    form = lexicon_schema(TaskSpec("r", "t", task, {}, ()), {"name": "Lemon Tart"})
+    made = dspy.Predict(dspy.Signature("name -> uses: list[str]", "Say in several words each what a dish is good for."))
+    made.demos = [dspy.Example(name="Honey Cake", uses=["a cold winter evening", "tea with friends", "a feast", "a gift"]).with_inputs("name")]
+    with dspy.context(lm=lm, adapter=make_adapter()):
+        said = made(name="Lemon Tart", config={"response_format": form, "max_tokens": 60}).uses
+    assert 2 <= len(said) <= 3 and all(word and " " not in word for word in said)

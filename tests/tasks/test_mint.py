@@ -31,15 +31,15 @@ class Engine:
     supports_response_schema = False
     supported_params = ("temperature", "seed", "response_format")
 
-    def __init__(self):
-        self.asked = []
+    def __init__(self, text='{"query": "What is good in winter?"}'):
+        self.asked, self.text = [], text
 
     def complete(self, request):
         from dspy.lm15 import Message, Response, TextPart, Usage
 
         self.asked.append(request)
         return Response(
-            id=None, model="m", message=Message.assistant([TextPart('{"query": "What is good in winter?"}')]),
+            id=None, model="m", message=Message.assistant([TextPart(self.text)]),
             finish_reason="stop", usage=Usage(input_tokens=1, output_tokens=1, total_tokens=2),
         )  # fmt: skip
 

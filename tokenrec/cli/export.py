@@ -3,6 +3,7 @@
 import csv
 import json
 from collections.abc import Callable, Iterator
+from heapq import merge
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,16 @@ from tokenrec.cli.output import Out, common_options
 from tokenrec.cli.stored import find_store, store_option
 from tokenrec.errors import InputError
 from tokenrec.files import whole
+from tokenrec.tasks.overrides import read_overrides
+from tokenrec.tasks.spec import TaskSpec, task_spec
 
 FORMS = (".csv", ".parquet", ".jsonl")
 BATCH = 5000  # rows of a Parquet group
 ALIKE = 1e-5  # decision weights are rounded to six digits
 FEWEST = 20  # answers that a calibration takes (tasks.program.calibrate)
+WHOSE = ("task", "subject", "kind", "by")  # columns of every token; by: lm, or override where a person wrote it
+
+Theirs = dict[str, dict[str, dict[str, Any] | None]]  # task -> what people wrote in the LM's place (tasks.overrides)
 
 
 @click.command()
@@ -24,11 +30,11 @@ FEWEST = 20  # answers that a calibration takes (tasks.program.calibrate)
 @click.option("--completions", metavar="FILE.jsonl", type=click.Path(dir_okay=False),
               help="Every answer of the tasks' present programs, as `kind: replay` reads them.")
 @click.option("--tokens", metavar="FILE", type=click.Path(dir_okay=False),
-              help="The accepted outputs, a row a task and subject: .csv, .parquet or .jsonl.")
+              help="The accepted outputs, a row a task and subject, and who wrote it: .csv, .parquet or .jsonl.")
 @click.option("--features", metavar="PATH", type=click.Path(),
               help="The tokens as vectors: a FILE.parquet, or a folder of memory-mapped arrays to serve from.")
 @click.option("--ab", metavar="TASK.OUTPUT FILE.csv", nargs=2,
-              help="An A/B test of a rewritten name: item, old, new and program id, a row an item.")
+              help="An A/B test of a rewritten name: item, old, new and program id (or override), a row an item.")
 @store_option
 @common_options
 def command(
@@ -62,13 +68,15 @@ def command(
                 lines = sum(_completions(db, row, file.write, notes) for row in now)
             doc["completions"] = {"file": completions, "lines": lines}
         if tokens:
-            written = [row for row in now if row["task"] in loaded.recipe.tasks]  # a judge's verdicts are no tokens
-            columns = _columns(db, written)
+            # a judge's verdicts are no tokens
+            specs = [task_spec(loaded.recipe, r["task"]) for r in now if r["task"] in loaded.recipe.tasks]
+            theirs = {spec.name: read_overrides(spec, loaded.folder) for spec in specs}
+            columns = _columns(db, specs, theirs)
             with whole(tokens) as partial:
-                rows = WRITERS[Path(tokens).suffix.lower()](partial, columns, _tokens(db, written, columns))
-            doc["tokens"] = {"file": tokens, "rows": rows, "columns": ["task", "subject", "kind", *columns]}
+                rows = WRITERS[Path(tokens).suffix.lower()](partial, columns, _tokens(db, specs, theirs, columns))
+            doc["tokens"] = {"file": tokens, "rows": rows, "columns": [*WHOSE, *columns]}
         if ab:
-            doc["ab"] = _ab(db, loaded.recipe, *ab)
+            doc["ab"] = _ab(db, loaded, *ab)
         if features:
             db.execute("commit")  # texts that were never encoded are, and kept
             doc["features"] = _features(db, loaded, Path(features))
@@ -87,23 +95,31 @@ def command(
         out.print(f"wrote {doc['features']['rows']:,} vectors to {features}")
 
 
-def _ab(db, recipe, what: str, path: str) -> dict[str, Any]:
-    """Old and new name of every item that has an accepted new one, for whoever tests them on people."""
+def _ab(db, loaded, what: str, path: str) -> dict[str, Any]:
+    """Old and new name of every item that has an accepted new one, for whoever tests them on people.
+
+    A name that a person wrote wins here too, and stands with `override` as its program.
+    """
+    recipe = loaded.recipe
     task, _, output = what.partition(".")
     known = [f"{n}.{o}" for n, t in recipe.tasks.items() if t.for_ == "item" for o, v in t.outputs.items()
              if v.type == "text"]  # fmt: skip
     if what not in known:
         raise InputError(f"--ab {what}: is no text about items. it has: {', '.join(known) or 'none'}")
-    rows = 0
+    theirs, rows = read_overrides(task_spec(recipe, task), loaded.folder), 0
+    made = {
+        subject: (json.loads(said), program) for subject, said, program in db.execute(
+            "select subject, output, program_id from tokens where recipe = ? and task = ?", [recipe.name, task])
+    } | {subject: (said, "override") for subject, said in theirs.items()}  # fmt: skip
     with whole(path) as partial, partial.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["item", "old", "new", "program_id"])
-        for item, old, said, program in db.execute(
-            "select t.subject, s.name, t.output, t.program_id from tokens t join subjects s on s.recipe = t.recipe"
-            " and s.task = t.task and s.subject = t.subject and s.program_id = t.program_id and s.lm_id = t.lm_id"
-            " where t.recipe = ? and t.task = ? order by t.subject", [recipe.name, task],
+        for item, old in db.execute(
+            "select s.subject, s.name from current r join subjects s using (recipe, task, program_id, lm_id)"
+            " where recipe = ? and task = ? order by s.subject", [recipe.name, task],
         ):  # fmt: skip
-            if new := json.loads(said).get(output):
+            said, program = made.get(item, (None, None))
+            if new := (said or {}).get(output):
                 writer.writerow([item, old, new, program])
                 rows += 1
     return {"file": path, "rows": rows}
@@ -196,38 +212,47 @@ def _weights(db, program_id: str) -> dict[str, dict[str, float]]:
     return {output: said["weights"] for output, said in fields if said.get("weights")}
 
 
-def _columns(db, now: list[dict[str, Any]]) -> dict[str, tuple[str, str, str]]:
+def _columns(db, specs: list[TaskSpec], theirs: Theirs) -> dict[str, tuple[str, str, str]]:
     """Column name → (task, output, type: list, number, text or json), as the tokens have it.
 
     An output that several tasks have is called task.output.
     """
     types: dict[tuple[str, str], set[str]] = {}
-    for row in now:
+    for spec in specs:
         for output, kind in db.execute(
             "select e.key, e.type from tokens t, json_each(t.output) e where t.recipe = ? and t.task = ? group by 1, 2",
-            [row["recipe"], row["task"]],
+            [spec.recipe, spec.name],
         ):
-            types.setdefault((row["task"], output), set()).add(kind)
+            types.setdefault((spec.name, output), set()).add(kind)
+        for output, value in (pair for said in theirs[spec.name].values() for pair in (said or {}).items()):
+            kind = {list: "array", str: "text", float: "real"}.get(type(value), "json")
+            types.setdefault((spec.name, output), set()).add(kind)
     names = [output for _, output in types]
     kinds = {"array": "list", "text": "text", "integer": "number", "real": "number"}
     made = {}
     for (task, output), found in types.items():
         known = {kinds.get(k, "json") for k in found if k != "null"}
-        taken = names.count(output) > 1 or output in ("task", "subject", "kind")
+        taken = names.count(output) > 1 or output in WHOSE
         made[f"{task}.{output}" if taken else output] = (task, output, known.pop() if len(known) == 1 else "json")
     return made
 
 
-def _tokens(db, now: list[dict[str, Any]], columns: dict[str, tuple]) -> Iterator[list]:
-    """One row a token: task, subject, kind, then the columns (None where they are another task's)."""
-    for row in now:
-        mine = [(output, kind) if task == row["task"] else None for task, output, kind in columns.values()]
-        for subject, kind, output in db.execute(
+def _tokens(db, specs: list[TaskSpec], theirs: Theirs, columns: dict[str, tuple]) -> Iterator[list]:
+    """One row a token, by task and subject: WHOSE, then the columns (None where they are another task's).
+
+    What people wrote stands in the place of the LM's, also where it has written nothing.
+    """
+    for spec in specs:
+        mine = [(output, kind) if task == spec.name else None for task, output, kind in columns.values()]
+        people = theirs[spec.name]
+        asked = db.execute(
             "select subject, kind, output from tokens where recipe = ? and task = ? order by subject",
-            [row["recipe"], row["task"]],
-        ):
-            said = json.loads(output)
-            yield [row["task"], subject, kind, *[c and _value(said.get(c[0]), c[1]) for c in mine]]
+            [spec.recipe, spec.name],
+        )
+        by_lm = ((s, kind, "lm", json.loads(output)) for s, kind, output in asked if s not in people)
+        by_people = ((s, spec.kind, "override", output) for s, output in sorted(people.items()) if output is not None)
+        for *whose, said in merge(by_lm, by_people, key=lambda row: row[0]):
+            yield [spec.name, *whose, *[c and _value(said.get(c[0]), c[1]) for c in mine]]
 
 
 def _value(value: Any, kind: str) -> Any:
@@ -240,14 +265,14 @@ def _csv(path: Path, columns: dict[str, tuple], rows: Iterator[list]) -> int:
     n = 0
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["task", "subject", "kind", *columns])
+        writer.writerow([*WHOSE, *columns])
         for n, row in enumerate(rows, 1):  # noqa: B007 - counted
             writer.writerow([json.dumps(v, ensure_ascii=False) if isinstance(v, list) else v for v in row])
     return n
 
 
 def _jsonl(path: Path, columns: dict[str, tuple], rows: Iterator[list]) -> int:
-    n, names = 0, ["task", "subject", "kind", *columns]
+    n, names = 0, [*WHOSE, *columns]
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for n, row in enumerate(rows, 1):  # noqa: B007 - counted
             said = {k: v for k, v in zip(names, row, strict=True) if v is not None}
@@ -262,7 +287,7 @@ def _parquet(path: Path, columns: dict[str, tuple], rows: Iterator[list]) -> int
     import pyarrow.parquet as pq
 
     types = {"list": pa.list_(pa.string()), "number": pa.float64(), "text": pa.string(), "json": pa.string()}
-    fields = [(n, pa.string()) for n in ("task", "subject", "kind")] + [(n, types[c[2]]) for n, c in columns.items()]
+    fields = [(n, pa.string()) for n in WHOSE] + [(n, types[c[2]]) for n, c in columns.items()]
     schema, n = pa.schema(fields), 0
     with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         while batch := list(islice(rows, BATCH)):

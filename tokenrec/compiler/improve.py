@@ -118,7 +118,7 @@ def why_not_searched(
 
 def _meets_items(tasks: Mapping[str, Prepared], spec: TaskSpec, output: str) -> bool:
     """Whether an output is about items, or can be compared with what is: with their own text, or the same choices."""
-    if spec.subject == "item" or spec.outputs[output].type == "text":
+    if spec.subject == "item" or spec.outputs[output].type == "text" or spec.outputs[output].words_each:
         return True
     of_items = [c for t in tasks.values() if t.spec.subject == "item" for c in t.spec.choices.values()]
     return spec.choices.get(output) in of_items

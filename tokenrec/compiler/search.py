@@ -24,6 +24,7 @@ from tokenrec.features.types import Vectors
 from tokenrec.gates.base import Candidate, Finding
 from tokenrec.gates.factuality.open import is_unknown
 from tokenrec.gates.judge import Judge
+from tokenrec.gates.text import as_text
 from tokenrec.generate.judging import typed_raw
 from tokenrec.ids import unit_hash
 from tokenrec.lm.meter import Meter
@@ -247,7 +248,7 @@ class Scorer:
             elif output.or_unknown and is_unknown(answer[name]):  # no value: scored as having none
                 return None
             else:
-                parts.append((self.session.encoder.encode(self.session.db, [answer[name]])[0], None))
+                parts.append((self.session.encoder.encode(self.session.db, [as_text(answer[name])])[0], None))
         return parts
 
     def program(self, answers: list[tuple[int, list | None]], own: list | None = None) -> float:

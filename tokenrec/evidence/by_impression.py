@@ -4,6 +4,7 @@ AUC: share of (clicked, not clicked) pairs in the right order, ties half. MRR: m
 clicks (not only the first, as `mrr@k` elsewhere). NDCG@k: binary gains, the ideal over the impression's own clicks.
 """
 
+import re
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from scipy.stats import rankdata
 
 from tokenrec.evidence.arms import ArmScores
 from tokenrec.evidence.statistics import user_draws
+from tokenrec.evidence.verdicts import placebos
 from tokenrec.ids import finite
 from tokenrec.ranking.metrics import mean, per_list, relevant_rows
 
@@ -19,20 +21,40 @@ METRICS = ("auc", "mrr", "ndcg@5", "ndcg@10")
 
 def by_impression(scores: ArmScores, base: str = "raw_text") -> list[dict[str, Any]]:
     """Every arm and metric: arm, metric, value, lift over `base` with its paired 95% interval (low, high; bootstrap
-    over users, who may have several impressions), n impressions."""
-    values = {(arm, metric): _of(scores, arm, metric) for arm in scores.ranks if "~" not in arm for metric in METRICS}
-    rows = []
+    over users, who may have several impressions), n impressions. Of an arm that has placebos (`_placebos`) also
+    lift_over_placebo, which is over the mean of their draws, with low_ and high_over_placebo; else they are None.
+
+    Items are not drawn anew: of texts about items the intervals are too sure, the leaderboard's are those to go by.
+    """
+    values = {(arm, metric): _of(scores, arm, metric) for arm in scores.ranks for metric in METRICS}
+    owner, rows = scores.lists.user, []
     for (arm, metric), of in values.items():
-        lift = low = high = None
-        if arm != base and base in scores.ranks:
-            paired = of - values[base, metric]
-            lift = mean(paired)
-            low, high = np.quantile(user_draws(paired, 400, owner=scores.lists.user), (0.025, 0.975)).tolist()
+        if "~" in arm:
+            continue
+        lift = _paired(of, values[base, metric], owner) if arm != base and base in scores.ranks else (None,) * 3
+        dealt = [values[other, metric] for other in _placebos(scores, arm)]
+        over = _paired(of, np.mean(dealt, axis=0), owner) if dealt else (None,) * 3
         rows.append({
-            "arm": arm, "metric": metric, "value": finite(mean(of)), "lift": lift and finite(lift),
-            "low": low, "high": high, "n": int((~np.isnan(of)).sum()),
+            "arm": arm, "metric": metric, "value": finite(mean(of)), **dict(zip(("lift", "low", "high"), lift)),
+            **dict(zip(("lift_over_placebo", "low_over_placebo", "high_over_placebo"), over)),
+            "n": int((~np.isnan(of)).sum()),
         })  # fmt: skip
     return rows
+
+
+def _placebos(scores: ArmScores, arm: str) -> list[str]:
+    """The arms with the same texts dealt to others: a task's own draws, or those of all tokens."""
+    found = re.fullmatch(r"raw_text\+([A-Za-z]\w*)", arm)
+    return placebos(scores, found[1]) if found else []
+
+
+def _paired(of: np.ndarray, other: np.ndarray, owner: np.ndarray) -> tuple[float | None, float | None, float | None]:
+    """(mean difference by impression, low, high); None where no impression has both."""
+    paired = of - other
+    if np.isnan(paired).all():
+        return None, None, None
+    low, high = np.quantile(user_draws(paired, 400, owner=owner), (0.025, 0.975)).tolist()
+    return finite(mean(paired)), low, high
 
 
 def _of(scores: ArmScores, arm: str, metric: str) -> np.ndarray:

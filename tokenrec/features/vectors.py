@@ -8,6 +8,7 @@ import numpy as np
 from tokenrec.dataset.types import Dataset
 from tokenrec.encoders.encoder import Encoder
 from tokenrec.features.types import Vectors
+from tokenrec.gates.text import as_text
 from tokenrec.lm.plain import value_text
 from tokenrec.recipe.models import Recipe
 from tokenrec.recipe.outputs import Output
@@ -23,8 +24,8 @@ def task_vectors(
 ) -> list[Vectors]:  # fmt: skip
     """One Vectors an output; none for texts about sets, or of `window: all`. Tags and choices are the choices'
     calibrated probabilities where the LM gave them, else multi-hot; numbers stay as they are; text goes through the
-    encoder. Invented items (`augment:` of the task) are one Vectors of all text outputs together, as an item's own text
-    is; `augment` is their weight, and at 0 they are none.
+    encoder, and so do tags in words of the model's own, joined. Invented items (`augment:` of the task) are one Vectors
+    of all text outputs together, as an item's own text is; `augment` is their weight, and at 0 they are none.
     """
     # a set is of many items and one user, no vector of either; texts of all windows know what the ranker is tested on
     if spec.subject == "set" or spec.task.window == "all":
@@ -46,7 +47,7 @@ def task_vectors(
                 matrix[code[subject], 0] = out[name]
             space, columns = f"number:{spec.name}.{name}", [name]
         else:
-            said = [(subject, out[name]) for subject, out, _ in rows if out[name] is not None]
+            said = [(subject, as_text(out[name])) for subject, out, _ in rows if out[name] is not None]
             vectors = encoder.encode(db, [text for _, text in said])
             matrix = np.full((len(ids), vectors.shape[1]), np.nan, np.float32)
             for (subject, _), vector in zip(said, vectors, strict=True):

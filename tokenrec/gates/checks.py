@@ -50,6 +50,7 @@ class Rules:
     or_unknown: bool = False  # "unknown" is a proper answer, and no value
     new: bool = False  # must not be a title that `terms` has
     against: tuple[str, ...] = ()  # the inputs that claims must follow from; all unless said
+    tags: bool = False  # words of the model's own, joined: a list that is whole is not cut off
 
     def grounds(self, source: "Source") -> "Source":
         """What closed claims are held to. The name, an old headline say, is no ground where the inputs are named."""
@@ -66,7 +67,7 @@ class Rules:
         """Content words that a text must have: one where a word or two is the whole answer, none in a title."""
         if self.in_catalogue or self.new:
             return 0
-        return 1 if self.max_words is not None and self.max_words <= 5 else 2
+        return 1 if self.tags or (self.max_words is not None and self.max_words <= 5) else 2
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,8 @@ def _facts(source: Source) -> dict[str, Any]:
 def checks_for(rules: Rules, hard: bool = False) -> dict[str, Check]:
     """The checks that apply to a text under `rules`, in order; only those that can reject, where `hard`."""
     noise = NOISE | EXTRACT if rules.extract else NOISE
+    if rules.tags:
+        return {gate: check for gate, check in noise.items() if gate != "noise/cut_off"}
     if rules.ground == "closed":
         return noise | CLOSED | (DETECTOR if rules.judge == "detector" and not hard else {})
     return noise | OPEN if rules.ground == "open" else noise

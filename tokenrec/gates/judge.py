@@ -22,6 +22,7 @@ from .schema import parse, shape_model, tag_limits, vocabulary
 from .scoring import DetectorScorer, Scorer, finding, gate_of
 from .sentences import trimmed
 from .settle import settle
+from .text import as_text
 from .told import Told
 
 GATES_VERSION = "10"  # raise it with any change that could change a verdict: stored ones are then stale
@@ -77,17 +78,19 @@ class Judge:
         self.choices = {
             name: vocabulary(task, dict(choices or {}), name)
             for name, output in task.outputs.items()
-            if output.type in ("tags", "choice")
+            if output.closed
         }
         self.examples = tuple(task.examples if examples is None else examples)
         self.instruction = (task.write or "") if instruction is None else instruction
         self.calibrations, self.facts = dict(calibrations or {}), facts
         self.shape = shape_model(task)
-        self.rules = {name: self._rules(name, o) for name, o in task.outputs.items() if o.type == "text"}
+        self.free = [name for name, o in task.outputs.items() if o.words_each]  # tags in words of its own
+        read = [name for name, o in task.outputs.items() if o.type == "text" or name in self.free]
+        self.rules = {name: self._rules(name, task.outputs[name]) for name in read}
         self._checks = {name: checks_for(rules, hard=True) for name, rules in self.rules.items()}
         shipped = {n: DetectorScorer() for n, r in self.rules.items() if r.judge == "detector"}
         self.scorers: dict[str, Scorer] = shipped | dict(scorers or {})
-        self._sets = {name: frozenset(found) for name, found in self.choices.items()}
+        self._sets = {n: frozenset(found) for n, found in self.choices.items()} | dict.fromkeys(self.free)  # None: any
 
     def _rules(self, name: str, output: Output) -> Rules:
         shown = (self.instruction, self.examples, self.terms)
@@ -110,6 +113,7 @@ class Judge:
             output.or_unknown,
             output.new,
             tuple(output.against),
+            bool(output.words_each),
         )
 
     @cached_property
@@ -182,7 +186,7 @@ class Judge:
         if parsed.output is None:
             return [Finding("schema", False, 1.0, parsed.reason, parsed.quote)]
         findings: list[Finding] = []
-        for field, tags in self._closed(parsed.output):
+        for field, tags in self._tags(parsed.output):
             found = self._label(field, self._vocabulary(field, tags))
             if not found.passed:
                 return [found]
@@ -202,7 +206,7 @@ class Judge:
             for gate, check in self._checks[field].items():
                 if spared and gate in CLOSED:
                     continue
-                found = check(parsed.output[field], rules, grounds if gate in CLOSED else source)
+                found = check(as_text(parsed.output[field]), rules, grounds if gate in CLOSED else source)
                 saved = not found.passed and rules.drop and gate in CLOSED
                 if saved and (rest := trimmed(parsed.output[field], rules, grounds)):
                     found, spared = rest[1], True
@@ -258,7 +262,7 @@ class Judge:
         found: list[tuple[str, Mapping[int, Finding]]] = []
         subjects, names = batch.subjects, batch.names
         for field, rules in self.rules.items():
-            if rules.in_catalogue:  # many may be told of one item
+            if rules.in_catalogue or field in self.free:  # many may be told of one item, or like the same
                 found.append((field, collapse(batch.texts[field], subjects, soft=True)))
                 continue
             texts = Told(batch.texts[field], names)
@@ -312,8 +316,8 @@ class Judge:
             verdicts[c.key] = self.verdict(c.key, found, kept)
         return verdicts
 
-    def _closed(self, output: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
-        return [(name, value if isinstance(value := output[name], list) else [value]) for name in self.choices]
+    def _tags(self, output: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+        return [(name, value if isinstance(value := output[name], list) else [value]) for name in self._sets]
 
     def _vocabulary(self, field: str, tags: list[str]) -> Finding:
         output = self.task.outputs[field]

@@ -23,6 +23,7 @@ from guardrails.utils.hub_telemetry_utils import HubTelemetry
 from guardrails.validator_base import ErrorSpan, FailResult, PassResult, Validator, register_validator
 from pydantic import Field, create_model
 
+from .base import Finding
 from .batch import BOILERPLATE, COLLAPSE, NEAR, boilerplate, collapse, near_duplicates
 from .checks import CLOSED, DETECTOR, EXTRACT, NOISE, OPEN, Check, Rules, Source, checks_for
 from .factuality.open import is_unknown
@@ -30,6 +31,7 @@ from .judge import Judge
 from .noise.vocabulary import vocabulary
 from .not_telling import TELLING, not_telling
 from .schema import Answer, tag_limits
+from .text import as_text, count_words
 
 
 def silence_telemetry() -> None:
@@ -84,12 +86,13 @@ def _register(gate: str, check: Check) -> type[Validator]:
             self.rules = rules or Rules()
 
         def _validate(self, value: Any, metadata: dict[str, Any]) -> PassResult | FailResult:
+            value = as_text(value)
             if self.rules.or_unknown and is_unknown(str(value)):
                 return PassResult(metadata={"gate": gate, "score": None})
             return _answer(check(str(value), self.rules, _source(metadata)), value)
 
     TextCheck.__name__ = TextCheck.__qualname__ = "".join(p.title() for p in gate.replace("/", "_").split("_"))
-    return register_validator(name=f"tokenrec/{gate.split('/')[1]}", data_type="string")(TextCheck)
+    return register_validator(name=f"tokenrec/{gate.split('/')[1]}", data_type=["list", "string"])(TextCheck)
 
 
 _ALL = NOISE | EXTRACT | CLOSED | DETECTOR | OPEN
@@ -98,21 +101,27 @@ VALIDATORS: dict[str, type[Validator]] = {gate: _register(gate, check) for gate,
 
 @register_validator(name="tokenrec/vocabulary", data_type=["list", "string"])
 class Vocabulary(Validator):
-    """noise/vocabulary of tokenrec: distinct, in the vocabulary, not too few and not too many."""
+    """noise/vocabulary of tokenrec: distinct, in the vocabulary, not too few and not too many; without a vocabulary
+    (`choices` None), of at most `words_each` words each."""
 
     def __init__(
         self,
         choices: list[str] | None = None,
         least: int = 1,
         most: int | None = None,
+        words_each: int | None = None,
         on_fail: Any = "noop",
         **kwargs: Any,
     ):
-        super().__init__(on_fail=on_fail, choices=choices, least=least, most=most, **kwargs)
-        self.limits = (choices, least, most)
+        super().__init__(on_fail=on_fail, choices=choices, least=least, most=most, words_each=words_each, **kwargs)
+        self.limits, self.words_each = (choices, least, most), words_each
 
     def _validate(self, value: Any, metadata: dict[str, Any]) -> PassResult | FailResult:
-        return _answer(vocabulary(value if isinstance(value, list) else [value], *self.limits), value)
+        tags = value if isinstance(value, list) else [value]
+        long = [t for t in tags if self.words_each and not 1 <= count_words(t) <= self.words_each]
+        if long:
+            return _answer(Finding("schema", False, 1.0, f"not of 1 to {self.words_each} words", long[0]), value)
+        return _answer(vocabulary(tags, *self.limits), value)
 
 
 VALIDATORS["noise/vocabulary"] = Vocabulary
@@ -162,11 +171,11 @@ def guard_for(judge: Judge) -> Guard:
     for name, output in judge.task.outputs.items():
         if output.type in ("tags", "choice"):
             least, most = tag_limits(output) if output.type == "tags" else (1, 1)
-            checks: list[Validator] = [Vocabulary(judge.choices[name], least, most)]
-        elif output.type == "text":
-            checks = [VALIDATORS[gate](judge.rules[name]) for gate in checks_for(judge.rules[name])]
+            checks: list[Validator] = [Vocabulary(judge.choices.get(name), least, most, output.words_each)]
         else:
             checks = []
+        if name in judge.rules:
+            checks += [VALIDATORS[gate](judge.rules[name]) for gate in checks_for(judge.rules[name])]
         kind = {"tags": list[str], "choice": str, "text": str}.get(output.type, float)
         bounds = Field(ge=output.min, le=output.max)
         fields[name] = (kind, bounds if kind is float else Field(json_schema_extra={"validators": checks}))

@@ -4,6 +4,8 @@ Two models from one declaration. `output_model` is the whole contract of a task 
 gives the JSON Schema that an LM is asked for. `shape_model` is what `parse` judges by: keys, types, finite
 numbers within bounds. Tags outside the vocabulary, too many tags and texts over `max_words` are well-formed
 answers that a reader would throw away, so they are noise (noise/vocabulary, noise/length), not malformed.
+Tags in words of the model's own (`words_each:`) have no vocabulary: a tag of too many words is malformed, and
+quoted.
 """
 
 import json
@@ -11,6 +13,7 @@ import re
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import PydanticCustomError
 
 from ..errors import InputError
 from ..recipe.outputs import Output
@@ -59,7 +62,7 @@ def output_model(task: Task, choices: dict[str, list[str]]) -> type[BaseModel]:
     fields = {}
     for name, output in task.outputs.items():
         if output.type in ("tags", "choice"):
-            kind: Any = Literal[tuple(vocabulary(task, choices, name))]
+            kind: Any = Literal[tuple(vocabulary(task, choices, name))] if output.closed else _tag(output)
             if output.type == "tags":
                 fewest, most = tag_limits(output)
                 limits = Field(min_length=fewest, max_length=most, json_schema_extra={"uniqueItems": True})
@@ -74,12 +77,13 @@ def output_model(task: Task, choices: dict[str, list[str]]) -> type[BaseModel]:
 
 def shape_model(task: Task) -> type[BaseModel]:
     """What must hold for an answer to be read at all: keys, JSON types, numbers within bounds."""
-    kinds: dict[str, Any] = {"tags": list[str], "choice": str, "text": str}
-    fields = {
-        name: (kinds.get(output.type) or Annotated[float, Field(ge=output.min, le=output.max)], ...)
-        for name, output in task.outputs.items()
-    }
-    return create_model("Shape", __base__=Answer, **fields)
+    return create_model("Shape", __base__=Answer, **{name: (_shape(o), ...) for name, o in task.outputs.items()})
+
+
+def _shape(output: Output) -> Any:
+    if output.type == "tags":
+        return list[str] if output.closed else list[_tag(output)]
+    return str if output.type in ("choice", "text") else Annotated[float, Field(ge=output.min, le=output.max)]
 
 
 def parse(model: type[BaseModel], raw: str) -> Parsed:
@@ -151,6 +155,21 @@ def _unique(tags: list[str]) -> list[str]:
     if len(set(tags)) != len(tags):
         raise ValueError("a tag is given twice")
     return tags
+
+
+def _tag(output: Output) -> Any:
+    """One tag in words of the model's own."""
+
+    def check(tag: str) -> str:
+        n = count_words(tag)
+        if not n:
+            raise PydanticCustomError("words_each", "a tag without a word")
+        if n > output.words_each:
+            raise PydanticCustomError("words_each", "{n} words in one tag, at most {most} asked for",
+                                      {"n": n, "most": output.words_each})  # fmt: skip
+        return tag
+
+    return Annotated[str, AfterValidator(check)]
 
 
 def _word_limits(output: Output):

@@ -60,6 +60,11 @@ def stems_in(texts: tuple[str, ...]) -> frozenset[str]:
     return frozenset(map(stem, chain.from_iterable(map(words, texts))))
 
 
+def as_text(value: str | list[str]) -> str:
+    """What is read as a text of an output: itself, or tags in words of the model's own, joined."""
+    return ", ".join(value) if isinstance(value, list) else value
+
+
 def count_words(text: str) -> int:
     """Words as `max_words` counts them: hyphenated words are one, two Han or kana characters are one word
     (the usual ratio between Chinese characters and words), five Thai, Lao, Khmer or Burmese letters are one."""

@@ -205,7 +205,7 @@ def check_outputs(recipe: Recipe, name: str, broken: set[str]) -> Iterator[Fault
     """Faults of the outputs of task `name`: limits that do not go with their type, choices that lead nowhere."""
     for key, output in recipe.tasks[name].outputs.items():
         at = ("tasks", name, "outputs", key)
-        closed = output.type in ("tags", "choice")
+        closed = output.closed
         for limit in ("max", "min"):
             value = getattr(output, limit)
             if value is None:

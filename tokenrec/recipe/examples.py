@@ -49,9 +49,14 @@ def _value(output: Output, choices: list[str], value: Any) -> Iterator[tuple[tup
             yield (), "must be a list of tags. write [a, b]"
             return
         for i, tag in enumerate(value):
-            if tag not in choices:
+            if output.words_each:
+                if not isinstance(tag, str) or not tag.strip():
+                    yield (i,), f"{tag!r} is no word. put it in quotes"
+                elif not _NO_SPACES.search(tag) and len(tag.split()) > output.words_each:
+                    yield (i,), f'"{tag}" has more words than words_each, {output.words_each}. shorten it'
+            elif tag not in choices:
                 yield (i,), f'"{tag}" is not among the choices. {nearest(tag, choices)}'
-            elif tag in value[:i]:
+            if tag in value[:i]:
                 yield (i,), f"{tag} is given twice. remove one"
         least = 0 if output.or_none else max(1, int(output.min or 0))
         if len(value) < least and not (output.or_none and not value):

@@ -45,6 +45,12 @@ class Output(Model):
     choices: list[str] | str | None = Field(default=None, description="The closed vocabulary, or $task.output.choices.")
     max: float | None = Field(default=None, description="Most tags, or the largest number.")
     min: float | None = Field(default=None, description="Fewest tags, or the smallest number.")
+    words_each: int | None = Field(
+        default=None,
+        ge=1,
+        description="tags in words of the model's own, without choices: the most words that one tag may have, counted "
+        "as max_words counts. An answer with a longer tag is malformed. The ranker gets them joined, as a text.",
+    )
     or_none: bool = Field(default=False, description="tags: an empty list is a proper answer.")
     max_words: int | None = Field(default=None, ge=1)
     min_words: int = Field(default=1, ge=0)
@@ -122,10 +128,14 @@ class Output(Model):
             raise ValueError(f"unverifiable: {self.unverifiable} goes with text whose grounding is open")
         if self.or_unknown and (self.type != "text" or self.lexicon or self.extract):
             raise ValueError("or_unknown goes with text that is written freely, without lexicon and extract")
-        closed = self.type in ("tags", "choice")
-        if closed and not self.choices:
-            raise ValueError(f"a {self.type} output needs choices: [...]")
-        if not closed and self.choices:
+        if self.words_each and (self.type != "tags" or self.choices):
+            raise ValueError("words_each is for tags without choices. remove one of them")
+        if self.words_each and self.ground != "none":
+            raise ValueError("grounding of words of the model's own is none, since no fact is checked. remove it")
+        if self.closed and not self.choices:
+            own = ", or words_each: 1 for words of the model's own" if self.type == "tags" else ""
+            raise ValueError(f"a {self.type} output needs choices: [...]{own}")
+        if self.type not in ("tags", "choice") and self.choices:
             raise ValueError(f"choices only go with tags and choice, not {self.type}")
         if isinstance(self.choices, str) and not re.fullmatch(r"\$[A-Za-z]\w*\.[A-Za-z]\w*\.choices", self.choices):
             raise ValueError("choices is a list, or $task.output.choices")
@@ -141,5 +151,10 @@ class Output(Model):
         return self
 
     @property
+    def closed(self) -> bool:
+        """Whether it chooses from a vocabulary; tags in words of the model's own do not."""
+        return self.type == "choice" or (self.type == "tags" and not self.words_each)
+
+    @property
     def ground(self) -> str:
-        return self.grounding or ("closed" if self.type == "text" else "open")
+        return self.grounding or ("closed" if self.type == "text" else "none" if self.words_each else "open")

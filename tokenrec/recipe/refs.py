@@ -71,7 +71,7 @@ def choices_of(recipe: Recipe, task: str, output: str) -> list[str]:
         if isinstance(found.choices, list):
             return found.choices
         if found.choices is None:
-            raise InputError(f"{task}.{output} is a {found.type} and has no choices. refer to tags or a choice")
+            raise InputError(f"{task}.{output} has no choices. refer to tags or a choice that has")
         task, output = ref(found.choices.removesuffix(".choices"))
     raise InputError(" → ".join(".".join(t) for t in [*trail, (task, output)]) +
                      " is a circle of choices. write one of them as a list")

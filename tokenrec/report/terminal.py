@@ -15,7 +15,7 @@ def print_compile(console: Console, doc: dict[str, Any]) -> None:
     if doc["impressions"] and doc["impressions"]["arms"]:
         tables.insert(2, _by_position(doc, metric, slice, mark))
     if doc["by_impression"]:
-        tables.insert(2, _by_impression(doc, mark))
+        tables[2:2] = [_by_impression(doc, mark), _over_placebo(doc, mark)]
     if doc["contributions"]:
         tables.append(_contributions(doc, metric, mark))
     for table in tables:
@@ -144,6 +144,22 @@ def _by_impression(doc: dict, mark: str) -> Table:
         a = by[arm, "auc"]
         lift = ["", ""] if a["lift"] is None else [_signed(a["lift"]), f"{_signed(a['low'])} to {_signed(a['high'])}"]
         table.add_row(arm, *[_number(by[arm, m]["value"]) for m in metrics], *lift)
+    return table
+
+
+def _over_placebo(doc: dict, mark: str) -> Table:
+    """What of a task's lift is its texts', and not what any text of that kind would do."""
+    shown = ("auc", "ndcg@10")
+    table = _table(
+        f"By impression, over placebo: the same texts dealt to others{mark}", ("arm", "left"),
+        *((name, "right") for metric in shown for name in (metric, "95%")),
+    )  # fmt: skip
+    rows = {(r["arm"], r["metric"]): r for r in doc["by_impression"] if r["lift_over_placebo"] is not None}
+    for arm in dict.fromkeys(arm for arm, _ in rows):
+        by = [rows[arm, metric] for metric in shown]
+        table.add_row(arm, *(text for r in by for text in (
+            _signed(r["lift_over_placebo"]), f"{_signed(r['low_over_placebo'])} to {_signed(r['high_over_placebo'])}"
+        )))  # fmt: skip
     return table
 
 

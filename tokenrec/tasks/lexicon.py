@@ -3,8 +3,9 @@
 import re
 from typing import Any
 
+from tokenrec.gates.schema import tag_limits
 from tokenrec.lm.plain import value_text
-from tokenrec.recipe.outputs import Lexicon
+from tokenrec.recipe.outputs import Lexicon, Output
 from tokenrec.tasks.spec import TaskSpec
 
 
@@ -43,6 +44,14 @@ def _joins(words: list[str]) -> str:
     return "|".join(f"{w} " if w == "," else f" {re.escape(w)} " for w in words)
 
 
+def _list_of(output: Output) -> dict[str, Any]:
+    """Tags in words of the model's own: so many, of so many words each."""
+    fewest, most = tag_limits(output)
+    word = r"[^ ,;\"\\]+"
+    tags = {"type": "array", "items": {"type": "string", "pattern": f"^{word}( {word}){{0,{output.words_each - 1}}}$"}}
+    return tags | {"minItems": fewest} | ({"maxItems": most} if most else {})
+
+
 def lexicon_schema(spec: TaskSpec, inputs: dict[str, Any]) -> dict | None:
     """The response schema that holds texts to the record's own entries, for engines that obey it."""
     properties: dict[str, Any] = {}
@@ -50,6 +59,8 @@ def lexicon_schema(spec: TaskSpec, inputs: dict[str, Any]) -> dict | None:
         if name in spec.choices:
             continue
         properties[name] = {"type": "number" if output.type == "number" else "string"}
+        if output.words_each:
+            properties[name] = _list_of(output)
         if output.lexicon and (allowed := pattern(output.lexicon, inputs)):
             properties[name]["pattern"] = allowed
     if not properties:

@@ -72,7 +72,7 @@ def signature(spec: TaskSpec, outputs: list[str], decisions: bool, told: str = "
         output = spec.outputs[name]
         choices = spec.choices.get(name)
         what = output.describe or name.replace("_", " ")
-        kind: Any = {"number": float, "text": str}.get(output.type)
+        kind: Any = {"number": float, "text": str, "tags": list[str]}.get(output.type)
         if choices and decisions:
             kind = Choice[tuple((c, None) for c in choices)]
         elif choices:
@@ -87,6 +87,8 @@ def _limits(output) -> str:
     said = []
     if output.type == "tags" and output.max:
         said.append(f"at most {output.max:g}" + (", or none" if output.or_none else ""))
+    if output.words_each:
+        said.append("each a single word" if output.words_each == 1 else f"each of at most {output.words_each} words")
     if output.type == "number" and output.min is not None and output.max is not None:
         said.append(f"from {output.min:g} to {output.max:g}")
     if output.max_words:

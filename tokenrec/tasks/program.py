@@ -80,7 +80,9 @@ def program_id(spec: TaskSpec, program, writer: Writer) -> str:
     """
     state = {n: {k: s[k] for k in ("signature", "demos")} for n, s in program_state(program).items()}
     adapter = type(writer.adapter).__name__ if writer.adapter else "replay"
-    schema = {o: out.model_dump(exclude=_NOT_ASKED) for o, out in spec.outputs.items()}
+    # a key that came later leaves the ids of programs without it as they are: their answers stay
+    later = {o: set() if out.words_each else {"words_each"} for o, out in spec.outputs.items()}
+    schema = {o: out.model_dump(exclude=_NOT_ASKED | later[o]) for o, out in spec.outputs.items()}
     for output, choices in spec.choices.items():  # the words themselves, where the recipe refers to them
         schema[output]["choices"] = choices
     code = getattr(program, "source_hash", None)
