@@ -2,10 +2,11 @@
 
     python evals/benchmarks/selective.py [DATA] [--artists N] [--shares .1,.2,.3,.4,.6] [--draws 3] [--json]
 
-DATA holds colakg_lastfm (../shared/data). The catalogue says an artist's name and tags; the texts are CoLaKG's, recorded.
-A fifth of the artists loses its history, as if they were new, and keeps its later plays as labels (item_holdout;
-nothing says when a play was, so that windows are cut by hash). The objective is NDCG@20 on these (slice cold_items): there the texts have
-a lift. `generate:` chooses as in a recipe, by tune-A alone; what it chose is then ranked on test, which it never sees.
+DATA holds colakg_lastfm (../shared/data). The catalogue says an artist's name and tags; the texts are CoLaKG's,
+recorded. A fifth of the artists loses its history, as if they were new, and keeps its later plays as labels
+(item_holdout; nothing says when a play was, so that windows are cut by hash). The objective is NDCG@20 on these (slice
+cold_items): there the texts have a lift. `generate:` chooses as in a recipe, by tune-A alone; what it chose is then
+ranked on test, which it never sees.
 uplift pays for its pilot out of the same budget. random is the mean of --draws draws. Intervals are two-way (users and
 items), 95%, not adjusted for the number of comparisons. `--on tune_b` shows the same without reading test.
 """

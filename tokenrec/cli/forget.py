@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 import sqlite3
 from contextlib import ExitStack
 from itertools import permutations
@@ -146,6 +147,7 @@ def forget(db, path: Path, user: str) -> dict[str, Any]:
 
     _mark(db, user)
     files = _files(db, path, user)
+    learnt = [r[0] for r in db.execute("select distinct recipe from sources where user = :user", {"user": user})]
     removed = {}
     with transaction(db) as sql:
         shared = sql.execute(
@@ -166,6 +168,11 @@ def forget(db, path: Path, user: str) -> dict[str, Any]:
         sql.execute("delete from asked")  # what reflectors were told speaks of everybody's lists
         _scrub(sql, user)
     write_anew(db, path)
+    for folder in (path.parent / f"retriever-{recipe}" for recipe in learnt):
+        if folder.is_dir():  # it learnt from requests that hold what the user liked; compile trains it anew
+            shutil.rmtree(folder)
+            said = "deleted, it had learnt from this user's requests"
+            files.append({"file": folder.name, "what": said, "rows": 0})
     notes = []
     if shared:
         notes.append(f"{shared} text(s) are kept, since other users with the same input share them")

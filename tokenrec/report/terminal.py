@@ -16,12 +16,16 @@ def print_compile(console: Console, doc: dict[str, Any]) -> None:
         tables.insert(2, _by_position(doc, metric, slice, mark))
     if doc["by_impression"]:
         tables[2:2] = [_by_impression(doc, mark), _over_placebo(doc, mark)]
+    if doc["retriever"]:
+        tables.append(_retriever(doc, mark))
     if doc["contributions"]:
         tables.append(_contributions(doc, metric, mark))
     for table in tables:
         title, table.title = table.title, None  # a title of the table would wrap at the table's width
         console.print(f"\n[bold]{title}[/bold]", highlight=False, soft_wrap=True)
         console.print(table)
+        if table.columns[-1].header == "less, ndcg@10":
+            console.print(retriever_says(doc["retriever"]), style="dim", highlight=False, soft_wrap=True)
         if table.columns[-1].header == "rejected for *":
             console.print("* of any sample; a text may be rejected for several reasons", style="dim")
     console.print()
@@ -161,6 +165,30 @@ def _over_placebo(doc: dict, mark: str) -> Table:
             _signed(r["lift_over_placebo"]), f"{_signed(r['low_over_placebo'])} to {_signed(r['high_over_placebo'])}"
         )))  # fmt: skip
     return table
+
+
+def _retriever(doc: dict, mark: str) -> Table:
+    found = doc["retriever"]
+    by = {(r["system"], r["metric"]): r for r in found["systems"]}
+    paired = {r["system"]: r for r in found["paired"] if r["metric"] == "ndcg@10" and r["against"] != "encoder"}
+    table = _table(
+        f"Retrievers on {found['measured_on']:,} written requests of {found['owners']:,} owners not learnt from{mark}",
+        ("system", "left"), ("ndcg@10", "right"), ("recall@100", "right"), ("less, ndcg@10", "left"),
+    )  # fmt: skip
+    for system in dict.fromkeys(r["system"] for r in found["systems"]):
+        values = [_number(by[system, m]["value"]) for m in ("ndcg@10", "recall@100")]
+        less = ""
+        if p := paired.get(system):
+            less = f"{p['against']}: {_signed(p['delta'])} ({_signed(p['low'])} to {_signed(p['high'])})"
+        table.add_row(system, *values, less)
+    return table
+
+
+def retriever_says(found: dict[str, Any]) -> str:
+    """What the table rests on, and what follows."""
+    use = "recommend uses it" if found["serves"] else "not proved better than its placebo and untrained: not used"
+    return (f"trained on {found['learnt_from']:,} of {found['pairs']:,} pairs (kept by: {found['keep']}); {use}. The "
+            "requests measured on are written ones too; data.queries measures people's own")  # fmt: skip
 
 
 def _leaderboard(doc: dict, metric: str, slice: str, mark: str) -> Table:

@@ -75,6 +75,7 @@ def recommend(
         "limits": [{"limit": _told(x), "said": x.said} for x in wish.parsed.limits],
         "unkept": wish.parsed.unkept,
         "user": user,
+        "likened_by": server.likeness[0].encoder_id,
         "left_out": left_out,
         "items": [
             {
@@ -137,8 +138,9 @@ def _orders(server: Server, wish: Wish, items: np.ndarray) -> dict[str, np.ndarr
     allowed[items] = True
     words = server.words_of_items([text])
     out["words"] = _of_top([i for i in words.item[0] if i >= 0 and allowed[i]], n)
-    vector = server.encoder.model.encode([text], normalize_embeddings=True, show_progress_bar=False)[0]
-    near = np.where(allowed, np.nan_to_num(server.raw.matrix @ vector.astype(np.float32), nan=-2), -2)
+    encoder, vectors = server.likeness
+    vector = encoder.model.encode([text], normalize_embeddings=True, show_progress_bar=False)[0]
+    near = np.where(allowed, np.nan_to_num(vectors @ vector.astype(np.float32), nan=-2), -2)
     out["likeness"] = _of_top(np.argsort(-near, kind="stable")[: len(items)], n)
     if wish.tags:
         likely = np.zeros(n)

@@ -21,6 +21,7 @@ from tokenrec.ranking.behaviour import behaviour_columns
 from tokenrec.ranking.candidates import candidates
 from tokenrec.ranking.retrieval import bm25, terms
 from tokenrec.ranking.saved import Ranker, load_ranker
+from tokenrec.ranking.trained import load_trained
 from tokenrec.recipe.load import LoadedRecipe
 from tokenrec.serve.limits import groups, phrase
 from tokenrec.serve.request import Words, load_words
@@ -56,6 +57,16 @@ class Server:
         items = self.loaded.recipe.data.items
         fields = [*items.text, *items.facts]
         return bm25([" ".join(s for f in fields for s in strings(i.get(f))) for i in self.dataset.items])
+
+    @cached_property
+    def likeness(self) -> tuple[Encoder, np.ndarray]:
+        """The encoder that requests are likened by, and the items' vectors: the trained retriever's where compile found
+        it better than the one it was made from, and than its placebo."""
+        trained = load_trained(self.loaded)
+        if trained is None or not trained.about["serves"]:
+            return self.encoder, self.raw.matrix
+        encoder = trained.encoder()
+        return encoder, encoder.encode(self.db, item_texts(self.loaded.recipe, self.dataset))
 
     @cached_property
     def vocabulary(self) -> set[str]:

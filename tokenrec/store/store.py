@@ -2,15 +2,22 @@
 
 import contextlib
 import sqlite3
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-import sqlite_utils
+_absent = "pandas" not in sys.modules
+if _absent:  # sqlite-utils imports it wherever it is, for half a second, and nothing here needs it
+    sys.modules["pandas"] = None
+import sqlite_utils  # noqa: E402
 
-from tokenrec.errors import InputError, ServiceError
-from tokenrec.store.schema import MIGRATIONS
+if _absent:
+    del sys.modules["pandas"]
+
+from tokenrec.errors import InputError, ServiceError  # noqa: E402
+from tokenrec.store.schema import MIGRATIONS  # noqa: E402
 
 
 def now() -> str:
