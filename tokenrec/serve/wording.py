@@ -151,8 +151,9 @@ def _denied(r: _Reading, at: int) -> int:
         end = r.clause(to)[1]
         free = SICK.fullmatch(word) or word.startswith("avoid")
         if free and not any(_food(r, i) for i in range(to, end)):  # "no allergies", "nothing to avoid"
-            r.gone[at:end] = [True] * (end - at)
-            return end
+            last = max((i for i in range(to, end) if SICK.fullmatch(r.low[i])), default=to) + 1
+            r.gone[at:last] = [True] * (last - at)
+            return last
         if word in NOT and word not in BARE:
             return at + 1
         r.unread.append(r.said(at, min(end, to + 4)))
