@@ -22,6 +22,19 @@ def test_chinese_requests_and_their_limits():
         "猪肉不要，来点辣的": ("spicy", ["pork"]),
         "不能有猪肉": ("", ["pork"]),
         "素食的面条，半小时以内": ("noodles", [("minutes", 30), "vegetarian"]),
+        "对鸡蛋、牛奶和花生过敏": ("", ["egg", "dairy", "peanut"]),
+        "對花生過敏": ("", ["peanut"]),
+        "不吃牛羊肉，也不吃鱼虾": ("", ["beef", "lamb", "fish", "prawn"]),
+        "虾和蟹都不能吃": ("", ["prawn", "crab"]),
+        "不喜欢吃鱼": ("", ["fish"]),
+        "除了猪肉都可以": ("", ["pork"]),
+        "孩子不吃辣": ("", ["chilli"]),
+        "四十五分钟以内的汤": ("soup", [("minutes", 45)]),
+        "不超过一个半小时": ("", [("minutes", 90)]),
+        "清真": ("", ["halal"]),
+        "不要太甜": ("not too sweet", []),
+        "不知道吃什么，没有忌口": ("", []),
+        "无花果蛋糕": ("fig cake", []),
     }
     for request, (rest, limits) in said.items():
         made = parse(read(request, [ZH], set()).text, ["minutes"], lambda what: False)

@@ -87,7 +87,7 @@ def show(out: Out, doc: dict[str, Any]) -> None:
         unknown = f', {left["unknown"]} whose facts don\'t say' if left["unknown"] else ""
         out.print(f'limit: {limit["limit"]} ({left["breaks"]} items left out{unknown})')
     for word in doc["unkept"]:
-        out.print(f"no limit: {word} can't be told from the facts of these items")
+        out.print(f"no limit: \"{word}\" can't be told from the facts of these items")
     mark = "  SIMULATED users" if doc["simulated"] else ""
     title = f'A menu for "{escape(said)}"' + (f' and {escape(doc["user"])}' if doc["user"] else "") + mark
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)

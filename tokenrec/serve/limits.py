@@ -5,12 +5,17 @@ text. What the record does not say can't be promised: such an item is left out a
 """
 
 import functools
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tokenrec.gates.text import stem, strings, words
+
+LONG = 9  # words: a shorter text names a thing, a longer one tells of it and has verbs in it ("roll", "toast")
+
+_ONE = re.compile(r"(?<=...)(?:ie|i|che)$")  # what a stem leaves of "chillies" and "quiches" is not their singular
 
 
 @dataclass(frozen=True)
@@ -23,7 +28,9 @@ class Limit:
     most: float | None = None
     terms: frozenset[str] = frozenset()
     but: frozenset[str] = frozenset()  # longer names that are none of it
+    short: frozenset[str] = frozenset()  # those of `terms` that count in short texts alone
     diets: tuple[str, ...] = ()  # values of the diet field that promise it
+    partly: bool = False  # facts can keep some of what it means, not all: halal
 
 
 @functools.cache
@@ -40,19 +47,34 @@ def groups() -> dict[str, Limit]:
     found = {}
     for name, group in told.items():
         diets = tuple(group.get("diet", ()))
-        limit = Limit("without", name, "", None, all_of(name, "words"), all_of(name, "not"), diets)
+        terms, but, short = (all_of(name, key) for key in ("words", "not", "short"))
+        limit = Limit("without", name, "", None, terms | short, but, short, diets, bool(group.get("partly")))
         for said in dict.fromkeys(phrase(n) for n in (name, *group.get("names", []))):
             if said in told and said != name:
                 continue
             old = found.get(said)  # "seafood" is fish and shellfish
-            both = old and Limit("without", said, "", None, old.terms | limit.terms, old.but | limit.but)
-            found[said] = both or limit
+            found[said] = together(said, "", [old, limit]) if old else limit
     return found
 
 
+@functools.cache
+def named() -> frozenset[str]:
+    """Every name of a group and every word that belongs to one."""
+    return frozenset(groups()).union(*(g.terms for g in groups().values()))
+
+
+def together(name: str, said: str, limits: Sequence[Limit], terms: Iterable[str] = ()) -> Limit:
+    """One limit "without" what any of some limits, or of some more words, is about."""
+    terms, but, short = (
+        frozenset(more).union(*(getattr(x, key) for x in limits))
+        for key, more in (("terms", terms), ("but", ()), ("short", ()))
+    )
+    return Limit("without", name, said, None, terms, but, short)
+
+
 def phrase(text: str) -> str:
-    """Words as they are compared: stems, in order."""
-    return " ".join(stem(w) for w in words(text.lower()))
+    """Words as they are compared: stems, in order; chilli and chillies, quiche and quiches are the same."""
+    return " ".join(_ONE.sub(lambda m: "ch" if m[0] == "che" else "y", stem(w)) for w in words(text.lower()))
 
 
 def holds(limit: Limit, record: dict[str, Any], contains: Sequence[str], diet: str | None) -> bool | None:
@@ -63,14 +85,14 @@ def holds(limit: Limit, record: dict[str, Any], contains: Sequence[str], diet: s
             return float(value) <= limit.most
         except (TypeError, ValueError):
             return None
-    said = [s for f in contains for s in strings(record.get(f))]
+    said = [list(strings(record.get(f))) for f in contains]
     if limit.diets and diet and record.get(diet):
         stated = {phrase(s) for s in strings(record[diet])}
         if not stated & set(limit.diets):
             return False
-    if not said:
-        return None
-    return not any(names(limit, one) for one in said)
+    if any(names(limit, one) for texts in said for one in texts):
+        return False
+    return True if all(said) and said else None
 
 
 def names(limit: Limit, text: str) -> bool:
@@ -78,4 +100,5 @@ def names(limit: Limit, text: str) -> bool:
     found = f" {phrase(text)} "
     for other in sorted(limit.but, key=len, reverse=True):
         found = found.replace(f" {other} ", "  ")
-    return any(f" {term} " in found for term in limit.terms)
+    terms = limit.terms - limit.short if found.count(" ") > LONG else limit.terms
+    return any(f" {term} " in found for term in terms)

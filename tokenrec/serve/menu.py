@@ -1,5 +1,6 @@
 """A menu for one request: retrieve, keep what the limits allow, rank, and say why each item is there."""
 
+import re
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from tokenrec.serve.wording import Parsed, parse
 from tokenrec.tasks.inputs import display_name
 
 RETRIEVED = 50  # of the items that the limits allow, the best for the request: these are ranked
+_DENIED = re.compile(r"\b(?:not|no|less|without|nothing)(?: (?:a|too|so|very|overly|that|as))?$")
 LIKELY = 0.3  # a tag below is not named as a reason
 
 
@@ -111,7 +113,7 @@ def understand(server: Server, request: str) -> Wish:
         size = len(said.split())
         for at in range(len(stems) - size + 1):
             if " ".join(stems[at : at + size]) == said:
-                wanted[tag] = -1 if set(stems[max(at - 2, 0) : at]) & {"not", "no", "less", "without"} else 1
+                wanted[tag] = -1 if _DENIED.search(" ".join(stems[:at])) else 1
     return Wish(told, parsed, wanted)
 
 

@@ -1,5 +1,6 @@
 """What is served from: the catalogue, the tokens in the store, the trained ranker, and indexes over them. No LM."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -16,17 +17,18 @@ from tokenrec.errors import InputError
 from tokenrec.features.prestored import stored_vectors
 from tokenrec.features.types import Columns, Vectors
 from tokenrec.features.vectors import item_texts, raw_text
-from tokenrec.gates.text import strings, words
+from tokenrec.gates.text import STOP, strings, words
 from tokenrec.ranking.behaviour import behaviour_columns
 from tokenrec.ranking.candidates import candidates
 from tokenrec.ranking.retrieval import bm25, terms
 from tokenrec.ranking.saved import Ranker, load_ranker
 from tokenrec.ranking.trained import load_trained
 from tokenrec.recipe.load import LoadedRecipe
-from tokenrec.serve.limits import groups, phrase
+from tokenrec.serve.limits import LONG, groups, phrase
 from tokenrec.serve.request import Words, load_words
 from tokenrec.store.store import open_store
 
+_PARTS = re.compile(r"[(),;/]|\b(?:and|or|with)\b")
 NOBODY = ""  # the user without a history, last in user_ids
 
 
@@ -77,14 +79,16 @@ class Server:
 
     @cached_property
     def made_of(self) -> set[str]:
-        """Phrases of one and two words that the fields say which tell what is in an item."""
+        """Phrases that name what is in an item: of short texts ("extra virgin olive oil") the whole, the last word and
+        the last two, since "virgin" is no thing; every word of long ones where there are no others."""
+        texts = [t for i in self.dataset.items for f in self.contains for t in strings(i.get(f))]
         found: set[str] = set()
-        for item in self.dataset.items:
-            for field_ in self.contains:
-                for text in strings(item.get(field_)):
-                    stems = [phrase(w) for w in words(text.lower())]
-                    found.update(stems, map(" ".join, zip(stems, stems[1:], strict=False)))
-        return found
+        for text in (t for t in texts if len(words(t)) < LONG):
+            for part in _PARTS.split(text.lower()):
+                stems = [phrase(w) for w in words(part)]
+                if stems:
+                    found.update({" ".join(stems), " ".join(stems[-2:]), stems[-1]})
+        return found or {phrase(w) for t in texts for w in words(t.lower())} - STOP
 
     @property
     def contains(self) -> list[str]:
