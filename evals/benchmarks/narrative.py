@@ -1,6 +1,7 @@
 """Do retrievers find what a request in words asks for? Recipe-MPR, or any folder laid out like it.
 
     python evals/benchmarks/narrative.py DATASET_DIR [--json] [--by-type]
+                                         [--trained FOODCOM_DIR [--keep FOLDER] [--arms raw,mint,...] [--pairs N]]
 
 DATASET_DIR holds queries.jsonl or queries.jsonl.gz, a request a line: {"query", "options": {id: text}, "answer": id}
 (`query_type` is read for --by-type). Two questions to the same rankings:
@@ -11,7 +12,9 @@ the rest   the answer among the options of all requests together. Only it is kno
            options may answer as well and count as wrong, so that figures are low and hold for comparing systems.
 
 95% intervals are t-intervals over requests; paired differences are of the same requests, p after Holm (1979).
-METHODS is the table of systems: a function makes each from the texts of the pool and an encoder.
+METHODS is the table of systems: a function makes each from the texts of the pool and an encoder. With --trained there
+are also those that learnt from requests written about Food.com (../shared/data/foodcom_small), each alone and fused
+with BM25: narrative_trained.py says which, and on what their settings were chosen.
 
 narrative_requests.jsonl.gz beside this file: requests to learn from, written by the model "claude", one by one, for the
 prompts that recipes/narrative.yaml (craving, cravings, asking) makes of shared/data/foodcom_small, with no test request
@@ -24,7 +27,8 @@ import argparse
 import gzip
 import json
 import sys
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +37,9 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).parent))
+
+from narrative_trained import ARMS, encode_with, train  # noqa: E402
 
 from tokenrec.dataset.queries import Queries  # noqa: E402
 from tokenrec.evidence.queries import Judged, judge  # noqa: E402
@@ -88,8 +95,12 @@ METHODS: dict[str, Callable[[Sequence[str], Encode], Search]] = {
 }
 
 
-def measure(data: Requests, encode: Encode, methods: Sequence[str]) -> Judged:
+def measure(data: Requests, encode: Encode, methods: Sequence[str], trained: Mapping[str, Encode] = {}) -> Judged:
     tops = {name: METHODS[name](data.pool, encode)(data.queries.texts) for name in methods}
+    for name, by in trained.items():
+        found = untrained(data.pool, by, depth=len(data.pool))
+        tops |= {name: found["encoder"](data.queries.texts), f"{name}+bm25": found["rrf"](data.queries.texts)}
+    methods = list(tops)
     judged = judge(data.queries, tops)
     return Judged({name: {"accuracy": accuracy(data, tops[name]), **judged.values[name]} for name in methods})
 
@@ -118,11 +129,25 @@ def main() -> int:
     parser.add_argument("data", type=Path, metavar="DATASET_DIR", help="folder of queries.jsonl(.gz)")
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     parser.add_argument("--by-type", action="store_true", help="also the accuracy on each type of request")
+    parser.add_argument("--trained", type=Path, metavar="FOODCOM_DIR", help="also retrievers trained on its requests")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where trained models stay, so that a run goes on")
+    parser.add_argument("--arms", default=",".join(ARMS), help=f"of {', '.join(ARMS)}")
+    parser.add_argument("--pairs", type=int, default=800, help="that each arm learns from at most (800)")
     options = parser.parse_args()
-    data = read(options.data)
-    judged = measure(data, encoder(), list(METHODS))
+    data, trained = read(options.data), {}
+    with tempfile.TemporaryDirectory() as scratch:
+        if options.trained:
+            trained = train(options.trained, (options.keep or Path(scratch)).resolve(), options.arms.split(","),
+                            options.pairs)  # fmt: skip
+        judged = measure(data, encoder(), list(METHODS), {arm: encode_with(path) for arm, (path, _) in trained.items()})
+    against = {"shuffled": [a for a in trained if a not in ("shuffled", "raw")], "minilm": list(trained),
+               "half": [a for a in ("likelihood", "encoder") if "half" in trained and a in trained],
+               "rrf": [f"{a}+bm25" for a in trained]}  # fmt: skip
+    pairs = [(a, b) for b, some in against.items() for a in some if b in judged.values and a in judged.values]
     document = {
-        "requests": len(data.queries), "pool": len(data.pool), "systems": judged.systems(), "paired": judged.paired(),
+        "requests": len(data.queries), "pool": len(data.pool), "systems": judged.systems(),
+        "paired": judged.paired(pairs if trained else None),
+        "training": {arm: told for arm, (_, told) in trained.items()},
         "by_type": by_type(data, judged) if options.by_type else [],
     }  # fmt: skip
     if options.json:

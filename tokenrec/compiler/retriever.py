@@ -63,7 +63,7 @@ def train_retriever(session: Session, stages) -> dict[str, Any] | None:
     if found and found["id"] != known or not (folder / known[:16]).is_dir():
         shutil.rmtree(folder, ignore_errors=True)
         (folder / known[:16]).mkdir(parents=True)  # tells a killed run's checkpoints from another's
-    kept = learnt.of_pairs(keep(session, learnt, items, wanted.keep, folder, stages))
+    kept = learnt.of_pairs(keep(session, learnt, items, wanted.keep, folder / "likelihoods.json", stages))
     kept = at_most(kept, wanted.pairs)
     looks = _train(session, wanted, kept, stop, items, folder, stages)
     shown = Trained({"rerank": wanted.rerank and wanted.rerank.model_dump(include={"top", "length"})}, folder)
@@ -90,8 +90,8 @@ def parts(pairs: Pairs, held: float) -> tuple[Pairs, Pairs, Pairs]:
     return tuple(pairs.of_requests(m) for m in (place >= 2 * held, place < held, (held <= place) & (place < 2 * held)))
 
 
-def keep(session: Session, pairs: Pairs, items: list[str], rule: Keep, folder: Path, stages) -> np.ndarray:
-    """bool[p]: the pairs that the recipe's filter keeps."""
+def keep(session: Session, pairs: Pairs, items: list[str], rule: Keep, file: Path, stages) -> np.ndarray:
+    """bool[p]: the pairs that a filter keeps; likelihoods are kept in `file`."""
     if rule.by == "all" or rule.share == 1:
         return np.ones(len(pairs), bool)
     if rule.by == "random":
@@ -100,7 +100,7 @@ def keep(session: Session, pairs: Pairs, items: list[str], rule: Keep, folder: P
         asked, told = (session.encoder.encode(session.db, t) for t in (pairs.texts, items))
         score = np.einsum("pd,pd->p", asked[pairs.request], told[pairs.item])
     else:
-        score = likelihoods(session, pairs, items, rule.model, folder / "likelihoods.json", stages)
+        score = likelihoods(session, pairs, items, rule.model, file, stages)
     return best_of_each(pairs, score, rule.share)
 
 
