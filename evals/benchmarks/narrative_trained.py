@@ -22,7 +22,7 @@ import numpy as np
 
 HERE = Path(__file__).resolve().parent
 ARMS = ("raw", "mint", "likelihood", "encoder", "half", "shuffled", "published")
-SETTINGS = {"loss": "in_batch", "negatives": 0, "layers": 3, "length": 96, "every": 400, "epochs": 3, "patience": 2}
+SETTINGS = {"loss": "in_batch", "negatives": 0, "layers": 3, "length": 96, "every": 400, "epochs": 2, "patience": 2}
 
 
 def written(foodcom: Path, folder: Path):

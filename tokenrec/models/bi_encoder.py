@@ -105,7 +105,7 @@ def draw_negatives(
         pool = order[skip : skip + nearest] if len(order) > skip else order
         if not len(pool):
             raise InputError("a request's own items are the whole catalogue: nothing is left to be a negative")
-        found[of] = rng.choice(pool, (len(of), each), replace=each > len(pool))
+        found[of] = [rng.choice(pool, each, replace=each > len(pool)) for _ in of]
     return found
 
 

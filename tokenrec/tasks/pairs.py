@@ -42,10 +42,6 @@ class Pairs:
         """Only the pairs of bool[p]."""
         return replace(self, request=self.request[chosen], item=self.item[chosen])
 
-    def held(self, salt: str, share: float) -> np.ndarray:
-        """bool[n_requests]: those of a share of the owners, by hash."""
-        return np.array([unit_hash("held", salt, o) < share for o in self.owner], bool)
-
 
 def request_pairs(db, recipe: Recipe, dataset: Dataset, tasks: Sequence[str]) -> Pairs:
     """The accepted requests of the tasks' present programs, with the items that they were written from."""

@@ -1,0 +1,125 @@
+"""A retriever that learns from written requests: trained by compile, kept, told apart by eval, gone when a user is forgotten."""
+
+import json
+import shutil
+
+import pytest
+
+from tests.end_to_end.test_main_job import holds
+from tests.end_to_end.test_narrative import DATA, TASKS, say
+from tests.end_to_end.worlds import dishes, meals, project, tokenrec, write
+from tokenrec.dataset.load import load_dataset
+from tokenrec.ranking.trained import read_about
+from tokenrec.recipe.load import load_recipe
+from tokenrec.tasks.inputs import prompts
+from tokenrec.tasks.spec import task_spec
+
+pytest.importorskip("datasets", reason="training a retriever needs tokenrec[retrieval]")
+RETRIEVER = """\
+retriever: {from: [craving, asking], keep: {by: encoder}, layers: 1, length: 32, pairs: 64, batch: 16, every: 32, epochs: 1, held: 0.3}
+"""
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """Requests that name an ingredient of each dish: there is something to learn."""
+    root = tmp_path_factory.mktemp("retriever")
+    items = dishes(100)
+    tasks = TASKS.replace("subjects: {most: 12, order: popular}", "subjects: {most: 120, order: popular}")
+    path = project(root, items=items, events=meals(items), recorded=[], recipe=DATA + tasks + RETRIEVER)
+    named = {i["dish_id"]: i for i in items}
+    said = [{"who": u, "dish": d, "at": t, "rating": v, "said": f"{u} liked the {named[d]['name']} of day {t}."} for u, d, t, v in meals(items)]
+    write(root / "data/reviews.jsonl", "".join(json.dumps(r) + "\n" for r in said))
+    asked = "".join(f'"something with {i["ingredients"][0]} and {i["ingredients"][-1]}",{i["dish_id"]},1\n' for i in items[1:30:3])
+    write(root / "data/requests.csv", "request,dish,grade\n" + asked)
+    loaded, tape = load_recipe(path), []
+    data = load_dataset(loaded.recipe, loaded.folder)
+    for p in prompts(loaded.recipe, data, task_spec(loaded.recipe, "asking"), {}):
+        made = named[p.subject]["ingredients"]
+        words = f"{say(len(tape))} With {made[0]}, {made[len(made) // 2]} and {made[-1]}."
+        tape.append({"task": "asking", "subject": p.subject, "output": {"query": words}})
+    for p in prompts(loaded.recipe, data, task_spec(loaded.recipe, "craving"), {}):
+        liked = [line.split(":")[0].split()[-1] for line in p.inputs["liked"]]
+        words = f"{say(len(tape))} As good as {', '.join(liked)}."
+        tape.append({"task": "craving", "subject": p.subject, "output": {"query": words}})
+    write(root / "tape.jsonl", "".join(json.dumps(r) + "\n" for r in tape))
+    code, document, said = tokenrec("compile", path)
+    assert code == 0, said
+    return root, path, document
+
+
+def test_compile_says_what_it_learnt_and_what_it_is_worth(world):
+    root, _, document = world
+    holds(document)
+    found = document["retriever"]
+    assert found, document["notes"]
+    assert found["learnt_from"] == 64 and found["keep"] == "encoder" and found["owners"] >= 20
+    systems = {r["system"] for r in found["systems"]}
+    assert systems == {"bm25", "encoder", "rrf", "trained", "placebo", "trained_rrf"}
+    assert {(r["system"], r["against"]) for r in found["paired"]} == {("trained", "encoder"), ("trained", "placebo"), ("trained_rrf", "rrf")}
+    assert all(len(looks) == 3 and all(0 <= x <= 1 for x in looks) for looks in found["looks"].values())
+    folder = root / ".tokenrec" / f"retriever-{document['recipe']}"
+    files = {p.suffix for p in folder.rglob("*") if p.is_file()}
+    assert files <= {".json", ".safetensors", ".txt"}, "no pickle, no checkpoint"
+
+
+def test_an_unchanged_second_run_trains_nothing(world):
+    root, path, document = world
+    weights = [p for p in root.rglob("*.safetensors") if "retriever" in str(p)]
+    before = {p: p.stat().st_mtime_ns for p in weights}
+    code, again, said = tokenrec("compile", path)
+    assert code == 0 and again["retriever"] == document["retriever"], said
+    assert len(before) == 2 and {p: p.stat().st_mtime_ns for p in weights} == before
+
+
+def test_a_killed_training_keeps_what_is_done(world, tmp_path):
+    root, path, document = world
+    shutil.copytree(root, tmp_path / "copy")
+    folder = tmp_path / "copy/.tokenrec" / f"retriever-{document['recipe']}"
+    (folder / "retriever.json").unlink()
+    (folder / document["retriever"]["id"][:16]).mkdir()
+    shutil.rmtree(folder / "placebo")
+    kept = (folder / "trained/model/model.safetensors").stat().st_mtime_ns
+    code, again, said = tokenrec("compile", tmp_path / "copy" / path.relative_to(root))
+    assert code == 0, said
+    assert (folder / "trained/model/model.safetensors").stat().st_mtime_ns == kept
+    assert again["retriever"]["looks"]["trained"] == document["retriever"]["looks"]["trained"]
+    assert (folder / "placebo/model/model.safetensors").is_file()
+
+
+def test_eval_ranks_peoples_requests_by_it_too(world):
+    code, document, said = tokenrec("eval", world[1])
+    assert code == 0, said
+    holds(document)
+    assert {"trained", "placebo", "trained_rrf"} <= {r["system"] for r in document["queries"]["systems"]}
+
+
+def test_recommend_takes_it_only_where_it_is_proved(world, tmp_path):
+    root, path, document = world
+    shutil.copytree(root, tmp_path / "copy")
+    about = tmp_path / "copy/.tokenrec" / f"retriever-{document['recipe']}/retriever.json"
+    for serves in (True, False):
+        about.write_text(json.dumps(document["retriever"] | {"serves": serves}))
+        code, found, said = tokenrec("recommend", tmp_path / "copy" / path.relative_to(root), "something with rice")
+        assert code == 0, said
+        assert found["likened_by"].startswith("retriever-trained@") == serves
+
+
+def test_a_task_that_writes_no_requests_is_refused(world, tmp_path):
+    root, path, _ = world
+    text = path.read_text().replace("from: [craving, asking]", "from: [cravin]")
+    write(tmp_path / "tokenrec.yaml", (root / "tokenrec.yaml").read_text())
+    write(tmp_path / "recipe.yaml", text)
+    code, _, said = tokenrec("recipe", "check", tmp_path / "recipe.yaml")
+    assert code == 2 and "cravin is no task of this recipe" in said, said
+
+
+def test_forgetting_a_user_deletes_what_learnt_of_them(world):
+    """Last of all: it changes the store."""
+    root, path, document = world
+    folder = root / ".tokenrec" / f"retriever-{document['recipe']}"
+    assert read_about(folder)
+    code, found, said = tokenrec("forget", path, "u005", "--yes")
+    assert code == 0, said
+    holds(found)
+    assert not folder.exists() and any(f["file"] == folder.name for f in found["files"])
