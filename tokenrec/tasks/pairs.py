@@ -7,7 +7,6 @@ from math import ceil
 import numpy as np
 
 from tokenrec.dataset.types import Dataset
-from tokenrec.ids import unit_hash
 from tokenrec.recipe.models import Recipe
 from tokenrec.store import completions as store
 
