@@ -58,6 +58,7 @@ def test_compile_says_what_it_learnt_and_what_it_is_worth(world):
     assert systems == {"bm25", "encoder", "rrf", "trained", "placebo", "trained_rrf"}
     assert {(r["system"], r["against"]) for r in found["paired"]} == {("trained", "encoder"), ("trained", "placebo"), ("trained_rrf", "rrf")}
     assert all(len(looks) == 3 and all(0 <= x <= 1 for x in looks) for looks in found["looks"].values())
+    assert "raw_text+retriever" in {a["arm"] for a in document["arms"]}, "what learnt from history alone may feed the ranker"
     folder = root / ".tokenrec" / f"retriever-{document['recipe']}"
     files = {p.suffix for p in folder.rglob("*") if p.is_file()}
     assert files <= {".json", ".safetensors", ".txt"}, "no pickle, no checkpoint"

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from tokenrec.compiler.retriever import retriever_vectors
 from tokenrec.compiler.session import Session, ranker_folder
 from tokenrec.compiler.writing import Written, program_vectors
 from tokenrec.dataset.load import load_labels
@@ -111,6 +112,8 @@ def make_arms(
                 if d:
                     block(f"{name}~{d}", dealt[name][d])
                 arms[f"raw_text+{name}~placebo{d + 1}"] = [*base, f"{name}~{d}"]
+    if learnt := retriever_vectors(session):
+        arms["raw_text+retriever"] = [*base, block("retriever", [learnt])]
     keywords = extractive(session.db, session.recipe, session.dataset, session.encoder)
     arms["extractive"] = [*base, block("extractive", [keywords])]
     if session.recipe.data.labels:

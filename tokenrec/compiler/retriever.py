@@ -19,13 +19,14 @@ from tokenrec.config import Embedded, resolve_model
 from tokenrec.dataset.queries import Queries
 from tokenrec.errors import InputError
 from tokenrec.evidence.queries import judge, searches, told_apart
+from tokenrec.features.types import Vectors
 from tokenrec.features.vectors import item_texts
 from tokenrec.files import whole
 from tokenrec.ids import content_id, unit_hash
 from tokenrec.models.bi_encoder import TrainSettings, draw_negatives, fit_bi_encoder
 from tokenrec.models.cross_encoder import fit_cross_encoder
 from tokenrec.ranking.retrieval import Search
-from tokenrec.ranking.trained import ABOUT, Trained, read_about, retriever_folder
+from tokenrec.ranking.trained import ABOUT, Trained, load_trained, read_about, retriever_folder
 from tokenrec.recipe.retriever import Keep, Retriever, Training
 from tokenrec.tasks.pairs import Pairs, best_of_each, request_pairs, shuffled
 
@@ -82,6 +83,20 @@ def train_retriever(session: Session, stages) -> dict[str, Any] | None:
         partial.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     (folder / known[:16]).rmdir()
     return about
+
+
+def retriever_vectors(session: Session) -> Vectors | None:
+    """The items as the trained retriever encodes them, for columns of a ranker; None where it knows later windows.
+
+    It has seen pairs of history alone, as behaviour columns have, and no label of the lists: so it needs no folds.
+    """
+    wanted, trained = session.recipe.retriever, load_trained(session.loaded)
+    if trained is None or any(session.recipe.tasks[name].window == "all" for name in wanted.from_):
+        return None
+    encoder = trained.encoder()
+    matrix = encoder.encode(session.db, item_texts(session.recipe, session.dataset))
+    columns = [f"e{i}" for i in range(matrix.shape[1])]
+    return Vectors("retriever", "text", "item", matrix, columns, False, encoder.encoder_id)
 
 
 def parts(pairs: Pairs, held: float) -> tuple[Pairs, Pairs, Pairs]:

@@ -20,6 +20,7 @@ TAKEN = {
     "placebo": "it names an arm",
     "extractive": "it names an arm",
     "oracle": "it names an arm",
+    "retriever": "it names an arm",
     "ungated": "it names an arm",
     "incumbent": "it names an arm of the promotion test",
     "challenger": "it names an arm of the promotion test",
