@@ -18,7 +18,7 @@ from tokenrec.recipe.refs import needs
 from tokenrec.store import completions as store
 from tokenrec.tasks.compiled import read_lock
 from tokenrec.tasks.inputs import Prompt, Tokens, prompts, spooled
-from tokenrec.tasks.overrides import overridden, read_overrides
+from tokenrec.tasks.overrides import overridden, read_overrides, told
 from tokenrec.tasks.program import load_program_state, make_program, program_id, weights_of
 from tokenrec.tasks.spec import TaskSpec, task_spec
 
@@ -86,12 +86,12 @@ def prepare_task(session: Session, name: str, unwritten: Tokens | None = None) -
             stale = f"{lock.path.name} was promoted by another reward: compile again to see whether it still wins"
     scorers = open_scorers(session.loaded.project, session.recipe, spec, session.db)
     judge = make_judge(session.recipe, spec, session.dataset, session.loaded.project.root, scorers)
-    told = {t: _with_overrides(session, t, store.tokens(session.db, spec.recipe, t)) for t in needs(spec.task)}
-    for task, outputs in told.items():
+    others = {t: told(session.db, session.recipe, session.loaded.folder, t) for t in needs(spec.task)}
+    for task, outputs in others.items():
         outputs.update((unwritten or {}).get(task, {}))
     selection = select(session, spec, _most_calls(spec, program))
     codes = selection.codes if selection else None
-    asked = spooled(prompts(session.recipe, session.dataset, spec, told, codes))
+    asked = spooled(prompts(session.recipe, session.dataset, spec, others, codes))
     return Prepared(
         spec, program, program_id(spec, program, writer), source_id, judge, asked, selection=selection, stale=stale
     )
@@ -146,12 +146,6 @@ def program_vectors(
         session.db, session.dataset, spec, rows, session.encoder, _weights(spec, program),
         session.augment.get(spec.name, 1.0),
     )  # fmt: skip
-
-
-def _with_overrides(session: Session, task: str, outputs: dict[str, dict]) -> dict[str, dict]:
-    rows = ((subject, output, None) for subject, output in outputs.items())
-    theirs = read_overrides(task_spec(session.recipe, task), session.loaded.folder)
-    return {subject: output for subject, output, _ in overridden(rows, theirs)}
 
 
 def item_vectors(session: Session, written: Mapping[str, Written]) -> list[Vectors]:

@@ -32,6 +32,7 @@ from tokenrec.serve.server import Server, open_server, score_lists
 from tokenrec.store import completions as store
 from tokenrec.store.lock import only_run
 from tokenrec.store.store import transaction
+from tokenrec.tasks import overrides
 from tokenrec.tasks.inputs import display_name, prompts, spooled
 
 CELLS = 2_000_000  # users × items scored at a time
@@ -104,7 +105,7 @@ def _write(server: Server, dataset: Dataset, new: np.ndarray, progress: Callable
             made = prepare_task(session, name)
             lm = completion_lm(made.spec, session.open_writer())
             asked = store.subjects_of(session.db, loaded.recipe.name, name, made.program_id, lm)
-            others = {t: store.tokens(session.db, loaded.recipe.name, t) for t in needs(made.spec.task)}
+            others = {t: overrides.told(session.db, loaded.recipe, loaded.folder, t) for t in needs(made.spec.task)}
             mine = list(prompts(loaded.recipe, dataset, made.spec, others, new))
             ids = {p.subject for p in mine}
             old = (p for p in made.prompts if asked.get(p.subject) == p.hash and p.subject not in ids)

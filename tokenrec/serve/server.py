@@ -27,6 +27,7 @@ from tokenrec.recipe.load import LoadedRecipe
 from tokenrec.serve.limits import LONG, groups, phrase
 from tokenrec.serve.request import Words, load_words
 from tokenrec.store.store import open_store
+from tokenrec.tasks.overrides import told
 
 _PARTS = re.compile(r"[(),;/]|\b(?:and|or|with)\b")
 NOBODY = ""  # the user without a history, last in user_ids
@@ -34,7 +35,7 @@ NOBODY = ""  # the user without a history, last in user_ids
 
 @dataclass
 class Server:
-    """Everything that stays between two requests. `tokens`: task → subject → accepted output."""
+    """Everything that stays between two requests. `tokens`: task → subject → accepted output, or a person's own."""
 
     loaded: LoadedRecipe
     db: Any
@@ -49,9 +50,8 @@ class Server:
 
     @cached_property
     def tokens(self) -> dict[str, dict[str, dict[str, Any]]]:
-        from tokenrec.store import completions as store
-
-        return {task: store.tokens(self.db, self.loaded.recipe.name, task) for task in self.loaded.recipe.tasks}
+        recipe, folder = self.loaded.recipe, self.loaded.folder
+        return {task: told(self.db, recipe, folder, task) for task in recipe.tasks}
 
     @cached_property
     def words_of_items(self) -> Callable:

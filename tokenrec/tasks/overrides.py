@@ -9,7 +9,9 @@ from pydantic import ValidationError
 
 from tokenrec.gates.schema import output_model
 from tokenrec.jsonl import read_lines
-from tokenrec.tasks.spec import TaskSpec
+from tokenrec.recipe.models import Recipe
+from tokenrec.store import completions as store
+from tokenrec.tasks.spec import TaskSpec, task_spec
 
 Row = tuple[str, dict[str, Any], dict | None]  # subject, output, raw probabilities
 
@@ -42,3 +44,9 @@ def overridden(rows: Iterable[Row], theirs: dict[str, dict[str, Any] | None]) ->
     """The rows with people's outputs in the place of the LM's, also about subjects that it has not written about."""
     kept = [row for row in rows if row[0] not in theirs]
     return kept + [(subject, output, None) for subject, output in theirs.items() if output is not None]
+
+
+def told(db, recipe: Recipe, folder: Path, task: str) -> dict[str, dict[str, Any]]:
+    """subject → what stands of it today: the task's tokens, people's own outputs in their place."""
+    rows = ((subject, output, None) for subject, output in store.tokens(db, recipe.name, task).items())
+    return {s: output for s, output, _ in overridden(rows, read_overrides(task_spec(recipe, task), folder))}
