@@ -27,6 +27,12 @@ def test_words_of_yaml_1_1_stay_words(write):
     assert choices_of(recipe, "liking", "likes") == ["calm", "wild", "on", "off"]
 
 
+def test_a_language_model_may_encode_and_an_encoder_may_not_write(write):
+    assert load_recipe(write(GOOD + "lm: {encoder: embedded}\n")).recipe.lm.encoder == "embedded"
+    with pytest.raises(InputError, match="minilm is of kind encoder. name a language model"):
+        load_recipe(write(GOOD + "lm: {writer: minilm}\n"))
+
+
 def test_hash_sees_meaning_only(write):
     first = load_recipe(write(GOOD)).recipe_hash
     assert load_recipe(write("# remark\n" + GOOD.replace("max: 2", "max: 2.0") + "ranker: {k: 10}\n")).recipe_hash == first
