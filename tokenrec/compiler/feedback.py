@@ -145,6 +145,9 @@ class ItemFeedback(Feedback):
 class UserFeedback(Feedback):
     """Of answers about users, in the user's own list. `met`: the item vectors that answers are compared with."""
 
+    found = "This user liked {n} of the items later: {up} of them rise, {down} sink."
+    whose = "what this user liked later"
+
     def __init__(self, session: Session, spec: TaskSpec, scorer, reward, code: dict, tokens: dict, met: list[Vectors]):
         super().__init__(session, spec, scorer, reward, code, tokens)
         tasks = dict.fromkeys(v.source for v in met if v.source in session.recipe.tasks)
@@ -171,19 +174,28 @@ class UserFeedback(Feedback):
             above = np.flatnonzero(rivals & (new > new[item]))
             was, now = (int((x[rivals] > x[item]).sum()) + 1 for x in (old, new))
             moves.append((was, now, item, int(above[np.argmax(new[above])]) if len(above) else None))
-        return self._told_of(moves, "This user liked {n} of the items later: {up} of them rise, {down} sink.")
+        return self._told_of(moves, self.found)
 
     def _shared(self, code: int, said: Said) -> list[str]:
         """Which words the answer shares with the items that the user liked later, and which of theirs it lacks."""
         theirs = sum((self.words[i] for i in self.reward.find[code]), Counter())
         own = set(_words(self._words_of(self._read(said))))
-        return self._typical(theirs, self.everyone, own, "what this user liked later")
+        return self._typical(theirs, self.everyone, own, self.whose)
+
+
+class RequestFeedback(UserFeedback):
+    """Of requests, in the ranking that each of them makes."""
+
+    found = "Whoever asked likes {n} more items, which the prompt did not show: {up} of them rise, {down} sink."
+    whose = "what they like and was not shown"
 
 
 def feedback_for(
     session: Session, spec: TaskSpec, scorer, reward, code: dict, tokens: dict, met: list[Vectors]
 ) -> Feedback:
     """The feedback on answers of a task, by whom it is about."""
+    if spec.subject == "set":
+        return RequestFeedback(session, spec, scorer, reward, code, tokens, met)
     if spec.subject == "user":
         return UserFeedback(session, spec, scorer, reward, code, tokens, met)
     return ItemFeedback(session, spec, scorer, reward, code, tokens)

@@ -4,9 +4,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from tokenrec.compiler.optimizers import PROPOSING, why_not_optimized
 from tokenrec.compiler.own_lite import OwnLite
 from tokenrec.compiler.promotion import Promotion, decide_promotion
+from tokenrec.compiler.requests import accepted_rows, decide_requests, sets_of
 from tokenrec.compiler.reward import LiteScore
 from tokenrec.compiler.search import Proposal, search
 from tokenrec.compiler.session import Session
@@ -22,6 +25,7 @@ from tokenrec.tasks.program import DECODE_VERSION, program_state
 from tokenrec.tasks.spec import TaskSpec
 
 SEARCH_VERSION = 5  # raise it with any change of search, score, *lite* or promotion: stored outcomes are then stale
+FEWEST_OWNERS = 50  # people with requests, in either half, below which the search of a set task is skipped
 FEWEST_LISTS = 400  # tune-A lists below which a search is skipped (CONTRACT)
 
 
@@ -70,7 +74,8 @@ def improve(
     better = [p for p in found.proposals if p.score > found.incumbent][: options.finalists]
     outcome = "no candidate scored above the incumbent"
     if better:
-        outcome = _finals(session, written, name, better, found.challengers, made, stages)
+        finals = _request_finals if spec.subject == "set" else _finals
+        outcome = finals(session, written, name, better, found.challengers, made, stages)
     made.note = "; ".join(x for x in (found.note, outcome) if x)
     _remember(session, written, made, outcome, search_id)
     return made
@@ -96,16 +101,17 @@ def why_not_searched(
     """Why `compile` would not search task `name`; empty when it would."""
     options = options or session.recipe.compile
     spec, lists = tasks[name].spec, members(session.lists[TUNE_A], session.recipe.objective.slice)
-    if lists < FEWEST_LISTS and not force:
+    if spec.subject == "set" and (why := _too_few_owners(session, spec)) and not force:
+        return why
+    if spec.subject != "set" and lists < FEWEST_LISTS and not force:
         return f"{lists} tune-A lists are too few to choose a prompt on (it takes {FEWEST_LISTS}; --force overrides)"
     if session.open_writer().replay:
         return "recorded completions can't answer new prompts"
-    if spec.subject == "set" or spec.task.window == "all":
-        what = "about sets of items" if spec.subject == "set" else "of window: all"
-        return f"texts {what} are no column of the ranker, so that no lift of them can be tested"
+    if spec.task.window == "all":
+        return "texts of window: all know what a promotion is tested on"
     if spec.task.augment:
         return "invented items are weighed on tune-A, their prompt is not searched"
-    if not any(_meets_items(tasks, spec, output) for output in spec.outputs):
+    if spec.subject != "set" and not any(_meets_items(tasks, spec, output) for output in spec.outputs):
         return "nothing of it reaches the ranker: it has no text, and no choices that an item task has too"
     if why := why_not_optimized(spec, tasks[name].program, options.optimizer):
         return why
@@ -200,6 +206,39 @@ def _finals(
     for source in (name, *others):  # a user's columns meet the items': they are made anew
         session.forget(source)
     return f"promoted ({made.promotion.delta:+.4f}, p = {made.promotion.p:.3f})"
+
+
+def _too_few_owners(session: Session, spec: TaskSpec) -> str:
+    sets = sets_of(session, spec)
+    able = np.array([bool(h) for h in sets.hidden], bool)
+    owners = [len(set(sets.owner[able & part].tolist())) for part in (sets.choosing, ~sets.choosing)]
+    if min(owners, default=0) >= FEWEST_OWNERS:
+        return ""
+    return (
+        f"{owners[0]} people to choose a prompt on and {owners[1]} to test it on have liked more than their prompts "
+        f"show, which is too few (it takes {FEWEST_OWNERS} each; --force overrides)"
+    )
+
+
+def _request_finals(
+    session: Session, written: dict, name: str, finalists: list[Proposal], challengers: int, made: Improvement, stages
+) -> str:
+    """Write all requests with the best finalist and test it on the owners who had no part in choosing it."""
+    task, spec, program = written[name], written[name].spec, finalists[0].program
+    with stages.stage(f"finalist {name}", len(task.prompts)) as bar:
+        report = generate_with(session, spec, program, task.judge, task.prompts, bar.generation, current=False)
+    made.state, made.challenger = program_state(program), report.program_id
+    rows = [accepted_rows(session, spec, p, report.lm_id) for p in (task.program_id, report.program_id)]
+    with stages.stage("promotion", 1) as bar:
+        made.promotion = test = decide_requests(
+            session, spec, sets_of(session, spec), (task.program_id, rows[0]), (made.challenger, rows[1]), challengers
+        )
+        bar.step()
+    if not test.promoted:
+        return f"the challenger's gain is not proved ({test.delta:+.4f}, p = {test.p:.3f}, level {test.alpha:.3f})"
+    store.set_current(session.db, session.recipe.name, name, report.program_id, report.lm_id, report.gate_id)
+    task.program, task.program_id, task.report = program, report.program_id, report
+    return f"promoted ({test.delta:+.4f} in what requests find, p = {test.p:.3f})"
 
 
 def save_locks(session: Session, written: dict[str, Written], improvements: list[Improvement]) -> None:

@@ -35,6 +35,8 @@ ABOUT = {
              "higher": "the users who later liked an item are found by what was written about it"},
     "user": {"subject": "user", "apart": "users apart by what each of them chooses next",
              "higher": "the items that a user liked later are found by what was written about the user"},
+    "set": {"subject": "set of liked item", "apart": "people apart by what each of them would be glad to find",
+            "higher": "what a person likes and the prompt did not show is found by the request"},
 }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from tokenrec.compiler.feedback import feedback_for
 from tokenrec.compiler.ledger import Ledger
 from tokenrec.compiler.optimizers import PROPOSING, Work, demonstrates, optimizer_of
 from tokenrec.compiler.reflector import open_reflector
+from tokenrec.compiler.requests import request_reward, sets_of
 from tokenrec.compiler.reward import completion_reward
 from tokenrec.compiler.session import Session
 from tokenrec.errors import BudgetStop, InputError
@@ -98,13 +99,18 @@ def search(
     """
     options = options or session.recipe.compile
     optimizer = options.optimizer
-    reward = completion_reward(session.dataset, vectors, met, session.recipe.objective.slice)
+    if spec.subject == "set":
+        sets = sets_of(session, spec)
+        rows, code = store.token_rows(session.db, spec.recipe, spec.name), sets.code
+        reward = request_reward(session, spec, sets, rows)
+    else:
+        ids = session.dataset.item_ids if spec.subject == "item" else session.dataset.user_ids
+        code = {subject: i for i, subject in enumerate(ids)}
+        reward = completion_reward(session.dataset, vectors, met, session.recipe.objective.slice)
     if reward is None:
         why = "" if spec.subject == "item" else ", or nothing that items can be compared with"
         return Search([], note=f"the incumbent wrote nothing that was accepted{why}", finished=False)
     reference = reward.reference
-    ids = session.dataset.item_ids if spec.subject == "item" else session.dataset.user_ids
-    code = {subject: i for i, subject in enumerate(ids)}
     able = set(reward.subjects())
     usable = [p for p in prompts if code[p.subject] in able]
     usable.sort(key=lambda p: unit_hash("search", spec.name, p.subject))

@@ -48,15 +48,22 @@ def task_vectors(
                 matrix[code[subject], 0] = out[name]
             space, columns = f"number:{spec.name}.{name}", [name]
         else:
-            said = [(subject, as_text(out[name])) for subject, out, _ in rows if out[name] is not None]
-            vectors = encoder.encode(db, [text for _, text in said])
-            matrix = np.full((len(ids), vectors.shape[1]), np.nan, np.float32)
-            for (subject, _), vector in zip(said, vectors, strict=True):
-                matrix[code[subject]] = vector
-            space, columns = encoder.encoder_id, [f"e{i}" for i in range(vectors.shape[1])]
+            said = ((subject, as_text(out[name])) for subject, out, _ in rows if out[name] is not None)
+            matrix = text_rows(db, encoder, code, said)
+            space, columns = encoder.encoder_id, [f"e{i}" for i in range(matrix.shape[1])]
         named, chosen = name in spec.choices or output.type == "number", spec.task.generate is not None
         made.append(Vectors(spec.name, name, spec.subject, matrix, columns, named, space, chosen=chosen))
     return made
+
+
+def text_rows(db, encoder: Encoder, code: dict[str, int], said: Iterable[tuple[str, str]]) -> np.ndarray:
+    """float32[len(code), d]: encoded texts of (subject, text) at the subjects' places, NaN where there is none."""
+    said = list(said)
+    vectors = encoder.encode(db, [text for _, text in said])
+    matrix = np.full((len(code), vectors.shape[1]), np.nan, np.float32)
+    for (subject, _), vector in zip(said, vectors, strict=True):
+        matrix[code[subject]] = vector
+    return matrix
 
 
 def filled(vectors: Vectors, raw: Vectors | None) -> Vectors:
