@@ -54,11 +54,11 @@ def opened(data: Path, folder: Path, artists: int, seeds: int):
     session = worlds_of_texts.lastfm(data, folder, artists, Split().seed, recipe, choose=True)
     matrix = session.encoder.encode(session.db, [item["llm_text"] for item in session.dataset.items])
     columns = [f"e{i}" for i in range(matrix.shape[1])]
-    return session, Vectors("about", "text", "item", matrix, columns, False, session.encoder.encoder_id, chosen=True)
+    return session, Vectors("about", "text", "item", matrix, columns, False, session.encoder.encoder_id)
 
 
 def only(vectors, codes: np.ndarray):
-    """The vectors of the chosen subjects; the others have none, and go by their own text."""
+    """The vectors of the chosen subjects; the others have no text."""
     matrix = np.full_like(vectors.matrix, np.nan)
     matrix[codes] = vectors.matrix[codes]
     return replace(vectors, matrix=matrix)
@@ -87,6 +87,7 @@ def drawn(n: int, share: float, draw: int) -> np.ndarray:
 
 def frontier(session, texts, shares: list[float], draws: int, window: int, seeds: int, say) -> dict:
     """The document: a row a way of choosing and share, and the arms that it rests on."""
+    from tokenrec.compiler.session import make_columns
     from tokenrec.dataset.types import FIT, TEST
     from tokenrec.evidence.arms import measure_arms
     from tokenrec.evidence.statistics import compare
@@ -100,8 +101,7 @@ def frontier(session, texts, shares: list[float], draws: int, window: int, seeds
         nonlocal every
         began, blocks = time.perf_counter(), dict(base)
         if codes is not None:
-            some = [only(texts, codes)]
-            blocks["about"] = tuple(session.block("about", w, some, [session.raw]) for w in (FIT, window))
+            blocks["about"] = tuple(make_columns("about", [only(texts, codes)], session.dataset, w) for w in lists)
         one = measure_arms(
             session.dataset, *lists, blocks, {name: list(blocks)}, session.settings, list(range(seeds))
         )

@@ -141,6 +141,6 @@ def test_few_lists_and_recordings_are_not_searched_and_users_and_modules_are(sea
     session, written = world(made)
     assert "other questions" in improve(session, written, "digest").note
     made = recipe(asked=line(**{"for": "set", "inputs": []}))
-    assert "texts about sets" in improve(*world(made), "asked").note
+    assert "0 people to choose a prompt on" in improve(*world(made), "asked").note
     improve(session, written, "digest", options=Compile(optimizer="gepa"))
     assert searched.calls == ["flavour", "palate", "digest"]

@@ -1,13 +1,10 @@
 """From tokens to one row of numbers a subject."""
 
-from dataclasses import replace
-
 import numpy as np
 
 from tests.tasks.worlds import dataset, line, recipe
 from tokenrec.encoders.encoder import _bundled
-from tokenrec.features.types import Vectors
-from tokenrec.features.vectors import filled, task_vectors
+from tokenrec.features.vectors import task_vectors
 from tokenrec.store.store import open_store
 from tokenrec.tasks.spec import task_spec
 
@@ -36,13 +33,3 @@ def test_texts_that_know_later_events_are_no_vectors():
     rows = [("p0", {"line": "A shrub of the north."}, None)]
     assert task_vectors(open_store(":memory:"), dataset(4), late, rows, _bundled(), {}) == []
     assert len(task_vectors(open_store(":memory:"), dataset(4), past, rows, _bundled(), {})) == 1
-
-
-def test_where_texts_were_chosen_an_item_without_one_goes_by_its_own():
-    raw = Vectors("raw_text", "text", "item", np.arange(6, dtype=np.float32).reshape(3, 2), ["e0", "e1"], False, "enc")
-    told = np.array([[9, 9], [np.nan, np.nan], [8, 8]], np.float32)
-    texts = Vectors("about", "text", "item", told, ["e0", "e1"], False, "enc", chosen=True)
-    assert filled(texts, raw).matrix.tolist() == [[9, 9], [2, 3], [8, 8]] and np.isnan(texts.matrix[1]).all()
-    for other in (replace(texts, chosen=False), replace(texts, space="other"), replace(texts, named=True), replace(texts, subject="user")):
-        assert filled(other, raw) is other
-    assert filled(texts, None) is texts

@@ -15,7 +15,7 @@ from tokenrec.encoders.encoder import Encoder, open_encoder
 from tokenrec.features.adapted import FEWEST, Adapted, adapted_columns, fit_adapted, pair_texts
 from tokenrec.features.columns import join_columns, token_columns
 from tokenrec.features.types import Columns, Vectors
-from tokenrec.features.vectors import filled, raw_text
+from tokenrec.features.vectors import raw_text
 from tokenrec.generate.scorers import judge_model
 from tokenrec.lm.meter import Meter
 from tokenrec.lm.writer import Writer, open_writer
@@ -170,14 +170,12 @@ def make_columns(
     adapted: Adapted | None = None,
 ) -> Columns:  # fmt: skip
     """The columns of one source's vectors, side by side, and those of its adaptor where there is one."""
-    own = next((i for i in items if i.source == "raw_text"), None)
-    vectors, items = ([filled(v, own) for v in some] for some in (vectors, items))
     by_space = {v.space: v for v in items if v.subject == "item"}
     parts = []
     for v in vectors:
         met = by_space.get(v.space) if v.subject == "user" else None
         if v.augment:  # a history is of items: what is invented joins their own texts, not what an LM wrote of them
-            met = own
+            met = next((i for i in items if i.source == "raw_text"), None)
         parts.append(token_columns(v, dataset, lists, item_vectors=met))
     if not parts:
         return Columns(source, [], np.empty((len(lists.label), 0), np.float32))

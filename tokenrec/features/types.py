@@ -23,7 +23,6 @@ class Vectors:
     named: bool
     space: str
     augment: tuple[float, int] | None = None  # invented items: their weight, and the most events of a user who gets one
-    chosen: bool = False  # `generate:` chose who has a text: an item without one goes by its own text in columns
 
     @property
     def empty(self) -> bool:

@@ -1,7 +1,6 @@
 """Tokens → Vectors: one row of numbers a subject, from a task's output types."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -51,8 +50,8 @@ def task_vectors(
             said = ((subject, as_text(out[name])) for subject, out, _ in rows if out[name] is not None)
             matrix = text_rows(db, encoder, code, said)
             space, columns = encoder.encoder_id, [f"e{i}" for i in range(matrix.shape[1])]
-        named, chosen = name in spec.choices or output.type == "number", spec.task.generate is not None
-        made.append(Vectors(spec.name, name, spec.subject, matrix, columns, named, space, chosen=chosen))
+        named = name in spec.choices or output.type == "number"
+        made.append(Vectors(spec.name, name, spec.subject, matrix, columns, named, space))
     return made
 
 
@@ -64,19 +63,6 @@ def text_rows(db, encoder: Encoder, code: dict[str, int], said: Iterable[tuple[s
     for (subject, _), vector in zip(said, vectors, strict=True):
         matrix[code[subject]] = vector
     return matrix
-
-
-def filled(vectors: Vectors, raw: Vectors | None) -> Vectors:
-    """Where `generate:` chose which items have a text, the others with their own text in its place.
-
-    Else a text says that an item was chosen, by newness or by worth: trees learn that in fit, and it is no longer so
-    when the item is known. On last.fm it cost new artists up to .026 NDCG@20, more than all texts bring
-    (evals/benchmarks/selective.py).
-    """
-    if raw is None or not vectors.chosen or vectors.named or vectors.subject != "item" or vectors.space != raw.space:
-        return vectors
-    without = np.isnan(vectors.matrix).any(axis=1)
-    return replace(vectors, matrix=np.where(without[:, None], raw.matrix, vectors.matrix).astype(np.float32))
 
 
 def _invented(db, code: dict, spec: TaskSpec, rows: list, encoder: Encoder, weight: float) -> Vectors:
