@@ -15,6 +15,7 @@ from tokenrec.compiler.search import Proposal, search
 from tokenrec.compiler.session import Session
 from tokenrec.compiler.writing import Prepared, Written, generate_with, item_vectors, program_vectors, vectors_of
 from tokenrec.dataset.types import FIT, TUNE_A, TUNE_B
+from tokenrec.features.types import Vectors
 from tokenrec.ids import canonical_json, content_id, finite
 from tokenrec.ranking.metrics import members
 from tokenrec.recipe.models import Compile
@@ -109,8 +110,6 @@ def why_not_searched(
         return "recorded completions can't answer new prompts"
     if spec.task.window == "all":
         return "texts of window: all know what a promotion is tested on"
-    if spec.task.augment:
-        return "invented items are weighed on tune-A, their prompt is not searched"
     if spec.subject != "set" and not any(_meets_items(tasks, spec, output) for output in spec.outputs):
         return "nothing of it reaches the ranker: it has no text, and no choices that an item task has too"
     if why := why_not_optimized(spec, tasks[name].program, options.optimizer):
@@ -160,7 +159,7 @@ def _finals(
         else:
             lite_score = LiteScore(session, others, task.vectors, met)
         bar.step()
-        made.lite_incumbent = lite_score(task.vectors, met)
+        made.lite_incumbent = lite_score(task.vectors, met) if task.vectors else 0.0  # of weight 0
         bar.step()
     best = None
     for finalist in finalists:
@@ -170,12 +169,17 @@ def _finals(
             with stages.stage(f"finalist {name}", len(task.prompts)) as bar:
                 report = generate_with(session, spec, program, task.judge, task.prompts, bar.generation, current=False)
         vectors = program_vectors(session, spec, program, report)
+        if spec.task.augment:
+            vectors = _weighed(session, spec, program, report)
         with stages.stage("lite", 1) as bar:
-            score = lite_score(vectors, met)
+            score = lite_score(vectors, met) if vectors else -np.inf
             bar.step()
         if best is None or score > best[0]:
             best = (score, finalist, report, vectors)
     score, finalist, report, vectors = best
+    if not vectors:
+        made.challenger = report.program_id
+        return "tune-A gives what the best finalist invents no weight; no look at tune-B was spent"
     program = finalist.program
     made.lite_challenger, made.state = score, program_state(program)
     made.challenger = report.program_id
@@ -202,10 +206,25 @@ def _finals(
         report = generate_with(session, spec, program, task.judge, task.prompts, lambda report: None)
     store.set_current(session.db, session.recipe.name, name, report.program_id, report.lm_id, report.gate_id)
     task.program, task.program_id, task.report = program, report.program_id, report
+    if spec.task.augment:
+        session.augment[name] = vectors[0].augment[0]
     task.vectors = vectors_of(session, spec, program)
     for source in (name, *others):  # a user's columns meet the items': they are made anew
         session.forget(source)
     return f"promoted ({made.promotion.delta:+.4f}, p = {made.promotion.p:.3f})"
+
+
+def _weighed(session: Session, spec: TaskSpec, program, report) -> list[Vectors]:
+    """A finalist's inventions at the weight that tune-A gives them, none where that is 0; the incumbent's stays."""
+    from tokenrec.compiler.augmenting import choose_weight
+
+    own = session.augment.get(spec.name)
+    try:
+        session.augment[spec.name] = 1.0  # as if in use: a program of weight 0 has no vectors
+        choose_weight(session, spec, program_vectors(session, spec, program, report))
+        return program_vectors(session, spec, program, report)
+    finally:
+        session.augment[spec.name] = own if own is not None else 0.0
 
 
 def _too_few_owners(session: Session, spec: TaskSpec) -> str:

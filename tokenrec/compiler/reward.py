@@ -223,6 +223,30 @@ class ItemAUC:
         return float(np.mean((below + upto) / 2) / len(order))
 
 
+class HistoryAUC(ItemAUC):
+    """Scores of invented items: how much better a user's next items are found with one in the history than without.
+
+    `items` float[n_items, d], and `reference` float[n_users, d], the incumbent's inventions; users with at most `under`
+    events before fit.
+    """
+
+    outputs = ("synthetic",)
+
+    def __init__(self, dataset: Dataset, items: np.ndarray, reference: np.ndarray, under: int, slice: str = "all"):
+        of = ItemAUC.of_users(dataset, items, None, slice)
+        few = {u: f for u, f in of.find.items() if len(of.seen.get(u, ())) <= under}
+        super().__init__(items, few, of.seen)
+        self.reference = reference
+
+    def score(self, subject, vector: np.ndarray | None, mean=None, scale=None) -> float:
+        """.5 is no change; vectors are centred on the items' mean, since it is among items that they stand."""
+        invented = None if vector is None else vector[None]
+        return self.score_history(subject, sorted(self.seen.get(subject, ())), invented)
+
+    def towards(self, vector: np.ndarray, mean=None) -> np.ndarray:
+        return super().towards(vector)
+
+
 class LiteScore:
     """*lite* of any number of programs: the margin that it rests on is computed once (design, section 9).
 

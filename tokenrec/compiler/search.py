@@ -18,10 +18,11 @@ from tokenrec.compiler.ledger import Ledger
 from tokenrec.compiler.optimizers import PROPOSING, Work, demonstrates, optimizer_of
 from tokenrec.compiler.reflector import open_reflector
 from tokenrec.compiler.requests import request_reward, sets_of
-from tokenrec.compiler.reward import completion_reward
+from tokenrec.compiler.reward import HistoryAUC, completion_reward
 from tokenrec.compiler.session import Session
 from tokenrec.errors import BudgetStop, InputError
 from tokenrec.features.types import Vectors
+from tokenrec.features.vectors import invented_text, text_rows
 from tokenrec.gates.base import Candidate, Finding
 from tokenrec.gates.factuality.open import is_unknown
 from tokenrec.gates.judge import Judge
@@ -106,7 +107,10 @@ def search(
     else:
         ids = session.dataset.item_ids if spec.subject == "item" else session.dataset.user_ids
         code = {subject: i for i, subject in enumerate(ids)}
-        reward = completion_reward(session.dataset, vectors, met, session.recipe.objective.slice)
+        if spec.task.augment:
+            reward = _of_inventions(session, spec, code)
+        else:
+            reward = completion_reward(session.dataset, vectors, met, session.recipe.objective.slice)
     if reward is None:
         why = "" if spec.subject == "item" else ", or nothing that items can be compared with"
         return Search([], note=f"the incumbent wrote nothing that was accepted{why}", finished=False)
@@ -178,6 +182,16 @@ def search(
     return Search(proposals, board.score(mine), n, "; ".join(notes), spent, finished, seen)
 
 
+def _of_inventions(session: Session, spec: TaskSpec, code: dict[str, int]) -> HistoryAUC | None:
+    rows = store.token_rows(session.db, spec.recipe, spec.name)
+    said = ((s, invented_text(spec, out)) for s, out, _ in rows if s in code)
+    reference = text_rows(session.db, session.encoder, code, said)
+    if np.isnan(reference).all():
+        return None
+    under, slice = spec.task.augment.under, session.recipe.objective.slice
+    return HistoryAUC(session.dataset, session.raw.matrix, reference.astype(float), under, slice)
+
+
 def _save_spend(session: Session, spec: TaskSpec, desk: Desk, reflector) -> None:
     store.add_spend(session.db, session.run, spec.name, "search", desk.writer.lm_id, desk.used)
     if reflector:
@@ -239,6 +253,9 @@ class Scorer:
         return self._parts(kept or answer, said.probabilities, own), findings
 
     def _parts(self, answer: dict, probabilities: dict | None, own: dict) -> list | None:
+        if self.spec.task.augment:  # one item of all its outputs
+            text = invented_text(self.spec, answer)
+            return [(self.session.encoder.encode(self.session.db, [text])[0], None)] if text else None
         parts = []
         for name in self.reward.outputs:
             output, choices = self.spec.outputs[name], self.spec.choices.get(name)

@@ -65,13 +65,14 @@ def text_rows(db, encoder: Encoder, code: dict[str, int], said: Iterable[tuple[s
     return matrix
 
 
+def invented_text(spec: TaskSpec, output: dict[str, Any]) -> str:
+    """An invented item as an item's own text would be: its text outputs together."""
+    return ". ".join(output[name] for name, of in spec.outputs.items() if of.type == "text" and output[name])
+
+
 def _invented(db, code: dict, spec: TaskSpec, rows: list, encoder: Encoder, weight: float) -> Vectors:
-    texts = [name for name, output in spec.outputs.items() if output.type == "text"]
-    vectors = encoder.encode(db, [". ".join(out[name] for name in texts if out[name]) for _, out, _ in rows])
-    matrix = np.full((len(code), vectors.shape[1]), np.nan, np.float32)
-    for (subject, *_), vector in zip(rows, vectors, strict=True):
-        matrix[code[subject]] = vector
-    columns = [f"e{i}" for i in range(vectors.shape[1])]
+    matrix = text_rows(db, encoder, code, ((subject, invented_text(spec, out)) for subject, out, _ in rows))
+    columns = [f"e{i}" for i in range(matrix.shape[1])]
     augment = (weight, spec.task.augment.under)
     return Vectors(spec.name, "synthetic", "user", matrix, columns, False, encoder.encoder_id, augment)
 
