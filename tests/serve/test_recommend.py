@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tests.end_to_end.worlds import RECIPE, ROOT, answers, contents, dishes, project, store, tokenrec, write
+from tests.end_to_end.worlds import RECIPE, ROOT, TASTES, answers, contents, dishes, project, store, tokenrec, write
 
 SERVED = RECIPE + "recommend: {contains: [ingredients], line: menu_line.line, words: [zh.yaml]}\n"
 FEW, NEW = dishes(24), dishes(26)[24:]
@@ -92,6 +92,23 @@ def test_a_users_history_changes_the_order_and_seen_items_are_not_shown(shop):
     assert all(i["place_for_user"] for i in one["items"])
     code, error, _ = tokenrec("recommend", recipe, "rice", "--user", "nobody")
     assert code == 2 and "there is no user nobody" in error["message"]
+
+
+def test_a_profile_is_a_reason_and_a_persons_own_wins(shop, tmp_path):
+    recipe, _ = shop
+    who, said = store(recipe.parent).execute("select subject, output from tokens where task = 'palate' order by subject").fetchone()
+    palate = json.loads(said)
+    told = [(w["words"][0], w) for i in asked(recipe, "rice", "--user", who, "-k", "24")["items"] for w in i["why"] if w["kind"] == "profile"]
+    assert {t for t, _ in told} == set(palate["likes"]) and all(w["from"] == "palate.likes" and w["probability"] >= 0.3 for _, w in told)
+    assert not any(w["kind"] == "profile" for i in asked(recipe, "rice", "-k", "24")["items"] for w in i["why"])
+    shutil.copytree(recipe.parent, tmp_path / "copy")
+    [other] = [t for t in TASTES if t not in palate["likes"]][:1]
+    write(tmp_path / "copy/own.jsonl", json.dumps({"subject": who, "output": {"likes": [other]}}) + "\n")
+    text = (tmp_path / "copy/recipe.yaml").read_text()
+    assert "  palate:\n" in text
+    write(tmp_path / "copy/recipe.yaml", text.replace("  palate:\n", "  palate:\n    overrides: own.jsonl\n"))
+    own = asked(tmp_path / "copy/recipe.yaml", "rice", "--user", who, "-k", "24")
+    assert {w["words"][0] for i in own["items"] for w in i["why"] if w["kind"] == "profile"} == {other}
 
 
 def test_chinese_is_read_and_german_refused(shop):

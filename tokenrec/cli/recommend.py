@@ -134,6 +134,8 @@ def _why(reason: dict[str, Any]) -> str:
     words = ", ".join(reason["words"])
     if reason["kind"] == "token":
         return f'{words} {reason["probability"]:.2f} ({reason["from"]})'
+    if reason["kind"] == "profile":
+        return f'{words} {reason["probability"]:.2f}, as they like ({reason["from"]})'
     return f'{words} ({reason["from"]})'
 
 

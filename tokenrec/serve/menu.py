@@ -88,7 +88,7 @@ def recommend(
                 "place_for_user": int(ranked[i]) if user is not None else None,
                 "line": lines.get(server.dataset.item_ids[items[i]]) or _line(server, items[i]),
                 "written_now": server.dataset.item_ids[items[i]] in lines,
-                "why": _reasons(server, wish, int(items[i])),
+                "why": [*_reasons(server, wish, int(items[i])), *_of_profile(server, user, int(items[i]))],
                 "facts": _facts(server, int(items[i])),
             }
             for i in order
@@ -192,6 +192,19 @@ def _reasons(server: Server, wish: Wish, item: int) -> list[dict[str, Any]]:
             p = v.matrix[item, v.columns.index(choice)] if name == f"{v.source}.{v.output}" else np.nan
             if sign > 0 and p >= LIKELY:
                 why.append({"words": [choice], "from": name, "kind": "token", "probability": round(float(p), 2)})
+    return why
+
+
+def _of_profile(server: Server, user: str | None, item: int) -> list[dict[str, Any]]:
+    """Which tags of the user's profile, as an LM or a person wrote it, the item likely has."""
+    why, told = [], [v for vs in server.vectors.values() for v in vs if v.subject == "user" and v.named]
+    for mine in told if user is not None else []:
+        said = server.tokens.get(mine.source, {}).get(user, {}).get(mine.output)
+        for tag in said if isinstance(said, list) else [said]:
+            for v in server.named:
+                if v.space == mine.space and tag in v.columns and (p := v.matrix[item, v.columns.index(tag)]) >= LIKELY:
+                    name = f"{mine.source}.{mine.output}"
+                    why.append({"words": [tag], "from": name, "kind": "profile", "probability": round(float(p), 2)})
     return why
 
 
