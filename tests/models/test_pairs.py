@@ -62,6 +62,19 @@ def test_negatives_are_near_and_no_answers(pairs, skip, each):
         assert set(row) <= set(order[passed : passed + 10])
 
 
+@given(WORLDS, st.integers(0, 9))
+@settings(max_examples=40, deadline=None)
+def test_what_a_filter_left_out_is_no_negative_nor_is_it_the_placebos(pairs, seed):
+    rng = np.random.default_rng(seed)
+    items, requests = rng.normal(size=(60, 8)), rng.normal(size=(len(pairs.texts), 8))
+    kept = pairs.of_pairs(best_of_each(pairs, rng.random(len(pairs)), 0.3))
+    for some in (kept, shuffled(kept)):
+        found = draw_negatives(some, requests, items, 3, 0, nearest=60, own=pairs)
+        for p, row in enumerate(found):
+            r = some.request[p]
+            assert not set(row) & {*pairs.item[pairs.request == r], *some.item[some.request == r]}
+
+
 def test_a_request_for_the_whole_catalogue_has_no_negative():
     pairs = made([4], [0], n_items=4)
     with pytest.raises(InputError, match="nothing is left"):

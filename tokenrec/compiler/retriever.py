@@ -66,7 +66,7 @@ def train_retriever(session: Session, stages) -> dict[str, Any] | None:
         (folder / known[:16]).mkdir(parents=True)  # tells a killed run's checkpoints from another's
     kept = learnt.of_pairs(keep(session, learnt, items, wanted.keep, folder / "likelihoods.json", stages))
     kept = at_most(kept, wanted.pairs)
-    looks = _train(session, wanted, kept, stop, items, folder, stages)
+    looks = _train(session, wanted, kept, learnt, stop, items, folder, stages)
     shown = Trained({"rerank": wanted.rerank and wanted.rerank.model_dump(include={"top", "length"})}, folder)
     with stages.stage("measure retrievers"):
         systems = searches(items, lambda texts: session.encoder.encode(session.db, texts))
@@ -168,14 +168,16 @@ def settings_of(wanted: Training) -> TrainSettings:
 
 
 def _train(
-    session: Session, wanted: Retriever, kept: Pairs, stop: Pairs, items: list[str], folder: Path, stages
+    session: Session, wanted: Retriever, kept: Pairs, learnt: Pairs, stop: Pairs, items: list[str], folder: Path, stages
 ) -> dict[str, list[float]]:
-    """Train what is wanted in `folder`; NDCG@10 on the requests to stop by, look by look."""
+    """Train what is wanted on the `kept` ones of the pairs `learnt`, in `folder`; NDCG@10 on the requests to stop by,
+    look by look."""
     encoder, db, looks = session.encoder, session.db, {}
     vectors = encoder.encode(db, items)
 
     def other(pairs: Pairs, how: Training) -> np.ndarray:
-        return draw_negatives(pairs, encoder.encode(db, pairs.texts), vectors, how.negatives, how.skip, how.nearest)
+        asked = encoder.encode(db, pairs.texts)
+        return draw_negatives(pairs, asked, vectors, how.negatives, how.skip, how.nearest, own=learnt)
 
     for name, some in (("trained", kept), ("placebo", shuffled(kept)))[: 1 + wanted.placebo]:
         with stages.stage(f"train {name}") as bar:
