@@ -106,13 +106,22 @@ def test_recommend_takes_it_only_where_it_is_proved(world, tmp_path):
         assert found["likened_by"].startswith("retriever-trained@") == serves
 
 
-def test_a_task_that_writes_no_requests_is_refused(world, tmp_path):
+@pytest.mark.parametrize("old, new, why", [
+    ("from: [craving, asking]", "from: [cravin]", "cravin is no task of this recipe"),
+    ("from: [craving, asking]", "from: [asking, craving, asking]", "asking stands there twice"),
+    ("keep: {by: encoder}", "keep: {model: tape}", "tape is of kind replay"),
+    ("keep: {by: encoder}", "keep: {model: nobody}", "nobody"),
+    ("lm: {", "lm: {encoder: small, ", "small is a GGUF, which retriever: can't train"),
+])
+def test_what_cannot_be_trained_is_refused_before_anything_is_asked(world, tmp_path, old, new, why):
     root, path, _ = world
-    text = path.read_text().replace("from: [craving, asking]", "from: [cravin]")
-    write(tmp_path / "tokenrec.yaml", (root / "tokenrec.yaml").read_text())
-    write(tmp_path / "recipe.yaml", text)
+    text = path.read_text()
+    assert old in text
+    shutil.copytree(root, tmp_path, ignore=shutil.ignore_patterns(".tokenrec"), dirs_exist_ok=True)
+    write(tmp_path / "tokenrec.yaml", (root / "tokenrec.yaml").read_text() + "  small: {kind: embedded}\n")
+    write(tmp_path / "recipe.yaml", text.replace(old, new))
     code, _, said = tokenrec("recipe", "check", tmp_path / "recipe.yaml")
-    assert code == 2 and "cravin is no task of this recipe" in said, said
+    assert code == 2 and why in said, said
 
 
 def test_forgetting_a_user_deletes_what_learnt_of_them(world):

@@ -17,6 +17,7 @@ from tokenrec.errors import InputError
 from tokenrec.tasks.pairs import Pairs
 
 METRIC = "held_cosine_ndcg@10"
+STATE = "trainer_state.json"  # of a checkpoint
 
 
 @dataclass(frozen=True)
@@ -141,6 +142,7 @@ def save(model, folder: Path) -> None:
     shutil.rmtree(folder / "model", ignore_errors=True)
     model.save_pretrained(str(folder / "model"), create_model_card=False)
     for old in folder.glob("checkpoint-*"):
+        (old / STATE).unlink(missing_ok=True)  # half of it may stay behind: it is then none that is gone on from
         shutil.rmtree(old, ignore_errors=True)
 
 
@@ -193,7 +195,7 @@ def reports(progress: Callable[[int, int], None]):
 
 def last(folder: Path) -> str | None:
     done = sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.rsplit("-", 1)[1]))
-    whole = [p for p in done if (p / "trainer_state.json").is_file()]  # it is written last
+    whole = [p for p in done if (p / STATE).is_file() and (p / "model.safetensors").is_file()]  # STATE is written last
     return str(whole[-1]) if whole else None
 
 
