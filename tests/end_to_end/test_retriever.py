@@ -2,16 +2,19 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from tests.end_to_end.test_main_job import holds
 from tests.end_to_end.test_narrative import DATA, TASKS, say
-from tests.end_to_end.worlds import dishes, meals, project, tokenrec, write
+from tests.end_to_end.worlds import dishes, meals, project, store, tokenrec, write
 from tokenrec.dataset.load import load_dataset
 from tokenrec.ranking.trained import read_about
 from tokenrec.recipe.load import load_recipe
+from tokenrec.store.store import open_store
 from tokenrec.tasks.inputs import prompts
+from tokenrec.tasks.pairs import request_pairs
 from tokenrec.tasks.spec import task_spec
 
 pytest.importorskip("datasets", reason="training a retriever needs tokenrec[retrieval]")
@@ -124,6 +127,48 @@ def test_what_cannot_be_trained_is_refused_before_anything_is_asked(world, tmp_p
     assert code == 2 and why in said, said
 
 
+def test_weights_that_are_gone_are_trained_anew(world, tmp_path):
+    root, path, document = world
+    shutil.copytree(root, tmp_path / "copy")
+    folder = tmp_path / "copy/.tokenrec" / f"retriever-{document['recipe']}"
+    shutil.rmtree(folder / "trained/model")
+    code, again, said = tokenrec("compile", tmp_path / "copy" / path.relative_to(root))
+    assert code == 0, said
+    assert (folder / "trained/model/model.safetensors").is_file() and again["retriever"]["serves"] in (True, False)
+    db = store(tmp_path / "copy")
+    kept = [r[0] for r in db.execute("select distinct encoder_id from vectors where encoder_id like 'retriever-trained%'")]
+    assert len(kept) == 1, "vectors of the model before are gone"
+
+
+def test_a_retriever_left_from_requests_that_no_longer_stand_feeds_no_arm(world, tmp_path):
+    """It may have learnt from all windows, and there are too few requests to learn anew."""
+    root, path, document = world
+    shutil.copytree(root, tmp_path / "copy")
+    recipe = tmp_path / "copy" / path.relative_to(root)
+    write(recipe, recipe.read_text().replace("from: [craving, asking]", "from: [craving]").replace("held: 0.3", "held: 0.05"))
+    code, again, said = tokenrec("compile", recipe)
+    assert code == 0, said
+    assert again["retriever"] is None and any("nothing is trained" in n for n in again["notes"])
+    assert "raw_text+retriever" not in {a["arm"] for a in again["arms"]}
+
+
+def test_peoples_own_requests_are_learnt_from_in_the_lms_place_and_one_for_everything_is_not(world, tmp_path):
+    root, path, _ = world
+    shutil.copytree(root, tmp_path / "copy")
+    recipe = tmp_path / "copy" / path.relative_to(root)
+    first = dishes(1)[0]["dish_id"]
+    own = {"subject": first, "output": {"query": "Something of my own, please."}}
+    write(recipe.parent / "own.jsonl", json.dumps(own) + "\n")
+    write(recipe, recipe.read_text().replace("  asking:\n", "  asking:\n    overrides: own.jsonl\n"))
+    loaded = load_recipe(recipe)
+    data, db = load_dataset(loaded.recipe, loaded.folder), open_store(loaded.project.store)
+    found = request_pairs(db, loaded.recipe, loaded.folder, data, ["asking"])
+    assert found.texts[found.owner.index(f"item {first}")] == "Something of my own, please."
+    alone = replace(data, item_ids=data.item_ids[:1], items=data.items[:1])
+    assert len(request_pairs(db, loaded.recipe, loaded.folder, alone, ["asking"])) == 0
+    db.conn.close()
+
+
 def test_forgetting_a_user_deletes_what_learnt_of_them(world):
     """Last of all: it changes the store."""
     root, path, document = world
@@ -133,3 +178,4 @@ def test_forgetting_a_user_deletes_what_learnt_of_them(world):
     assert code == 0, said
     holds(found)
     assert not folder.exists() and any(f["file"] == folder.name for f in found["files"])
+    assert not store(root).execute("select 1 from vectors where encoder_id like 'retriever-%'").fetchall()

@@ -6,7 +6,6 @@ what `data.queries` and `tokenrec eval` say.
 """
 
 import json
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,8 +25,18 @@ from tokenrec.ids import content_id, unit_hash
 from tokenrec.models.bi_encoder import TrainSettings, draw_negatives, fit_bi_encoder
 from tokenrec.models.cross_encoder import fit_cross_encoder
 from tokenrec.ranking.retrieval import Search
-from tokenrec.ranking.trained import ABOUT, Trained, load_trained, read_about, retriever_folder
+from tokenrec.ranking.trained import (
+    ABOUT,
+    Trained,
+    delete_retriever,
+    is_whole,
+    load_trained,
+    read_about,
+    retriever_folder,
+)
+from tokenrec.recipe.models import Recipe
 from tokenrec.recipe.retriever import Keep, Retriever, Training
+from tokenrec.store import completions as store
 from tokenrec.tasks.pairs import Pairs, best_of_each, request_pairs, shuffled
 
 FEWEST = 20  # owners to measure on, below which nothing is trained
@@ -44,7 +53,7 @@ def train_retriever(session: Session, stages) -> dict[str, Any] | None:
         return None
     began, folder = time.perf_counter(), retriever_folder(session.loaded)
     items = item_texts(session.recipe, session.dataset)
-    pairs = request_pairs(session.db, session.recipe, session.dataset, wanted.from_)
+    pairs = request_pairs(session.db, session.recipe, session.loaded.folder, session.dataset, wanted.from_)
     learnt, stop, measured = parts(pairs, wanted.held)
     owners = [len(set(p.owner)) for p in (learnt, stop, measured)]
     if min(owners) < FEWEST:
@@ -56,13 +65,15 @@ def train_retriever(session: Session, stages) -> dict[str, Any] | None:
     known = content_id([
         pairs.texts, pairs.owner, pairs.request.tolist(), pairs.item.tolist(), items, session.encoder.encoder_id,
         wanted.model_dump(mode="json"),
+        Path(_gguf(session, wanted.keep.model)).name if wanted.keep.by == "likelihood" else None,
     ])  # fmt: skip
     found = read_about(folder)
-    if found and found["id"] == known:
+    session.retriever = known
+    if found and found["id"] == known and is_whole(folder, found):
         stages.say("  retriever: trained already on these requests")
         return found
-    if found and found["id"] != known or not (folder / known[:16]).is_dir():
-        shutil.rmtree(folder, ignore_errors=True)
+    if found or not (folder / known[:16]).is_dir():
+        delete_retriever(session.db, folder)
         (folder / known[:16]).mkdir(parents=True)  # tells a killed run's checkpoints from another's
     kept = learnt.of_pairs(keep(session, learnt, items, wanted.keep, folder / "likelihoods.json", stages))
     kept = at_most(kept, wanted.pairs)
@@ -75,7 +86,8 @@ def train_retriever(session: Session, stages) -> dict[str, Any] | None:
     about = {
         "kind": "retriever", "schema_version": 1, "id": known, "encoder": session.encoder.encoder_id,
         "from": wanted.from_, "requests": len(pairs.texts), "pairs": len(pairs), "learnt_from": len(kept),
-        "keep": wanted.keep.by, "stopped_by": len(stop.texts), "measured_on": len(measured.texts), "owners": owners[2],
+        "keep": wanted.keep.by, "of_users": _of_users(session.db, session.recipe, wanted.from_),
+        "stopped_by": len(stop.texts), "measured_on": len(measured.texts), "owners": owners[2],
         "looks": looks, **told, **shown.about, "serves": serves(told["paired"]),
         "seconds": round(time.perf_counter() - began, 1),
     }  # fmt: skip
@@ -86,17 +98,25 @@ def train_retriever(session: Session, stages) -> dict[str, Any] | None:
 
 
 def retriever_vectors(session: Session) -> Vectors | None:
-    """The items as the trained retriever encodes them, for columns of a ranker; None where it knows later windows.
+    """The items as the retriever that this run trained, or found unchanged, encodes them, for columns of a ranker; None
+    where it knows later windows, or is left from requests that no longer stand, which may have known them.
 
     It has seen pairs of history alone, as behaviour columns have, and no label of the lists: so it needs no folds.
     """
     wanted, trained = session.recipe.retriever, load_trained(session.loaded)
-    if trained is None or any(session.recipe.tasks[name].window == "all" for name in wanted.from_):
+    if trained is None or trained.about["id"] != session.retriever:
+        return None
+    if any(session.recipe.tasks[name].window == "all" for name in wanted.from_):
         return None
     encoder = trained.encoder()
     matrix = encoder.encode(session.db, item_texts(session.recipe, session.dataset))
     columns = [f"e{i}" for i in range(matrix.shape[1])]
     return Vectors("retriever", "text", "item", matrix, columns, False, encoder.encoder_id)
+
+
+def _of_users(db, recipe: Recipe, tasks: list[str]) -> bool:
+    """Whether the requests of the tasks hold what users liked or wrote."""
+    return any(store.sources_of(db, recipe.name, name) for name in tasks)
 
 
 def parts(pairs: Pairs, held: float) -> tuple[Pairs, Pairs, Pairs]:
@@ -125,12 +145,8 @@ def likelihoods(session: Session, pairs: Pairs, items: list[str], model: str, fi
     Kept in `file` as they come, so that a killed run goes on.
     """
     from tokenrec.lm.likelihood import request_likelihoods
-    from tokenrec.lm.llama import bundled_weights
 
-    config = resolve_model(session.loaded.project, model)
-    if not isinstance(config, Embedded):
-        raise InputError(f"retriever.keep: likelihoods need a GGUF, which {model} is not. Name one of kind embedded")
-    path = config.path or str(bundled_weights())
+    path = _gguf(session, model)
     count = np.bincount(pairs.request, minlength=len(pairs.texts))
     rows = np.flatnonzero(count[pairs.request] > 1)
     keys = [content_id([Path(path).name, items[pairs.item[p]], pairs.texts[pairs.request[p]]])[:32] for p in rows]
@@ -150,6 +166,15 @@ def likelihoods(session: Session, pairs: Pairs, items: list[str], model: str, fi
     score = np.zeros(len(pairs), np.float32)
     score[rows] = [known[k] for k in keys]
     return score
+
+
+def _gguf(session: Session, model: str) -> str:
+    from tokenrec.lm.llama import bundled_weights
+
+    config = resolve_model(session.loaded.project, model)
+    if not isinstance(config, Embedded):
+        raise InputError(f"retriever.keep: likelihoods need a GGUF, which {model} is not. Name one of kind embedded")
+    return config.path or str(bundled_weights())
 
 
 def at_most(pairs: Pairs, most: int | None) -> Pairs:
