@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenrec.compiler.retriever import parts
+from tokenrec.compiler.retriever import at_most_requests, parts
 from tokenrec.errors import InputError
 from tokenrec.models.bi_encoder import draw_negatives
 from tokenrec.tasks.pairs import Pairs, best_of_each, shuffled
@@ -89,3 +89,11 @@ def test_requests_of_one_owner_are_held_out_together():
     for part in some:
         for text, item in zip((part.texts[r] for r in part.request), part.item, strict=True):
             assert item in pairs.item[pairs.request == pairs.texts.index(text)]
+
+
+def test_a_look_at_some_requests_keeps_all_pairs_of_each():
+    pairs = made([3] * 40, list(range(40)))
+    few = at_most_requests(pairs, 7)
+    assert len(few.texts) == 7 and len(few) == 21 and set(few.texts) < set(pairs.texts)
+    assert few.item.tolist() == pairs.item[[t in few.texts for t in (pairs.texts[r] for r in pairs.request)]].tolist()
+    assert at_most_requests(pairs, 40) is pairs

@@ -39,6 +39,7 @@ from tokenrec.recipe.retriever import Keep, Retriever, Training
 from tokenrec.store import completions as store
 from tokenrec.tasks.pairs import Pairs, best_of_each, request_pairs, shuffled
 
+LOOKED_AT = 100  # held-out requests that a reranker's looks are at: it reads each of their items anew
 FEWEST = 20  # owners to measure on, below which nothing is trained
 
 
@@ -187,6 +188,11 @@ def at_most(pairs: Pairs, most: int | None) -> Pairs:
     return pairs.of_pairs(chosen)
 
 
+def at_most_requests(pairs: Pairs, most: int) -> Pairs:
+    place = np.array([unit_hash("look", text) for text in pairs.texts])
+    return pairs if len(place) <= most else pairs.of_requests(place <= np.sort(place)[most - 1])
+
+
 def settings_of(wanted: Training) -> TrainSettings:
     known = {k: v for k, v in wanted.model_dump().items() if k in TrainSettings.__dataclass_fields__}
     return TrainSettings(**known)
@@ -211,10 +217,10 @@ def _train(
             ))  # fmt: skip
     if how := wanted.rerank:
         with stages.stage("train reranker") as bar:
-            some = at_most(kept, how.pairs)
-            first = Trained({"rerank": None}, folder).searches(db, items)["trained"](stop.texts)
+            some, few = at_most(kept, how.pairs), at_most_requests(stop, LOOKED_AT)
+            first = Trained({"rerank": None}, folder).searches(db, items)["trained"](few.texts)
             looks["reranker"] = _once(folder / "reranker", lambda to, bar=bar: fit_cross_encoder(
-                encoder.path, some, stop, items, other(some, how), first.item[:, : min(50, how.top)], settings_of(how),
+                encoder.path, some, few, items, other(some, how), first.item[:, : min(50, how.top)], settings_of(how),
                 to, bar.count,
             ))  # fmt: skip
     return looks
