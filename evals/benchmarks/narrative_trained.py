@@ -58,7 +58,8 @@ def pairs_of(session, items: list[str], arm: str, folder: Path, most: int):
     from tokenrec.report.progress import Stages
     from tokenrec.tasks.pairs import Pairs, request_pairs, shuffled
 
-    every = request_pairs(session.db, session.recipe, session.dataset, ["craving", "cravings", "asking"])
+    where = session.db, session.recipe, session.loaded.folder, session.dataset
+    every = request_pairs(*where, ["craving", "cravings", "asking"])
     learnt, stop, measured = parts(every, 0.15)
     if arm == "raw":
         n, fields = np.arange(len(items), dtype=np.int32), session.recipe.data.items
@@ -66,7 +67,7 @@ def pairs_of(session, items: list[str], arm: str, folder: Path, most: int):
         rest = [text.removeprefix(name).lstrip(". ") for name, text in zip(names, items, strict=True)]
         return at_most(Pairs(names, names, n, n), most), stop, rest
     if arm == "published":
-        some = request_pairs(session.db, session.recipe, session.dataset, ["craving"])
+        some = request_pairs(*where, ["craving"])
         learnt = parts(some, 0.15)[0]
     by = {"likelihood": "likelihood", "published": "likelihood", "encoder": "encoder", "half": "random"}.get(arm, "all")
     kept = learnt.of_pairs(keep(session, learnt, items, Keep(by=by), folder / "likelihoods.json", Stages(None)))

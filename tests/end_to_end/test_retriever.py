@@ -2,16 +2,19 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
 from tests.end_to_end.test_main_job import holds
 from tests.end_to_end.test_narrative import DATA, TASKS, say
-from tests.end_to_end.worlds import dishes, meals, project, tokenrec, write
+from tests.end_to_end.worlds import dishes, meals, project, store, tokenrec, write
 from tokenrec.dataset.load import load_dataset
 from tokenrec.ranking.trained import read_about
 from tokenrec.recipe.load import load_recipe
+from tokenrec.store.store import open_store
 from tokenrec.tasks.inputs import prompts
+from tokenrec.tasks.pairs import request_pairs
 from tokenrec.tasks.spec import task_spec
 
 pytest.importorskip("datasets", reason="training a retriever needs tokenrec[retrieval]")
@@ -106,13 +109,64 @@ def test_recommend_takes_it_only_where_it_is_proved(world, tmp_path):
         assert found["likened_by"].startswith("retriever-trained@") == serves
 
 
-def test_a_task_that_writes_no_requests_is_refused(world, tmp_path):
+@pytest.mark.parametrize("old, new, why", [
+    ("from: [craving, asking]", "from: [cravin]", "cravin is no task of this recipe"),
+    ("from: [craving, asking]", "from: [asking, craving, asking]", "asking stands there twice"),
+    ("keep: {by: encoder}", "keep: {model: tape}", "tape is of kind replay"),
+    ("keep: {by: encoder}", "keep: {model: nobody}", "nobody"),
+    ("lm: {", "lm: {encoder: small, ", "small is a GGUF, which retriever: can't train"),
+])
+def test_what_cannot_be_trained_is_refused_before_anything_is_asked(world, tmp_path, old, new, why):
     root, path, _ = world
-    text = path.read_text().replace("from: [craving, asking]", "from: [cravin]")
-    write(tmp_path / "tokenrec.yaml", (root / "tokenrec.yaml").read_text())
-    write(tmp_path / "recipe.yaml", text)
+    text = path.read_text()
+    assert old in text
+    shutil.copytree(root, tmp_path, ignore=shutil.ignore_patterns(".tokenrec"), dirs_exist_ok=True)
+    write(tmp_path / "tokenrec.yaml", (root / "tokenrec.yaml").read_text() + "  small: {kind: embedded}\n")
+    write(tmp_path / "recipe.yaml", text.replace(old, new))
     code, _, said = tokenrec("recipe", "check", tmp_path / "recipe.yaml")
-    assert code == 2 and "cravin is no task of this recipe" in said, said
+    assert code == 2 and why in said, said
+
+
+def test_weights_that_are_gone_are_trained_anew(world, tmp_path):
+    root, path, document = world
+    shutil.copytree(root, tmp_path / "copy")
+    folder = tmp_path / "copy/.tokenrec" / f"retriever-{document['recipe']}"
+    shutil.rmtree(folder / "trained/model")
+    code, again, said = tokenrec("compile", tmp_path / "copy" / path.relative_to(root))
+    assert code == 0, said
+    assert (folder / "trained/model/model.safetensors").is_file() and again["retriever"]["serves"] in (True, False)
+    db = store(tmp_path / "copy")
+    kept = [r[0] for r in db.execute("select distinct encoder_id from vectors where encoder_id like 'retriever-trained%'")]
+    assert len(kept) == 1, "vectors of the model before are gone"
+
+
+def test_a_retriever_left_from_requests_that_no_longer_stand_feeds_no_arm(world, tmp_path):
+    """It may have learnt from all windows, and there are too few requests to learn anew."""
+    root, path, document = world
+    shutil.copytree(root, tmp_path / "copy")
+    recipe = tmp_path / "copy" / path.relative_to(root)
+    write(recipe, recipe.read_text().replace("from: [craving, asking]", "from: [craving]").replace("held: 0.3", "held: 0.05"))
+    code, again, said = tokenrec("compile", recipe)
+    assert code == 0, said
+    assert again["retriever"] is None and any("nothing is trained" in n for n in again["notes"])
+    assert "raw_text+retriever" not in {a["arm"] for a in again["arms"]}
+
+
+def test_peoples_own_requests_are_learnt_from_in_the_lms_place_and_one_for_everything_is_not(world, tmp_path):
+    root, path, _ = world
+    shutil.copytree(root, tmp_path / "copy")
+    recipe = tmp_path / "copy" / path.relative_to(root)
+    first = dishes(1)[0]["dish_id"]
+    own = {"subject": first, "output": {"query": "Something of my own, please."}}
+    write(recipe.parent / "own.jsonl", json.dumps(own) + "\n")
+    write(recipe, recipe.read_text().replace("  asking:\n", "  asking:\n    overrides: own.jsonl\n"))
+    loaded = load_recipe(recipe)
+    data, db = load_dataset(loaded.recipe, loaded.folder), open_store(loaded.project.store)
+    found = request_pairs(db, loaded.recipe, loaded.folder, data, ["asking"])
+    assert found.texts[found.owner.index(f"item {first}")] == "Something of my own, please."
+    alone = replace(data, item_ids=data.item_ids[:1], items=data.items[:1])
+    assert len(request_pairs(db, loaded.recipe, loaded.folder, alone, ["asking"])) == 0
+    db.conn.close()
 
 
 def test_forgetting_a_user_deletes_what_learnt_of_them(world):
@@ -124,3 +178,4 @@ def test_forgetting_a_user_deletes_what_learnt_of_them(world):
     assert code == 0, said
     holds(found)
     assert not folder.exists() and any(f["file"] == folder.name for f in found["files"])
+    assert not store(root).execute("select 1 from vectors where encoder_id like 'retriever-%'").fetchall()

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokenrec.compiler.retriever import parts
+from tokenrec.compiler.retriever import at_most_requests, parts
 from tokenrec.errors import InputError
 from tokenrec.models.bi_encoder import draw_negatives
 from tokenrec.tasks.pairs import Pairs, best_of_each, shuffled
@@ -62,6 +62,19 @@ def test_negatives_are_near_and_no_answers(pairs, skip, each):
         assert set(row) <= set(order[passed : passed + 10])
 
 
+@given(WORLDS, st.integers(0, 9))
+@settings(max_examples=40, deadline=None)
+def test_what_a_filter_left_out_is_no_negative_nor_is_it_the_placebos(pairs, seed):
+    rng = np.random.default_rng(seed)
+    items, requests = rng.normal(size=(60, 8)), rng.normal(size=(len(pairs.texts), 8))
+    kept = pairs.of_pairs(best_of_each(pairs, rng.random(len(pairs)), 0.3))
+    for some in (kept, shuffled(kept)):
+        found = draw_negatives(some, requests, items, 3, 0, nearest=60, own=pairs)
+        for p, row in enumerate(found):
+            r = some.request[p]
+            assert not set(row) & {*pairs.item[pairs.request == r], *some.item[some.request == r]}
+
+
 def test_a_request_for_the_whole_catalogue_has_no_negative():
     pairs = made([4], [0], n_items=4)
     with pytest.raises(InputError, match="nothing is left"):
@@ -76,3 +89,11 @@ def test_requests_of_one_owner_are_held_out_together():
     for part in some:
         for text, item in zip((part.texts[r] for r in part.request), part.item, strict=True):
             assert item in pairs.item[pairs.request == pairs.texts.index(text)]
+
+
+def test_a_look_at_some_requests_keeps_all_pairs_of_each():
+    pairs = made([3] * 40, list(range(40)))
+    few = at_most_requests(pairs, 7)
+    assert len(few.texts) == 7 and len(few) == 21 and set(few.texts) < set(pairs.texts)
+    assert few.item.tolist() == pairs.item[[t in few.texts for t in (pairs.texts[r] for r in pairs.request)]].tolist()
+    assert at_most_requests(pairs, 40) is pairs

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import re
-import shutil
 import sqlite3
 from contextlib import ExitStack
 from itertools import permutations
@@ -15,6 +14,7 @@ import click
 from tokenrec.cli.output import Out, common_options
 from tokenrec.cli.stored import find_store, store_option, visible, write_anew
 from tokenrec.errors import InputError
+from tokenrec.ranking.trained import delete_retriever, read_about
 
 GONE = "[forgotten]"
 _THEIRS = (
@@ -147,8 +147,10 @@ def forget(db, path: Path, user: str) -> dict[str, Any]:
 
     _mark(db, user)
     files = _files(db, path, user)
-    learnt = [r[0] for r in db.execute("select distinct recipe from sources where user = :user", {"user": user})]
-    removed = {}
+    learnt = {r[0] for r in db.execute("select recipe from sources where user = :user", {"user": user})}
+    removed, retrievers = {}, [f for r in _recipes(db, user) if (f := _learnt(path, r, r in learnt))]
+    for folder in retrievers:  # before the rows, by which a second try would know of it; compile trains it anew
+        delete_retriever(db, folder)
     with transaction(db) as sql:
         shared = sql.execute(
             "select count(distinct c.completion_id) from subjects s join completions c on c.program_id = s.program_id"
@@ -168,11 +170,8 @@ def forget(db, path: Path, user: str) -> dict[str, Any]:
         sql.execute("delete from asked")  # what reflectors were told speaks of everybody's lists
         _scrub(sql, user)
     write_anew(db, path)
-    for folder in (path.parent / f"retriever-{recipe}" for recipe in learnt):
-        if folder.is_dir():  # it learnt from requests that hold what the user liked; compile trains it anew
-            shutil.rmtree(folder)
-            said = "deleted, it had learnt from this user's requests"
-            files.append({"file": folder.name, "what": said, "rows": 0})
+    said = "deleted, it had learnt from users' requests"
+    files += [{"file": folder.name, "what": said, "rows": 0} for folder in retrievers]
     notes = []
     if shared:
         notes.append(f"{shared} text(s) are kept, since other users with the same input share them")
@@ -180,6 +179,14 @@ def forget(db, path: Path, user: str) -> dict[str, Any]:
         notes.append(f"the same characters are still in {said}: texts of others, or other ids")
     kept = [{k: f[k] for k in ("file", "what", "rows")} for f in files]
     return {"removed": removed, "shared": shared, "files": kept, "notes": notes}
+
+
+def _learnt(path: Path, recipe: str, surely: bool) -> Path | None:
+    """The folder of the recipe's retriever, where that may have learnt from a user's requests: of requests written
+    before a `prune` only its own word is left, and a killed training has not said it."""
+    folder = path.parent / f"retriever-{recipe}"
+    about = read_about(folder) if folder.is_dir() else {"of_users": False}
+    return folder if folder.is_dir() and (surely or about is None or about.get("of_users", True)) else None
 
 
 def _files(db, path: Path, user: str) -> list[dict[str, Any]]:

@@ -6,7 +6,6 @@ what `data.queries` and `tokenrec eval` say.
 """
 
 import json
-import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,10 +25,21 @@ from tokenrec.ids import content_id, unit_hash
 from tokenrec.models.bi_encoder import TrainSettings, draw_negatives, fit_bi_encoder
 from tokenrec.models.cross_encoder import fit_cross_encoder
 from tokenrec.ranking.retrieval import Search
-from tokenrec.ranking.trained import ABOUT, Trained, load_trained, read_about, retriever_folder
+from tokenrec.ranking.trained import (
+    ABOUT,
+    Trained,
+    delete_retriever,
+    is_whole,
+    load_trained,
+    read_about,
+    retriever_folder,
+)
+from tokenrec.recipe.models import Recipe
 from tokenrec.recipe.retriever import Keep, Retriever, Training
+from tokenrec.store import completions as store
 from tokenrec.tasks.pairs import Pairs, best_of_each, request_pairs, shuffled
 
+LOOKED_AT = 100  # held-out requests that a reranker's looks are at: it reads each of their items anew
 FEWEST = 20  # owners to measure on, below which nothing is trained
 
 
@@ -44,7 +54,7 @@ def train_retriever(session: Session, stages) -> dict[str, Any] | None:
         return None
     began, folder = time.perf_counter(), retriever_folder(session.loaded)
     items = item_texts(session.recipe, session.dataset)
-    pairs = request_pairs(session.db, session.recipe, session.dataset, wanted.from_)
+    pairs = request_pairs(session.db, session.recipe, session.loaded.folder, session.dataset, wanted.from_)
     learnt, stop, measured = parts(pairs, wanted.held)
     owners = [len(set(p.owner)) for p in (learnt, stop, measured)]
     if min(owners) < FEWEST:
@@ -56,17 +66,19 @@ def train_retriever(session: Session, stages) -> dict[str, Any] | None:
     known = content_id([
         pairs.texts, pairs.owner, pairs.request.tolist(), pairs.item.tolist(), items, session.encoder.encoder_id,
         wanted.model_dump(mode="json"),
+        Path(_gguf(session, wanted.keep.model)).name if wanted.keep.by == "likelihood" else None,
     ])  # fmt: skip
     found = read_about(folder)
-    if found and found["id"] == known:
+    session.retriever = known
+    if found and found["id"] == known and is_whole(folder, found):
         stages.say("  retriever: trained already on these requests")
         return found
-    if found and found["id"] != known or not (folder / known[:16]).is_dir():
-        shutil.rmtree(folder, ignore_errors=True)
+    if found or not (folder / known[:16]).is_dir():
+        delete_retriever(session.db, folder)
         (folder / known[:16]).mkdir(parents=True)  # tells a killed run's checkpoints from another's
     kept = learnt.of_pairs(keep(session, learnt, items, wanted.keep, folder / "likelihoods.json", stages))
     kept = at_most(kept, wanted.pairs)
-    looks = _train(session, wanted, kept, stop, items, folder, stages)
+    looks = _train(session, wanted, kept, learnt, stop, items, folder, stages)
     shown = Trained({"rerank": wanted.rerank and wanted.rerank.model_dump(include={"top", "length"})}, folder)
     with stages.stage("measure retrievers"):
         systems = searches(items, lambda texts: session.encoder.encode(session.db, texts))
@@ -75,7 +87,8 @@ def train_retriever(session: Session, stages) -> dict[str, Any] | None:
     about = {
         "kind": "retriever", "schema_version": 1, "id": known, "encoder": session.encoder.encoder_id,
         "from": wanted.from_, "requests": len(pairs.texts), "pairs": len(pairs), "learnt_from": len(kept),
-        "keep": wanted.keep.by, "stopped_by": len(stop.texts), "measured_on": len(measured.texts), "owners": owners[2],
+        "keep": wanted.keep.by, "of_users": _of_users(session.db, session.recipe, wanted.from_),
+        "stopped_by": len(stop.texts), "measured_on": len(measured.texts), "owners": owners[2],
         "looks": looks, **told, **shown.about, "serves": serves(told["paired"]),
         "seconds": round(time.perf_counter() - began, 1),
     }  # fmt: skip
@@ -86,17 +99,25 @@ def train_retriever(session: Session, stages) -> dict[str, Any] | None:
 
 
 def retriever_vectors(session: Session) -> Vectors | None:
-    """The items as the trained retriever encodes them, for columns of a ranker; None where it knows later windows.
+    """The items as the retriever that this run trained, or found unchanged, encodes them, for columns of a ranker; None
+    where it knows later windows, or is left from requests that no longer stand, which may have known them.
 
     It has seen pairs of history alone, as behaviour columns have, and no label of the lists: so it needs no folds.
     """
     wanted, trained = session.recipe.retriever, load_trained(session.loaded)
-    if trained is None or any(session.recipe.tasks[name].window == "all" for name in wanted.from_):
+    if trained is None or trained.about["id"] != session.retriever:
+        return None
+    if any(session.recipe.tasks[name].window == "all" for name in wanted.from_):
         return None
     encoder = trained.encoder()
     matrix = encoder.encode(session.db, item_texts(session.recipe, session.dataset))
     columns = [f"e{i}" for i in range(matrix.shape[1])]
     return Vectors("retriever", "text", "item", matrix, columns, False, encoder.encoder_id)
+
+
+def _of_users(db, recipe: Recipe, tasks: list[str]) -> bool:
+    """Whether the requests of the tasks hold what users liked or wrote."""
+    return any(store.sources_of(db, recipe.name, name) for name in tasks)
 
 
 def parts(pairs: Pairs, held: float) -> tuple[Pairs, Pairs, Pairs]:
@@ -125,12 +146,8 @@ def likelihoods(session: Session, pairs: Pairs, items: list[str], model: str, fi
     Kept in `file` as they come, so that a killed run goes on.
     """
     from tokenrec.lm.likelihood import request_likelihoods
-    from tokenrec.lm.llama import bundled_weights
 
-    config = resolve_model(session.loaded.project, model)
-    if not isinstance(config, Embedded):
-        raise InputError(f"retriever.keep: likelihoods need a GGUF, which {model} is not. Name one of kind embedded")
-    path = config.path or str(bundled_weights())
+    path = _gguf(session, model)
     count = np.bincount(pairs.request, minlength=len(pairs.texts))
     rows = np.flatnonzero(count[pairs.request] > 1)
     keys = [content_id([Path(path).name, items[pairs.item[p]], pairs.texts[pairs.request[p]]])[:32] for p in rows]
@@ -152,6 +169,15 @@ def likelihoods(session: Session, pairs: Pairs, items: list[str], model: str, fi
     return score
 
 
+def _gguf(session: Session, model: str) -> str:
+    from tokenrec.lm.llama import bundled_weights
+
+    config = resolve_model(session.loaded.project, model)
+    if not isinstance(config, Embedded):
+        raise InputError(f"retriever.keep: likelihoods need a GGUF, which {model} is not. Name one of kind embedded")
+    return config.path or str(bundled_weights())
+
+
 def at_most(pairs: Pairs, most: int | None) -> Pairs:
     if most is None or most >= len(pairs):
         return pairs
@@ -162,20 +188,27 @@ def at_most(pairs: Pairs, most: int | None) -> Pairs:
     return pairs.of_pairs(chosen)
 
 
+def at_most_requests(pairs: Pairs, most: int) -> Pairs:
+    place = np.array([unit_hash("look", text) for text in pairs.texts])
+    return pairs if len(place) <= most else pairs.of_requests(place <= np.sort(place)[most - 1])
+
+
 def settings_of(wanted: Training) -> TrainSettings:
     known = {k: v for k, v in wanted.model_dump().items() if k in TrainSettings.__dataclass_fields__}
     return TrainSettings(**known)
 
 
 def _train(
-    session: Session, wanted: Retriever, kept: Pairs, stop: Pairs, items: list[str], folder: Path, stages
+    session: Session, wanted: Retriever, kept: Pairs, learnt: Pairs, stop: Pairs, items: list[str], folder: Path, stages
 ) -> dict[str, list[float]]:
-    """Train what is wanted in `folder`; NDCG@10 on the requests to stop by, look by look."""
+    """Train what is wanted on the `kept` ones of the pairs `learnt`, in `folder`; NDCG@10 on the requests to stop by,
+    look by look."""
     encoder, db, looks = session.encoder, session.db, {}
     vectors = encoder.encode(db, items)
 
     def other(pairs: Pairs, how: Training) -> np.ndarray:
-        return draw_negatives(pairs, encoder.encode(db, pairs.texts), vectors, how.negatives, how.skip, how.nearest)
+        asked = encoder.encode(db, pairs.texts)
+        return draw_negatives(pairs, asked, vectors, how.negatives, how.skip, how.nearest, own=learnt)
 
     for name, some in (("trained", kept), ("placebo", shuffled(kept)))[: 1 + wanted.placebo]:
         with stages.stage(f"train {name}") as bar:
@@ -184,10 +217,10 @@ def _train(
             ))  # fmt: skip
     if how := wanted.rerank:
         with stages.stage("train reranker") as bar:
-            some = at_most(kept, how.pairs)
-            first = Trained({"rerank": None}, folder).searches(db, items)["trained"](stop.texts)
+            some, few = at_most(kept, how.pairs), at_most_requests(stop, LOOKED_AT)
+            first = Trained({"rerank": None}, folder).searches(db, items)["trained"](few.texts)
             looks["reranker"] = _once(folder / "reranker", lambda to, bar=bar: fit_cross_encoder(
-                encoder.path, some, stop, items, other(some, how), first.item[:, : min(50, how.top)], settings_of(how),
+                encoder.path, some, few, items, other(some, how), first.item[:, : min(50, how.top)], settings_of(how),
                 to, bar.count,
             ))  # fmt: skip
     return looks

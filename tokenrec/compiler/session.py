@@ -55,6 +55,7 @@ class Session:
     adapted: dict[bytes, Adapted | None] = field(default_factory=dict)  # `ranker.adaptor`, by the texts it learnt from
     margin: np.ndarray | None = None  # float32[fit rows]: log-odds by clicks alone, which adaptors add to
     augment: dict[str, float] = field(default_factory=dict)  # task of invented items → weight that tune-A chose
+    retriever: str | None = None  # id of the one that this run trained, or found unchanged
     asking: bool = True  # False: a plan, on a copy of the store and without the LM
 
     @property

@@ -17,6 +17,7 @@ from tokenrec.errors import InputError
 from tokenrec.tasks.pairs import Pairs
 
 METRIC = "held_cosine_ndcg@10"
+STATE = "trainer_state.json"  # of a checkpoint
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,14 @@ def fit_bi_encoder(
 
 def draw_negatives(
     pairs: Pairs, requests: np.ndarray, items: np.ndarray, each: int = 1, skip: int = 100, nearest: int = 300,
-    seed: int = 0,
+    seed: int = 0, own: Pairs | None = None,
 ) -> np.ndarray:  # fmt: skip
     """int32[p, each]: for each pair, items near its request that it was not written from.
 
     `requests` float[n_requests, d] and `items` float[n_items, d] are unit vectors. The `skip` nearest
-    are passed over, or the first quarter of a small catalogue.
+    are passed over, or the first quarter of a small catalogue. `own`: all pairs of the same requests, of which a filter
+    or a limit left `pairs`: a request's other items are no negatives, nor are they the placebo's, which would then
+    learn to avoid the truth and be worse than one that knows nothing.
     """
     rng, n = np.random.default_rng(seed), len(items)
     skip = min(skip, n // 4)
@@ -102,6 +105,8 @@ def draw_negatives(
         of = np.flatnonzero(pairs.request == r)
         order = np.argsort(-(np.nan_to_num(requests[r]) @ towards), kind="stable")
         order = order[~np.isin(order, pairs.item[of])]
+        if own is not None and not (true := np.isin(order, own.item[own.request == r])).all():
+            order = order[~true]
         pool = order[skip : skip + nearest] if len(order) > skip else order
         if not len(pool):
             raise InputError("a request's own items are the whole catalogue: nothing is left to be a negative")
@@ -137,6 +142,7 @@ def save(model, folder: Path) -> None:
     shutil.rmtree(folder / "model", ignore_errors=True)
     model.save_pretrained(str(folder / "model"), create_model_card=False)
     for old in folder.glob("checkpoint-*"):
+        (old / STATE).unlink(missing_ok=True)  # half of it may stay behind: it is then none that is gone on from
         shutil.rmtree(old, ignore_errors=True)
 
 
@@ -189,7 +195,7 @@ def reports(progress: Callable[[int, int], None]):
 
 def last(folder: Path) -> str | None:
     done = sorted(folder.glob("checkpoint-*"), key=lambda p: int(p.name.rsplit("-", 1)[1]))
-    whole = [p for p in done if (p / "trainer_state.json").is_file()]  # it is written last
+    whole = [p for p in done if (p / STATE).is_file() and (p / "model.safetensors").is_file()]  # STATE is written last
     return str(whole[-1]) if whole else None
 
 

@@ -4,13 +4,12 @@ As published: negatives drawn among the 300 items nearest to a request after its
 cross-entropy, and the first stage's best 200 ranked anew. The body is the first stage's encoder, its head is new.
 """
 
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from tokenrec.models.bi_encoder import TrainSettings, common, device, freeze, last, quiet, reports, tools
+from tokenrec.models.bi_encoder import TrainSettings, common, device, freeze, last, quiet, reports, save, tools
 from tokenrec.ranking.retrieval import Search, Top
 from tokenrec.tasks.pairs import Pairs
 
@@ -24,15 +23,15 @@ def fit_cross_encoder(
 ) -> list[float]:  # fmt: skip
     """Train a reranker on pairs and save it in `folder`/model (safetensors and JSON).
 
-    `of_held` int[n_held, n]: the first stage's best items of each held-out request. Returns NDCG@10 of these ranked
-    anew, look by look; the best look is what is saved. See `fit_bi_encoder` for the rest.
+    `of_held` int[n_held, n]: the first stage's best items of each held-out request, -1 for none. Returns NDCG@10 of
+    these ranked anew, look by look; the best look is what is saved. See `fit_bi_encoder` for the rest.
     """
     with quiet():
-        from sentence_transformers import CrossEncoder, CrossEncoderTrainer, CrossEncoderTrainingArguments
+        from sentence_transformers import CrossEncoderTrainer, CrossEncoderTrainingArguments
         from sentence_transformers.cross_encoder.losses import BinaryCrossEntropyLoss
 
         dataset, early, silent = tools(settings)
-        model = CrossEncoder(base, num_labels=1, device=device(), max_length=settings.length)
+        model = _opened(base, settings.length, num_labels=1)
         freeze(model, settings.layers)
         n = negatives.shape[1]
         asked = np.repeat(pairs.request, n + 1)
@@ -49,19 +48,14 @@ def fit_cross_encoder(
         trainer.remove_callback(silent)
         trainer.train(resume_from_checkpoint=last(folder))
         looks = [float(e[f"eval_{HELD}"]) for e in trainer.state.log_history if f"eval_{HELD}" in e]
-        shutil.rmtree(folder / "model", ignore_errors=True)
-        model.save_pretrained(str(folder / "model"), create_model_card=False)
-        for old in folder.glob("checkpoint-*"):
-            shutil.rmtree(old, ignore_errors=True)
+        save(model, folder)
     return looks
 
 
 def reranked(first: Search, path: Path, items: Sequence[str], top: int = 200, length: int = 128) -> Search:
     """The first stage's best `top` in the order of the reranker in `path`; what comes after them stays as it was."""
     with quiet():
-        from sentence_transformers import CrossEncoder
-
-        model = CrossEncoder(str(path), device=device(), max_length=length)
+        model = _opened(str(path), length)
 
     def search(requests: Sequence[str]) -> Top:
         found = first(requests)
@@ -78,8 +72,17 @@ def reranked(first: Search, path: Path, items: Sequence[str], top: int = 200, le
     return search
 
 
+def _opened(path: str, length: int, **more):
+    """The model, reading texts of at most `length` LM tokens, or as many as it has places for."""
+    from sentence_transformers import CrossEncoder
+    from transformers import AutoConfig
+
+    most = getattr(AutoConfig.from_pretrained(path), "max_position_embeddings", None) or length + 2
+    return CrossEncoder(path, device=device(), max_length=min(length, most - 2), **more)  # RoBERTa's places start at 2
+
+
 def _evaluator(held: Pairs, items: list[str], of_held: np.ndarray, batch: int):
-    from sentence_transformers.evaluation import SentenceEvaluator
+    from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
 
     class Ranks(SentenceEvaluator):
         primary_metric = HELD
@@ -87,9 +90,9 @@ def _evaluator(held: Pairs, items: list[str], of_held: np.ndarray, batch: int):
         def __call__(self, model, output_path=None, epoch=-1, steps=-1):
             gains = []
             for r, text in enumerate(held.texts):
-                own = set(held.item[held.request == r].tolist())
-                said = model.predict([(text, items[i]) for i in of_held[r]], batch_size=batch, show_progress_bar=False)
-                best = of_held[r][np.argsort(-said, kind="stable")][:10]
+                own, row = set(held.item[held.request == r].tolist()), of_held[r][of_held[r] >= 0]
+                said = model.predict([(text, items[i]) for i in row], batch_size=batch, show_progress_bar=False)
+                best = row[np.argsort(-said, kind="stable")][:10]
                 hit = np.array([i in own for i in best.tolist()], float)
                 ideal = (1 / np.log2(np.arange(2, 2 + min(10, len(own))))).sum()
                 gains.append(float((hit / np.log2(np.arange(2, 2 + len(hit)))).sum() / ideal))

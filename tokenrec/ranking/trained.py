@@ -1,6 +1,7 @@
 """The retriever that compile trained (`retriever:` of the recipe), as it lies beside the store."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from tokenrec.errors import InputError
 from tokenrec.models.cross_encoder import reranked
 from tokenrec.ranking.retrieval import Search, bm25, fused, nearest
 from tokenrec.recipe.load import LoadedRecipe
+from tokenrec.store.store import transaction
 
 ABOUT = "retriever.json"
 
@@ -56,6 +58,20 @@ def load_trained(loaded: LoadedRecipe) -> Trained | None:
     folder = retriever_folder(loaded)
     about = read_about(folder) if loaded.recipe.retriever else None
     return Trained(about, folder) if about else None
+
+
+def is_whole(folder: Path, about: dict[str, Any]) -> bool:
+    """Whether all weights that `about` speaks of lie in the folder."""
+    return all(weights_mark(folder / name / "model") for name in about["looks"])
+
+
+def delete_retriever(db, folder: Path) -> None:
+    """The folder, and the vectors that its encoders gave: no other model makes them again."""
+    encoders = [f"retriever-{name}@{weights_mark(folder / name / 'model')}" for name in ("trained", "placebo")]
+    with transaction(db) as sql:
+        sql.executemany("delete from vectors where encoder_id = ?", [(e,) for e in encoders])
+    (folder / ABOUT).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def read_about(folder: Path) -> dict[str, Any] | None:

@@ -79,6 +79,8 @@ def check_recipe(recipe: Recipe, broken: set[str]) -> Iterator[Fault]:
         task, at = recipe.tasks.get(name), ("retriever", "from", i)
         if name not in known:
             yield at, f"{name} is no task of this recipe. {nearest(name, known)}"
+        elif name in recipe.retriever.from_[:i]:
+            yield at, f"{name} stands there twice. remove one"
         elif task and (task.for_ == "user" or not any(o.type == "text" for o in task.outputs.values())):
             yield at, f"{name} writes no requests: name a task for sets or items with an output of type text"
     for key, limit in recipe.eval.fail_if.items():
@@ -292,6 +294,22 @@ def check_models(recipe: Recipe, project: LoadedProject) -> Iterator[Fault]:
         if not encodes or isinstance(model, Nli):
             wanted = "an encoder, such as minilm" if role == "encoder" else "a language model, such as embedded"
             yield ("lm", role), f"{name} is of kind {model.kind}. name {wanted}"
+        elif role == "encoder" and recipe.retriever and isinstance(model, Embedded):
+            yield ("lm", role), f"{name} is a GGUF, which retriever: can't train. name a model of kind encoder"
+    yield from _likelihood(recipe, project)
+
+
+def _likelihood(recipe: Recipe, project: LoadedProject) -> Iterator[Fault]:
+    """The model of `retriever.keep` tells probabilities of words, where it is asked for them."""
+    keep = recipe.retriever and recipe.retriever.keep
+    if not keep or keep.by != "likelihood" or keep.share == 1:
+        return
+    try:
+        if not isinstance(model := resolve_model(project, keep.model), Embedded):
+            said = f"{keep.model} is of kind {model.kind}. likelihoods need one of kind embedded, or by: encoder"
+            yield ("retriever", "keep", "model"), said
+    except InputError as error:
+        yield ("retriever", "keep", "model"), str(error)
 
 
 def _nli(recipe: Recipe, project: LoadedProject) -> Iterator[Fault]:

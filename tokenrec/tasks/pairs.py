@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
+from pathlib import Path
 
 import numpy as np
 
 from tokenrec.dataset.types import Dataset
 from tokenrec.recipe.models import Recipe
 from tokenrec.store import completions as store
+from tokenrec.tasks.overrides import told
 
 
 @dataclass(frozen=True)
@@ -42,18 +44,19 @@ class Pairs:
         return replace(self, request=self.request[chosen], item=self.item[chosen])
 
 
-def request_pairs(db, recipe: Recipe, dataset: Dataset, tasks: Sequence[str]) -> Pairs:
-    """The accepted requests of the tasks' present programs, with the items that they were written from."""
+def request_pairs(db, recipe: Recipe, folder: Path, dataset: Dataset, tasks: Sequence[str]) -> Pairs:
+    """The accepted requests of the tasks' present programs, or people's own in their place (`folder` is the recipe's),
+    with the items that they were written from. One for the whole catalogue teaches nothing, and is left out."""
     code = {key: n for n, key in enumerate(dataset.item_ids)}
     texts, owner, request, item = [], [], [], []
     for name in tasks:
         task = recipe.tasks[name]
         output = next(o for o, of in task.outputs.items() if of.type == "text")
         sources = store.sources_of(db, recipe.name, name) if task.for_ == "set" else {}
-        for subject, said in sorted(store.tokens(db, recipe.name, name).items()):
+        for subject, said in sorted(told(db, recipe, folder, name).items()):
             known = sources.get(subject, []) if task.for_ == "set" else [(f"item {subject}", [subject])]
             codes = sorted({code[i] for _, items in known for i in items if i in code})
-            if not codes or not said.get(output):
+            if not 0 < len(codes) < len(code) or not said.get(output):
                 continue
             request += [len(texts)] * len(codes)
             item += codes
