@@ -9,9 +9,12 @@ import pytest
 from tests.end_to_end.test_main_job import holds
 from tests.end_to_end.test_narrative import DATA, TASKS, say
 from tests.end_to_end.worlds import dishes, meals, project, store, tokenrec, write
+from tokenrec.compiler.retriever import _once, check_packages
 from tokenrec.dataset.load import load_dataset
+from tokenrec.errors import InputError, ServiceError
 from tokenrec.ranking.trained import read_about
 from tokenrec.recipe.load import load_recipe
+from tokenrec.recipe.retriever import Retriever
 from tokenrec.store.store import open_store
 from tokenrec.tasks.inputs import prompts
 from tokenrec.tasks.pairs import request_pairs
@@ -74,6 +77,35 @@ def test_an_unchanged_second_run_trains_nothing(world):
     code, again, said = tokenrec("compile", path)
     assert code == 0 and again["retriever"] == document["retriever"], said
     assert len(before) == 2 and {p: p.stat().st_mtime_ns for p in weights} == before
+
+
+def test_plan_says_whether_compile_would_train(world, tmp_path):
+    root, path, _ = world
+    shutil.copytree(root, tmp_path / "copy")
+    recipe = tmp_path / "copy" / path.relative_to(root)
+    for change, trains in (("pairs: 64", False), ("pairs: 63", True)):
+        write(recipe, path.read_text().replace("pairs: 64", change))
+        code, found, said = tokenrec("plan", recipe)
+        assert code == 0, said
+        holds(found)
+        assert any("it is not trained" in n for n in found["notes"]) == trains
+
+
+def test_a_full_disk_is_said_so_and_leaves_what_is_gone_on_from(tmp_path):
+    def full(to):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(ServiceError, match="No space left.*Make room"):
+        _once(tmp_path, full)
+    assert _once(tmp_path, lambda to: [0.5]) == [0.5] and _once(tmp_path, full) == [0.5]
+
+
+def test_packages_that_training_needs_are_asked_for_before_anything_is_written(monkeypatch):
+    monkeypatch.setattr("tokenrec.compiler.retriever.find_spec", lambda name: None if name == "gguf" else 1)
+    check_packages(None)
+    check_packages(Retriever.model_validate({"from": ["craving"], "keep": {"by": "encoder"}}))
+    with pytest.raises(InputError, match="needs gguf"):
+        check_packages(Retriever.model_validate({"from": ["craving"]}))
 
 
 def test_a_killed_training_keeps_what_is_done(world, tmp_path):

@@ -10,7 +10,7 @@ from tokenrec.compiler.improve import Improvement, improve, save_locks
 from tokenrec.compiler.optimizers import options_of
 from tokenrec.compiler.promotion import count_look, events_id
 from tokenrec.compiler.record import finish_run, save_evidence, start_run
-from tokenrec.compiler.retriever import train_retriever
+from tokenrec.compiler.retriever import check_packages, train_retriever
 from tokenrec.compiler.session import Session, open_session
 from tokenrec.compiler.writing import Written, write_task
 from tokenrec.dataset.types import FIT, TEST, Lists
@@ -38,6 +38,7 @@ def compile_recipe(
     """
     began = time.perf_counter()
     recipe, options = loaded.recipe, options_of(loaded.recipe, optimizer)
+    check_packages(recipe.retriever)
     run = run_id()
     with only_run(loaded.project.store, recipe.name):
         with stages.stage("load"):

@@ -8,6 +8,7 @@ from tokenrec.compiler.compile import searched_tasks
 from tokenrec.compiler.estimate import Estimate, estimate
 from tokenrec.compiler.improve import why_not_searched
 from tokenrec.compiler.optimizers import PROPOSING, options_of
+from tokenrec.compiler.retriever import planned_training
 from tokenrec.compiler.search import FEWEST_EXAMPLES, PROPOSALS, TOO_FEW, calls_each, examples_scored
 from tokenrec.compiler.session import Session, open_session
 from tokenrec.compiler.stale import stored_verdicts, why_judged, why_stale
@@ -48,6 +49,8 @@ def plan_recipe(
                 bar.step()
         names = searched_tasks(loaded.recipe, options)
         searches = [_plan_search(session, made, used, name, force, options) for name in names]
+        if said := planned_training(session):
+            session.dataset.notes.append(said)
         return _document(session, power, made, tasks, searches)
     finally:
         session.db.conn.close()

@@ -8,6 +8,7 @@ what `data.queries` and `tokenrec eval` say.
 import json
 import time
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 from tokenrec.compiler.session import Session
 from tokenrec.config import Embedded, resolve_model
 from tokenrec.dataset.queries import Queries
-from tokenrec.errors import InputError
+from tokenrec.errors import InputError, ServiceError
 from tokenrec.evidence.queries import judge, searches, told_apart
 from tokenrec.features.types import Vectors
 from tokenrec.features.vectors import item_texts
@@ -63,12 +64,7 @@ def train_retriever(session: Session, stages) -> dict[str, Any] | None:
             f"learn from, {owners[1]:,} to stop by and {owners[2]:,} to measure on; {FEWEST} each are needed"
         )
         return None
-    known = content_id([
-        pairs.texts, pairs.owner, pairs.request.tolist(), pairs.item.tolist(), items, session.encoder.encoder_id,
-        wanted.model_dump(mode="json"),
-        Path(_gguf(session, wanted.keep.model)).name if wanted.keep.by == "likelihood" else None,
-    ])  # fmt: skip
-    found = read_about(folder)
+    known, found = _id(session, wanted, pairs, items), read_about(folder)
     session.retriever = known
     if found and found["id"] == known and is_whole(folder, found):
         stages.say("  retriever: trained already on these requests")
@@ -96,6 +92,37 @@ def train_retriever(session: Session, stages) -> dict[str, Any] | None:
         partial.write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
     (folder / known[:16]).rmdir()
     return about
+
+
+def planned_training(session: Session) -> str | None:
+    """What `plan` says of it, as the requests stand; None where compile would train nothing."""
+    if (wanted := session.recipe.retriever) is None:
+        return None
+    items = item_texts(session.recipe, session.dataset)
+    pairs = request_pairs(session.db, session.recipe, session.loaded.folder, session.dataset, wanted.from_)
+    found = read_about(folder := retriever_folder(session.loaded))
+    if found and found["id"] == _id(session, wanted, pairs, items) and is_whole(folder, found):
+        return None
+    said = f"retriever: it is not trained on the requests as they stand ({len(pairs):,} pairs)"
+    return f"{said}. compile trains it, which asks no LM"
+
+
+def check_packages(wanted: Retriever | None) -> None:
+    """Raises InputError where training would, before anything is paid for."""
+    if wanted is None:
+        return
+    needed = ["datasets", "accelerate", "ir_measures", *["gguf"] * (wanted.keep.by == "likelihood")]
+    if missing := [name for name in needed if find_spec(name) is None]:
+        raise InputError(f"retriever: needs {', '.join(missing)}. run: pip install 'tokenrec[retrieval]'")
+
+
+def _id(session: Session, wanted: Retriever, pairs: Pairs, items: list[str]) -> str:
+    """What a retriever is known by: all that it learns from, and how."""
+    return content_id([
+        pairs.texts, pairs.owner, pairs.request.tolist(), pairs.item.tolist(), items, session.encoder.encoder_id,
+        wanted.model_dump(mode="json"),
+        Path(_gguf(session, wanted.keep.model)).name if wanted.keep.by == "likelihood" else None,
+    ])  # fmt: skip
 
 
 def retriever_vectors(session: Session) -> Vectors | None:
@@ -231,7 +258,12 @@ def _once(folder: Path, train: Callable[[Path], list[float]]) -> list[float]:
     file = folder / "looks.json"
     if file.is_file():
         return json.loads(file.read_text(encoding="utf-8"))
-    looks = [round(x, 6) for x in train(folder)]
+    try:
+        looks = [round(x, 6) for x in train(folder)]
+    except Exception as error:
+        if isinstance(error, OSError) or type(error).__name__ == "SafetensorError":  # a full disk, as a rule
+            raise ServiceError(f"{folder} can't be written: {error}. Make room and run again: it goes on") from error
+        raise
     with whole(file) as partial:
         partial.write_text(json.dumps(looks), encoding="utf-8")
     return looks

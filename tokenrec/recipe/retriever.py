@@ -54,8 +54,14 @@ class Retriever(Training):
         description="Share of the owners (users; items, for requests about one) that say when to stop, and of those "
         "that it is measured on.",
     )
-    placebo: bool = Field(default=True, description="Also train on requests dealt to other owners' items, to compare.")
-    rerank: Rerank | None = Field(default=None, description="A cross-encoder too; {} takes it as published.")
+    placebo: bool = Field(
+        default=True,
+        description="Also train on requests dealt to other owners' items, to compare; recommend uses none without it.",
+    )
+    rerank: Rerank | None = Field(
+        default=None,
+        description="A cross-encoder too; {} takes it as published. It is measured; recommend does not use it.",
+    )
 
     @model_validator(mode="after")
     def _whole(self):
