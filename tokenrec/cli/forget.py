@@ -14,7 +14,6 @@ import click
 from tokenrec.cli.output import Out, common_options
 from tokenrec.cli.stored import find_store, store_option, visible, write_anew
 from tokenrec.errors import InputError
-from tokenrec.ranking.trained import delete_retriever, read_about
 
 GONE = "[forgotten]"
 _THEIRS = (
@@ -143,6 +142,7 @@ def forget(db, path: Path, user: str) -> dict[str, Any]:
 
     Raises ServiceError when another process holds the store.
     """
+    from tokenrec.ranking.trained import delete_retriever
     from tokenrec.store.store import transaction
 
     _mark(db, user)
@@ -184,6 +184,8 @@ def forget(db, path: Path, user: str) -> dict[str, Any]:
 def _learnt(path: Path, recipe: str, surely: bool) -> Path | None:
     """The folder of the recipe's retriever, where that may have learnt from a user's requests: of requests written
     before a `prune` only its own word is left, and a killed training has not said it."""
+    from tokenrec.ranking.trained import read_about
+
     folder = path.parent / f"retriever-{recipe}"
     about = read_about(folder) if folder.is_dir() else {"of_users": False}
     return folder if folder.is_dir() and (surely or about is None or about.get("of_users", True)) else None
