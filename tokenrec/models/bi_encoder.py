@@ -60,7 +60,8 @@ def fit_bi_encoder(
             **common(settings, folder, len(pairs), seed, METRIC), batch_sampler=BatchSamplers.NO_DUPLICATES
         )
         model = SentenceTransformer(base, device=device())
-        model.max_seq_length = min(settings.length, model.max_seq_length or settings.length)
+        whole = model.max_seq_length
+        model.max_seq_length = min(settings.length, whole or settings.length)
         freeze(model, settings.layers)
         evaluator = _evaluator(held, items, settings.batch)
         before = float(evaluator(model)[METRIC])
@@ -81,7 +82,7 @@ def fit_bi_encoder(
         looks = [e[f"eval_{METRIC}"] for e in trainer.state.log_history if f"eval_{METRIC}" in e]
         if max(looks, default=0) <= before:
             model = SentenceTransformer(base, device="cpu")
-            model.max_seq_length = min(settings.length, model.max_seq_length or settings.length)
+        model.max_seq_length = whole  # it has learnt from the beginnings of texts, and reads as far as it did before
         save(model, folder)
     return [before, *map(float, looks)]
 

@@ -187,8 +187,13 @@ def _retriever(doc: dict, mark: str) -> Table:
 def retriever_says(found: dict[str, Any]) -> str:
     """What the table rests on, and what follows."""
     use = "recommend uses it" if found["serves"] else "not proved better than its placebo and untrained: not used"
-    return (f"trained on {found['learnt_from']:,} of {found['pairs']:,} pairs (kept by: {found['keep']}); {use}. The "
-            "requests measured on are written ones too; data.queries measures people's own")  # fmt: skip
+    same = [n for n, looks in found["looks"].items() if n != "reranker" and max(looks[1:], default=0) <= looks[0]]
+    none = f" {' and '.join(same)}: no look was better than the encoder as it came, which was kept." if same else ""
+    return (
+        f"trained on {found['learnt_from']:,} pairs (kept by: {found['keep']}); {use}.{none} The requests measured on are "
+        "written ones too, and where some are about people and some about items both may quote one review: "
+        "data.queries measures people's own"
+    )
 
 
 def _leaderboard(doc: dict, metric: str, slice: str, mark: str) -> Table:
