@@ -11,7 +11,7 @@ demo: install
 	$(BIN)/tokenrec compile recipes/recipe_app.yaml
 
 test: .venv/.tested
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --dist loadfile
 
 install: .venv/.installed
 

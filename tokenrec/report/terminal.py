@@ -190,8 +190,8 @@ def retriever_says(found: dict[str, Any]) -> str:
     same = [n for n, looks in found["looks"].items() if n != "reranker" and max(looks[1:], default=0) <= looks[0]]
     none = f" {' and '.join(same)}: no look was better than the encoder as it came, which was kept." if same else ""
     return (
-        f"trained on {found['learnt_from']:,} pairs (kept by: {found['keep']}); {use}.{none} The requests measured on are "
-        "written ones too, and where some are about people and some about items both may quote one review: "
+        f"trained on {found['learnt_from']:,} pairs (kept by: {found['keep']}); {use}.{none} The requests measured on "
+        "are written ones too, and where some are about people and some about items both may quote one review: "
         "data.queries measures people's own"
     )
 
