@@ -78,7 +78,7 @@ def test_texts_that_the_rules_pass_are_judged_and_never_asked_about_twice(tmp_pa
         assert used.calls == N - 1 and used.usd == pytest.approx((N - 1) * (100 * 2 + 10 * 8) / 1e6)
         assert rows(tmp_path, "select purpose, task, calls from spend") == [("judge", TASK, N - 1)]
         code, document, _ = tokenrec("export", recipe, "--tokens", tmp_path / "t.csv")  # verdicts are no tokens
-        assert (document["tokens"]["rows"], document["tokens"]["columns"][3:]) == (N - 1, ["line"])
+        assert (document["tokens"]["rows"], document["tokens"]["columns"][3:]) == (N - 1, ["by", "line"])
         assert rows(tmp_path, f"select count(*), min(score), max(score) {LM}") == [(N - 1, CHANCES["not_stated"], CHANCES["not_stated"])]
         assert rows(tmp_path, f"select count(*) {LM} and json_array_length(parts) >= 1") == [(N - 1,)]
         assert rows(tmp_path, "select state, count(*) from completions where task like '%judge' group by 1") == [("accepted", N - 1)]
