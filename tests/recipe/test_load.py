@@ -33,6 +33,13 @@ def test_a_language_model_may_encode_and_an_encoder_may_not_write(write):
         load_recipe(write(GOOD + "lm: {writer: minilm}\n"))
 
 
+@pytest.mark.parametrize("line", ["retriever: {}", "retriever: {from: mood}", "retriever: {from: [card], los: x}", "retriever: true", "reward: 3"])
+def test_a_fault_in_an_optional_section_is_named_with_its_line(write, line):
+    with pytest.raises(InputError) as caught:
+        load_recipe(write(GOOD + line + "\n"))
+    assert f":{GOOD.count(chr(10)) + 1}: {line.split(':')[0]}" in str(caught.value), caught.value
+
+
 def test_hash_sees_meaning_only(write):
     first = load_recipe(write(GOOD)).recipe_hash
     assert load_recipe(write("# remark\n" + GOOD.replace("max: 2", "max: 2.0") + "ranker: {k: 10}\n")).recipe_hash == first

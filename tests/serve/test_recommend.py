@@ -157,3 +157,11 @@ def test_without_a_compile_it_says_what_to_run(tmp_path):
     recipe = project(tmp_path, items=FEW)
     code, error, _ = tokenrec("recommend", recipe, "soup")
     assert code == 2 and "run: tokenrec compile" in error["message"]
+
+
+def test_what_can_not_be_kept_away_is_said_and_not_looked_for(shop):
+    recipe, _ = shop
+    document = asked(recipe, "something without mapo", "-k", "24")  # a word of a name, and nothing that a dish is made of
+    if not document["limits"]:
+        assert document["unkept"] == ["without mapo"]
+    assert not any("mapo" in w["words"] for i in document["items"] for w in i["why"])

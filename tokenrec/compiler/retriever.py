@@ -59,10 +59,12 @@ def train_retriever(session: Session, stages) -> dict[str, Any] | None:
     learnt, stop, measured = parts(pairs, wanted.held)
     owners = [len(set(p.owner)) for p in (learnt, stop, measured)]
     if min(owners) < FEWEST:
-        session.dataset.notes.append(
+        note = (
             f"retriever: nothing is trained. The requests of {', '.join(wanted.from_)} have {owners[0]:,} owners to "
             f"learn from, {owners[1]:,} to stop by and {owners[2]:,} to measure on; {FEWEST} each are needed"
         )
+        session.dataset.notes.append(note)
+        stages.say(f"  note: {note}")
         return None
     known, found = _id(session, wanted, pairs, items), read_about(folder)
     session.retriever = known

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from tokenrec.config import LoadedProject, load_project
 from tokenrec.ids import content_id
@@ -70,7 +70,7 @@ def _sound_parts(document: Document) -> tuple[Recipe, set[str]]:
         if key in ("name", "about", "tasks") or key not in document.value:
             continue
         with suppress(ValidationError):
-            parts[key] = field.annotation.model_validate(document.value[key], strict=True)
+            parts[key] = TypeAdapter(field.annotation).validate_python(document.value[key], strict=True)
     tasks = document.value.get("tasks")
     for name, value in (tasks.items() if isinstance(tasks, dict) else ()):
         with suppress(ValidationError):

@@ -2,7 +2,7 @@
 
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from tokenrec.tasks.inputs import display_name
 
 RETRIEVED = 50  # of the items that the limits allow, the best for the request: these are ranked
 _DENIED = re.compile(r"\b(?:not|no|less|without|nothing)(?: (?:a|too|so|very|overly|that|as))?$")
+_DENIED = re.compile(r"\b(?:no|without)\s+(?:(?:a|an|any|the)\s+)?([^\W\d_][\w-]*)", re.IGNORECASE)  # still in the rest
 LIKELY = 0.3  # a tag below is not named as a reason
 
 
@@ -28,6 +29,7 @@ class Wish:
     read: Read
     parsed: Parsed
     tags: dict[tuple[str, str], int]
+    sought: str  # what is looked for in the items: without what is not wanted and can't be kept away
 
 
 def recommend(
@@ -114,7 +116,11 @@ def understand(server: Server, request: str) -> Wish:
         for at in range(len(stems) - size + 1):
             if " ".join(stems[at : at + size]) == said:
                 wanted[tag] = -1 if _DENIED.search(" ".join(stems[:at])) else 1
-    return Wish(told, parsed, wanted)
+    unkept, sought = list(parsed.unkept), _DENIED.sub(" ", parsed.rest)
+    for denied in _DENIED.finditer(parsed.rest):
+        if phrase(denied[1]) in server.vocabulary and not {denied[0].strip(), f"no {denied[1]}"} & {*unkept}:
+            unkept.append(denied[0].strip())
+    return Wish(told, replace(parsed, unkept=unkept), wanted, " ".join(sought.split()))
 
 
 def _allowed(server: Server, limits: list[Limit], items: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
@@ -133,7 +139,7 @@ def _allowed(server: Server, limits: list[Limit], items: np.ndarray) -> tuple[np
 
 def _orders(server: Server, wish: Wish, items: np.ndarray) -> dict[str, np.ndarray]:
     """int[n_items] each: places (1 is best) of the items by words, by likeness and by tags; 0 for none."""
-    text, n = wish.parsed.rest, len(server.dataset.item_ids)
+    text, n = wish.sought, len(server.dataset.item_ids)
     if not text:
         return {}
     out, allowed = {}, np.zeros(n, bool)
@@ -180,7 +186,7 @@ def _told(limit: Limit) -> str:
 
 def _reasons(server: Server, wish: Wish, item: int) -> list[dict[str, Any]]:
     """Which words of the request met what of the item: words of its own fields, then tags with their probability."""
-    asked, why = set(terms(wish.parsed.rest)), []
+    asked, why = set(terms(wish.sought)), []
     fields = server.loaded.recipe.data.items
     for field in dict.fromkeys([*fields.text, *fields.facts]):
         value = value_text(server.dataset.items[item].get(field))
