@@ -6,10 +6,10 @@ import re
 
 import pytest
 
-from tests.end_to_end.server import hash_of, serving
+from tests.end_to_end.server import hash_of
 from tests.end_to_end.test_main_job import holds
-from tests.end_to_end.test_requests_compiled import CUISINE, DISHES, WORDS, eaten
-from tests.end_to_end.worlds import project, store, tokenrec
+from tests.end_to_end.test_requests_compiled import CUISINE, DISHES, WORDS, asked_of, eaten
+from tests.end_to_end.worlds import store, tokenrec
 
 RECIPE = """\
 name: invented
@@ -52,10 +52,7 @@ def writes(text: str) -> str:
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory):
     root = tmp_path_factory.mktemp("inventions")
-    with pytest.MonkeyPatch.context() as patch, serving(writes) as served:
-        patch.setenv("OPENAI_API_KEY", "none")
-        models = f"{{kind: api, model: openai/small, api_base: '{served.url}', price: {{input: 2, output: 8}}}}"
-        path = project(root, items=DISHES, events=eaten(400, 7), recorded=[], recipe=RECIPE, writer="served", models=models)
+    with asked_of(root, writes, eaten(400, 7), RECIPE) as (path, _):
         code, document, said = tokenrec("compile", path, "--force")
         assert code == 0, said
         holds(document)

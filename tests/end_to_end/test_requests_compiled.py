@@ -3,6 +3,7 @@
 import json
 import random
 import re
+from contextlib import contextmanager
 
 import pytest
 
@@ -58,13 +59,19 @@ def eaten(users: int = 220, each: int = 12) -> list[tuple]:
     return [(u, d, round(t, 3), v) for t, u, d, v in sorted(rows)]
 
 
+@contextmanager
+def asked_of(root, answer, events, recipe=RECIPE):
+    """(a project whose writer is `answer`, behind a local server; that server)."""
+    with pytest.MonkeyPatch.context() as patch, serving(answer) as served:
+        patch.setenv("OPENAI_API_KEY", "none")
+        models = f"{{kind: api, model: openai/small, api_base: '{served.url}', price: {{input: 2, output: 8}}}}"
+        yield project(root, items=DISHES, events=events, recorded=[], recipe=recipe, writer="served", models=models), served
+
+
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory):
     root = tmp_path_factory.mktemp("requests")
-    with pytest.MonkeyPatch.context() as patch, serving(writes) as served:
-        patch.setenv("OPENAI_API_KEY", "none")
-        models = f"{{kind: api, model: openai/small, api_base: '{served.url}', price: {{input: 2, output: 8}}}}"
-        path = project(root, items=DISHES, events=eaten(), recorded=[], recipe=RECIPE, writer="served", models=models)
+    with asked_of(root, writes, eaten()) as (path, served):
         code, document, said = tokenrec("compile", path)
         assert code == 0, said
         holds(document)
@@ -110,9 +117,6 @@ def test_an_unchanged_second_run_asks_nothing_and_tests_nothing(compiled, monkey
 
 
 def test_too_few_people_are_not_asked(tmp_path):
-    with pytest.MonkeyPatch.context() as patch, serving(writes) as served:
-        patch.setenv("OPENAI_API_KEY", "none")
-        models = f"{{kind: api, model: openai/small, api_base: '{served.url}', price: {{input: 2, output: 8}}}}"
-        path = project(tmp_path, items=DISHES, events=eaten(60), recorded=[], recipe=RECIPE, writer="served", models=models)
+    with asked_of(tmp_path, writes, eaten(60)) as (path, _):
         code, document, said = tokenrec("compile", path)
         assert code == 0 and "too few" in document["searches"][0]["note"] and not document["promotions"], said

@@ -168,9 +168,7 @@ def _finals(
             _forget_weights(program)
             with stages.stage(f"finalist {name}", len(task.prompts)) as bar:
                 report = generate_with(session, spec, program, task.judge, task.prompts, bar.generation, current=False)
-        vectors = program_vectors(session, spec, program, report)
-        if spec.task.augment:
-            vectors = _weighed(session, spec, program, report)
+        vectors = (_weighed if spec.task.augment else program_vectors)(session, spec, program, report)
         with stages.stage("lite", 1) as bar:
             score = lite_score(vectors, met) if vectors else -np.inf
             bar.step()

@@ -10,7 +10,7 @@ from tokenrec.dataset.types import FIT, HISTORY, TUNE_B, Dataset
 from tokenrec.errors import InputError
 from tokenrec.evidence.arms import measure_arms
 from tokenrec.evidence.power import promotion_alpha
-from tokenrec.evidence.statistics import compare
+from tokenrec.evidence.statistics import Difference, compare
 from tokenrec.features.types import Columns, Vectors
 from tokenrec.ids import canonical_json
 from tokenrec.store.store import now, transaction
@@ -58,17 +58,24 @@ def decide_promotion(
     objective = session.recipe.objective
     by = "user" if subject == "user" else "user_item"
     difference = compare(scores, "challenger", "incumbent", objective.metric, objective.slice, by)
+    return decided(session, task, incumbent[0], challenger[0], difference, challengers, look)
+
+
+def decided(
+    session: Session, task: str, incumbent: str, challenger: str, difference: Difference, challengers: int, look: int
+) -> Promotion:  # fmt: skip
+    """The decision that a difference (challenger less incumbent) allows at its look, stored."""
     alpha = promotion_alpha(look)
     p = min(1.0, max(challengers, 1) * difference.p_greater)
-    low = difference.interval(1 - 2 * alpha)[0]
     made = Promotion(
-        task, incumbent[0], challenger[0], difference.value, low, p, alpha, look, challengers, p < alpha
-    )
+        task, incumbent, challenger, float(difference.value), float(difference.interval(1 - 2 * alpha)[0]), p, alpha,
+        look, challengers, p < alpha,
+    )  # fmt: skip
     with transaction(session.db) as sql:
         sql.execute(
             "insert into promotions (run, recipe, task, incumbent, challenger, delta, low, p, challengers, look, alpha,"
             " promoted, at) values (?,?,?,?,?,?,?,?,?,?,?,?,?)",
-            [session.run, session.recipe.name, task, incumbent[0], challenger[0], made.delta, low, p, challengers, look,
+            [session.run, session.recipe.name, task, incumbent, challenger, made.delta, made.low, p, challengers, look,
              alpha, int(made.promoted), now()],
         )  # fmt: skip
     return made

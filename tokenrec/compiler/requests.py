@@ -10,16 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from tokenrec.compiler.promotion import Promotion, count_look, refuse_leak
+from tokenrec.compiler.promotion import Promotion, count_look, decided, refuse_leak
 from tokenrec.compiler.reward import NO_TOKEN, PENALTY, ItemAUC
 from tokenrec.compiler.session import Session
 from tokenrec.dataset.types import FIT, HISTORY, TUNE_A, TUNE_B
-from tokenrec.evidence.power import promotion_alpha
 from tokenrec.evidence.queries import mean_of
 from tokenrec.features.vectors import text_rows
 from tokenrec.ids import unit_hash
 from tokenrec.store import completions as store
-from tokenrec.store.store import now, transaction
 from tokenrec.tasks.sets import item_sets
 from tokenrec.tasks.spec import TaskSpec
 
@@ -81,20 +79,7 @@ def decide_requests(
     owners, place = np.unique(sets.owner[asked], return_inverse=True)
     count = np.bincount(place, minlength=len(owners))
     d = mean_of(np.bincount(place, apart, len(owners)) / np.maximum(count, 1))
-    alpha = promotion_alpha(look)
-    p = min(1.0, max(challengers, 1) * d.p_greater)
-    low = d.interval(1 - 2 * alpha)[0]
-    made = Promotion(
-        spec.name, incumbent[0], challenger[0], float(d.value), float(low), p, alpha, look, challengers, p < alpha
-    )
-    with transaction(session.db) as sql:
-        sql.execute(
-            "insert into promotions (run, recipe, task, incumbent, challenger, delta, low, p, challengers, look, alpha,"
-            " promoted, at) values (?,?,?,?,?,?,?,?,?,?,?,?,?)",
-            [session.run, session.recipe.name, spec.name, incumbent[0], challenger[0], made.delta, made.low, p,
-             challengers, look, alpha, int(made.promoted), now()],
-        )  # fmt: skip
-    return made
+    return decided(session, spec.name, incumbent[0], challenger[0], d, challengers, look)
 
 
 def accepted_rows(session: Session, spec: TaskSpec, program: str, lm: str) -> list[tuple[str, dict[str, Any]]]:

@@ -80,7 +80,7 @@ def train_retriever(session: Session, stages) -> dict[str, Any] | None:
     shown = Trained({"rerank": wanted.rerank and wanted.rerank.model_dump(include={"top", "length"})}, folder)
     with stages.stage("measure retrievers"):
         systems = searches(items, lambda texts: session.encoder.encode(session.db, texts))
-        systems |= shown.searches(session.db, items)
+        systems |= shown.searches(session.db, items, systems["bm25"])
         told = measure(measured, systems, told_apart(systems))
     about = {
         "kind": "retriever", "schema_version": 1, "id": known, "encoder": session.encoder.encoder_id,
@@ -247,7 +247,7 @@ def _train(
     if how := wanted.rerank:
         with stages.stage("train reranker") as bar:
             some, few = at_most(kept, how.pairs), at_most_requests(stop, LOOKED_AT)
-            first = Trained({"rerank": None}, folder).searches(db, items)["trained"](few.texts)
+            first = Trained({}, folder).search(db, items)(few.texts)
             looks["reranker"] = _once(folder / "reranker", lambda to, bar=bar: fit_cross_encoder(
                 encoder.path, some, few, items, other(some, how), first.item[:, : min(50, how.top)], settings_of(how),
                 to, bar.count,

@@ -121,7 +121,7 @@ def measure_queries(loaded: LoadedRecipe, progress=lambda done, total: None) -> 
         texts = item_texts(loaded.recipe, dataset)
         found = searches(texts, lambda some: encoder.encode(db, some, progress))
         if trained := load_trained(loaded):
-            found |= trained.searches(db, texts, progress)
+            found |= trained.searches(db, texts, found["bm25"], progress)
         judged = judge(queries, {name: search(queries.texts) for name, search in found.items()})
     finally:
         db.conn.close()

@@ -10,7 +10,7 @@ from typing import Any
 from tokenrec.encoders.encoder import Encoder, weights_mark
 from tokenrec.errors import InputError
 from tokenrec.models.cross_encoder import reranked
-from tokenrec.ranking.retrieval import Search, bm25, fused, nearest
+from tokenrec.ranking.retrieval import Search, fused, nearest
 from tokenrec.recipe.load import LoadedRecipe
 from tokenrec.store.store import transaction
 
@@ -31,17 +31,25 @@ class Trained:
             raise InputError(f"{path}: the trained retriever's weights are not there. run: tokenrec compile")
         return Encoder(f"retriever-{name}@{mark}", str(path))
 
+    def search(
+        self, db, items: Sequence[str], name: str = "trained",
+        progress: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Search:  # fmt: skip
+        """The items nearest to a request by the trained encoder, or by that of the placebo."""
+        encoder = self.encoder(name)
+
+        def encode(texts: Sequence[str]):
+            return encoder.encode(db, list(texts), progress)
+
+        return nearest(encode(items), encode)
+
     def searches(
-        self, db, items: Sequence[str], progress: Callable[[int, int], None] = lambda done, total: None
+        self, db, items: Sequence[str], words: Search, progress: Callable[[int, int], None] = lambda done, total: None
     ) -> dict[str, Search]:
-        """trained, trained_rrf (with BM25), placebo and reranked, those that were trained."""
-        made = {}
-        for name in ("trained", "placebo"):
-            if (self.folder / name / "model").is_dir():
-                encoder = self.encoder(name)
-                encode = lambda texts, encoder=encoder: encoder.encode(db, list(texts), progress)  # noqa: E731
-                made[name] = nearest(encode(items), encode)
-        made["trained_rrf"] = fused(bm25(items), made["trained"])
+        """trained, trained_rrf (with `words`, BM25), placebo and reranked, those that were trained."""
+        there = [n for n in ("trained", "placebo") if (self.folder / n / "model").is_dir()]
+        made = {name: self.search(db, items, name, progress) for name in there}
+        made["trained_rrf"] = fused(words, made["trained"])
         if rerank := self.about["rerank"]:
             made["reranked"] = reranked(
                 made["trained"], self.folder / "reranker/model", items, rerank["top"], rerank["length"]
