@@ -40,12 +40,12 @@ def test_a_wish_that_is_told_as_a_fact_is_not_shown(shop, monkeypatch):
     assert code == 0, said
     assert 5 <= len(served.requests) - asked <= 10  # one repair each at the most
     assert "roasted peanuts" in served.texts()[-1]
-    new = [i for i in document["items"] if i["written_now"]]
+    new = [i for i in document["results"] if i["line_source"] == "written"]
     own = {d["name"]: [x.lower() for x in d["ingredients"]] for d in dishes(24)}
     for item in new:  # a wish that is true of a dish may be told of it
         assert "roasted peanuts" not in item["line"] or "roasted peanuts" in own[item["name"]], item
     assert "Soft tofu, minced beef and doubanjiang." in [i["line"] for i in new]
-    old = [i for i in document["items"] if not i["written_now"]]
+    old = [i for i in document["results"] if i["line_source"] != "written"]
     assert old and not any("peanut" in (i["line"] or "") for i in old)
     db = store(recipe.parent)
     assert db.execute("select count(*) from completions").fetchone() == before
@@ -63,3 +63,26 @@ def test_a_recipe_without_a_line_says_what_it_needs(shop, monkeypatch):
     finally:
         recipe.write_text(text)
     assert code == 2 and "recommend: {line: task.output}" in error["message"]
+
+
+def test_a_recipe_may_ask_for_lines_and_a_menu_outlives_its_writer(shop, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    recipe, served = shop
+    text = recipe.read_text()
+    try:
+        recipe.write_text(text.replace("line: menu_line.line}", "line: menu_line.line, write: true}"))
+        asked = len(served.requests)
+        code, document, said = tokenrec("recommend", recipe, "tofu", "-k", "3")
+        assert code == 0 and len(served.requests) > asked, said
+        assert "written" in {i["line_source"] for i in document["results"]}
+        asked = len(served.requests)
+        code, document, said = tokenrec("recommend", recipe, "tofu", "-k", "3", "--no-write")
+        assert code == 0 and len(served.requests) == asked, said
+        assert {i["line_source"] for i in document["results"]} <= {"stored", "none"}
+        monkeypatch.setattr(served, "answer", lambda text: 400)
+        code, document, said = tokenrec("recommend", recipe, "tofu", "-k", "3")
+        assert code == 0 and any("scripted fault" in n for n in document["notes"]), (document["notes"], said)
+        assert len(document["results"]) == 3
+        assert tokenrec("recommend", recipe, "tofu", "-k", "3", "--write")[0] == 4
+    finally:
+        recipe.write_text(text)

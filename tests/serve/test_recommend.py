@@ -51,13 +51,13 @@ def test_a_request_is_answered_with_reasons_from_facts_and_tokens(shop):
     before = contents(recipe.parent)
     document = asked(recipe, "spicy tofu", "-k", "5")
     assert contents(recipe.parent) == before  # nothing is stored of a request
-    assert len(document["items"]) == 5 and document["user"] is None and document["seconds"] < 30
-    first = document["items"][0]
+    assert len(document["results"]) == 5 and document["user"] is None and document["seconds"] < 30
+    first = document["results"][0]
     assert any(w["words"] == ["tofu"] and w["kind"] == "fact" for w in first["why"]), first
     stored = dict(store(recipe.parent).execute(
         "select subject, json_extract(output, '$.line') from tokens where task = 'menu_line'").fetchall())
     records = {d["dish_id"]: d for d in FEW}
-    for item in document["items"]:
+    for item in document["results"]:
         assert item["line"] == stored.get(item["item"]) and item["name"] == records[item["item"]]["name"]
         for why in item["why"]:
             if why["kind"] == "token":
@@ -67,16 +67,17 @@ def test_a_request_is_answered_with_reasons_from_facts_and_tokens(shop):
 def test_limits_leave_out_what_breaks_them_and_say_how_many(shop):
     recipe, _ = shop
     document = asked(recipe, "no pork, under 30 minutes, nut allergy", "-k", "24")
-    assert document["looked_for"] == "" and [x["limit"] for x in document["limits"]] == [
+    assert document["looked_for"] == "" and [x["limit"] for x in document["filters"]] == [
         "minutes at most 30", "without pork", "without nut"]
     records = {d["dish_id"]: d for d in FEW}
-    shown = [records[i["item"]] for i in document["items"]]
+    shown = [records[i["item"]] for i in document["results"]]
     quick = [d for d in FEW if d["minutes"] <= 30]
     assert shown and len(shown) < len(quick)
     for dish in shown:
         text = " ".join(dish["ingredients"])
         assert dish["minutes"] <= 30 and "pork" not in text and "bacon" not in text and "peanut" not in text
-    assert document["left_out"]["minutes at most 30"] == {"breaks": 24 - len(quick), "unknown": 0}
+    first = document["filters"][0]
+    assert (first["limit"], first["breaks"], first["unknown"]) == ("minutes at most 30", 24 - len(quick), 0)
 
 
 def test_a_limit_that_was_not_understood_gets_no_menu(shop):
@@ -88,8 +89,8 @@ def test_a_users_history_changes_the_order_and_seen_items_are_not_shown(shop):
     recipe, _ = shop
     one, other = (asked(recipe, "rice", "--user", u, "-k", "24") for u in ("u000", "u001"))
     had = {row.split(",")[1] for row in (recipe.parent / "data/events.csv").read_text().splitlines() if row.startswith("u000,")}
-    assert not {i["item"] for i in one["items"]} & had and one["items"] != other["items"]
-    assert all(i["place_for_user"] for i in one["items"])
+    assert not {i["item"] for i in one["results"]} & had and one["results"] != other["results"]
+    assert all(i["place_for_user"] for i in one["results"])
     code, error, _ = tokenrec("recommend", recipe, "rice", "--user", "nobody")
     assert code == 2 and "there is no user nobody" in error["message"]
 
@@ -98,9 +99,9 @@ def test_a_profile_is_a_reason_and_a_persons_own_wins(shop, tmp_path):
     recipe, _ = shop
     who, said = store(recipe.parent).execute("select subject, output from tokens where task = 'palate' order by subject").fetchone()
     palate = json.loads(said)
-    told = [(w["words"][0], w) for i in asked(recipe, "rice", "--user", who, "-k", "24")["items"] for w in i["why"] if w["kind"] == "profile"]
+    told = [(w["words"][0], w) for i in asked(recipe, "rice", "--user", who, "-k", "24")["results"] for w in i["why"] if w["kind"] == "profile"]
     assert {t for t, _ in told} == set(palate["likes"]) and all(w["from"] == "palate.likes" and w["probability"] >= 0.3 for _, w in told)
-    assert not any(w["kind"] == "profile" for i in asked(recipe, "rice", "-k", "24")["items"] for w in i["why"])
+    assert not any(w["kind"] == "profile" for i in asked(recipe, "rice", "-k", "24")["results"] for w in i["why"])
     shutil.copytree(recipe.parent, tmp_path / "copy")
     [other] = [t for t in TASTES if t not in palate["likes"]][:1]
     write(tmp_path / "copy/own.jsonl", json.dumps({"subject": who, "output": {"likes": [other]}}) + "\n")
@@ -108,7 +109,7 @@ def test_a_profile_is_a_reason_and_a_persons_own_wins(shop, tmp_path):
     assert "  palate:\n" in text
     write(tmp_path / "copy/recipe.yaml", text.replace("  palate:\n", "  palate:\n    overrides: own.jsonl\n"))
     own = asked(tmp_path / "copy/recipe.yaml", "rice", "--user", who, "-k", "24")
-    assert {w["words"][0] for i in own["items"] for w in i["why"] if w["kind"] == "profile"} == {other}
+    assert {w["words"][0] for i in own["results"] for w in i["why"] if w["kind"] == "profile"} == {other}
 
 
 def test_chinese_is_read_and_german_refused(shop):
@@ -162,6 +163,18 @@ def test_without_a_compile_it_says_what_to_run(tmp_path):
 def test_what_can_not_be_kept_away_is_said_and_not_looked_for(shop):
     recipe, _ = shop
     document = asked(recipe, "something without mapo", "-k", "24")  # a word of a name, and nothing that a dish is made of
-    if not document["limits"]:
+    if not document["filters"]:
         assert document["unkept"] == ["without mapo"]
-    assert not any("mapo" in w["words"] for i in document["items"] for w in i["why"])
+    assert not any("mapo" in w["words"] for i in document["results"] for w in i["why"])
+
+
+@pytest.mark.parametrize("said", ["noodles, nothing too spicy", "noodles that are not too spicy", "less spicy noodles"])
+def test_a_taste_that_is_not_wanted_is_neither_looked_for_nor_a_reason(shop, said):
+    from tokenrec.recipe.load import load_recipe
+    from tokenrec.serve.menu import understand
+    from tokenrec.serve.server import open_server
+
+    wish = understand(open_server(load_recipe(shop[0])), said)
+    assert wish.tags == {("flavour.taste", "spicy"): -1} and "noodles" in wish.sought and "spicy" not in wish.sought
+    document = asked(shop[0], said)
+    assert not any("spicy" in w["words"] for i in document["results"] for w in i["why"])

@@ -15,7 +15,10 @@ from tokenrec.cli.output import Out, common_options, emit
     "--item", "new", metavar="FILE", type=click.Path(exists=True, dir_okay=False),
     help="A new item (JSON), or several (JSONL): who would want it? It is written about, gated and scored.",
 )
-@click.option("--write", is_flag=True, help="Have the LM write each line for this request, gated.")
+@click.option(
+    "--write/--no-write", default=None,
+    help="Have the LM write each line for this request, gated; or not. As recommend.write of the recipe unless said.",
+)
 @click.option("-k", "k", type=click.IntRange(1, 100), default=10, show_default=True, help="How many.")
 @common_options
 def command(out: Out, recipe, request_, user, new, write, k) -> None:
@@ -24,8 +27,8 @@ def command(out: Out, recipe, request_, user, new, write, k) -> None:
     Without REQUEST every line of standard input is one (with --json, one document a line). Limits ("no pork, under 30
     minutes, nut allergy") are held against the items' own facts, never against generated text; an item whose facts do
     not say is left out. Compile first: the ranker that was measured there is the one that ranks here. A request asks no
-    LM but with --write; --item has the new items' texts written, once. Exits 0, 2 for bad input or nothing compiled,
-    3 stopped by the budget, 4 when the LM or the store can't be used.
+    LM unless lines are to be written; --item has the new items' texts written, once. Exits 0, 2 for bad input or
+    nothing compiled, 3 stopped by the budget, 4 when the LM or the store can't be used.
     """
     import sys
     from pathlib import Path
@@ -82,10 +85,9 @@ def show(out: Out, doc: dict[str, Any]) -> None:
         out.print(f'read as: {doc["read_as"]}')
         if doc["not_understood"]:
             out.print(f'not understood, looked for as it stands: {", ".join(doc["not_understood"])}')
-    for limit in doc["limits"]:
-        left = doc["left_out"][limit["limit"]]
-        unknown = f', {left["unknown"]} whose facts don\'t say' if left["unknown"] else ""
-        out.print(f'limit: {limit["limit"]} ({left["breaks"]} items left out{unknown})')
+    for limit in doc["filters"]:
+        unknown = f', {limit["unknown"]} whose facts don\'t say' if limit["unknown"] else ""
+        out.print(f'limit: {limit["limit"]} ({limit["breaks"]} items left out{unknown})')
     for word in doc["unkept"]:
         out.print(f"no limit: \"{word}\" can't be told from the facts of these items")
     mark = "  SIMULATED users" if doc["simulated"] else ""
@@ -93,7 +95,7 @@ def show(out: Out, doc: dict[str, Any]) -> None:
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
     for name in ("", "item", "why"):
         table.add_column(name, overflow="fold")
-    for place, item in enumerate(doc["items"], 1):
+    for place, item in enumerate(doc["results"], 1):
         facts = ", ".join(f"{v} {f}" if isinstance(v, int | float) else str(v) for f, v in item["facts"].items())
         name = f'{escape(item["name"])}' + (f"\n[dim]{escape(item['line'])}[/dim]" if item["line"] else "")
         why = "; ".join(_why(w) for w in item["why"]) or "reads like the request"
@@ -103,7 +105,7 @@ def show(out: Out, doc: dict[str, Any]) -> None:
     out.table_console.print(table)
     for note in doc["notes"]:
         out.say(f"note: {note}")
-    if any(x["limit"].startswith("without") for x in doc["limits"]):
+    if any(x["limit"].startswith("without") for x in doc["filters"]):
         out.print("Limits go by the listed facts; traces and kitchens are not listed.")
 
 

@@ -169,6 +169,15 @@ class Recommend(Model):
     line: str | None = Field(
         default=None, pattern=r"^[A-Za-z_]\w*\.[A-Za-z_]\w*$", description="task.output that is printed under an item."
     )
+    write: bool = Field(
+        default=False, description="Have the LM write that line anew for each request, gated; --no-write leaves it."
+    )
+
+    @model_validator(mode="after")
+    def _whole(self):
+        if self.write and not self.line:
+            raise ValueError("write: true needs line: task.output, the text to be written for each request")
+        return self
 
 
 class Recipe(Model):

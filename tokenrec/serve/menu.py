@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tokenrec.errors import InputError
+from tokenrec.errors import BudgetStop, InputError, ServiceError
 from tokenrec.lm.plain import value_text
 from tokenrec.ranking.retrieval import reciprocal, terms
 from tokenrec.serve.limits import Limit, holds, phrase
@@ -17,8 +17,12 @@ from tokenrec.serve.wording import Parsed, parse
 from tokenrec.tasks.inputs import display_name
 
 RETRIEVED = 50  # of the items that the limits allow, the best for the request: these are ranked
-_DENIED = re.compile(r"\b(?:not|no|less|without|nothing)(?: (?:a|too|so|very|overly|that|as))?$")
-_DENIED = re.compile(r"\b(?:no|without)\s+(?:(?:a|an|any|the)\s+)?([^\W\d_][\w-]*)", re.IGNORECASE)  # still in the rest
+_NOT = re.compile(r"\b(?:not|no|less|without|nothing)(?: (?:a|too|so|very|overly|that|as))?$")  # before a tag
+# What is not wanted, as it stands in the rest of a request: it is not looked for.
+_DENIED = re.compile(
+    r"\b(not|no|less|without|nothing)\s+(?:(?:a|an|any|the|too|so|very|overly|that|as)\s+)?([^\W\d_][\w-]*)",
+    re.IGNORECASE,
+)
 LIKELY = 0.3  # a tag below is not named as a reason
 
 
@@ -33,7 +37,7 @@ class Wish:
 
 
 def recommend(
-    server: Server, request: str, user: str | None = None, k: int = 10, write: bool = False
+    server: Server, request: str, user: str | None = None, k: int = 10, write: bool | None = None
 ) -> dict[str, Any]:
     """The document of `tokenrec recommend`. Raises InputError for a request that can't be served.
 
@@ -41,7 +45,8 @@ def recommend(
     the wanted tags' probabilities are ranked: by the fusion of that order and the trained ranker's for this user.
     Without a user the ranker knows popularity alone, so it orders only where the request asks for nothing but limits.
     A limit is held against the item's own record; where that does not say, the item is left out. With `write` the LM
-    writes each line anew for the request (`lines.write_lines`).
+    writes each line anew for the request (`lines.write_lines`); None does what the recipe's `recommend.write` says, and
+    shows the stored lines, with a note, where the LM fails.
     """
     began, code = time.perf_counter(), server.code_of(user)
     wish = understand(server, request)
@@ -59,43 +64,37 @@ def recommend(
     if user is not None or not places:
         score += reciprocal(ranked)
     order = np.argsort(-score, kind="stable")[:k]
-    lines = {}
-    if write:
-        if not server.loaded.recipe.recommend.line:
-            raise InputError("--write needs recommend: {line: task.output} in the recipe, the text to be written")
-        from tokenrec.serve.lines import write_lines
-
-        lines = write_lines(server, wish.parsed.rest or request, [server.dataset.item_ids[items[i]] for i in order])
+    notes, lines = list(server.notes), {}
+    if write or (write is None and server.loaded.recipe.recommend.write):
+        lines = _written(server, wish, request, [server.dataset.item_ids[items[i]] for i in order], write, notes)
     return {
         "kind": "recommend",
         "schema_version": 1,
         "recipe": server.loaded.recipe.name,
         "simulated": server.dataset.simulated,
-        "request": "".join(c for c in request if c.isprintable()),
+        "query": "".join(c for c in request if c.isprintable()),
         "read_as": wish.read.text if wish.read.language else None,
         "language": wish.read.language,
         "not_understood": wish.read.unknown,
         "looked_for": wish.parsed.rest,
-        "limits": [{"limit": _told(x), "said": x.said} for x in wish.parsed.limits],
+        "filters": [{"limit": _told(x), "said": x.said, **left_out[_told(x)]} for x in wish.parsed.limits],
         "unkept": wish.parsed.unkept,
         "user": user,
         "likened_by": server.likeness[0].encoder_id,
-        "left_out": left_out,
-        "items": [
+        "results": [
             {
                 "item": server.dataset.item_ids[items[i]],
                 "name": display_name(server.loaded.recipe, server.dataset.items[items[i]]),
                 "score": round(float(score[i]), 6),
                 "place_for_request": int(said[i]) if places else None,
                 "place_for_user": int(ranked[i]) if user is not None else None,
-                "line": lines.get(server.dataset.item_ids[items[i]]) or _line(server, items[i]),
-                "written_now": server.dataset.item_ids[items[i]] in lines,
+                **_line(server, items[i], lines),
                 "why": [*_reasons(server, wish, int(items[i])), *_of_profile(server, user, int(items[i]))],
                 "facts": _facts(server, int(items[i])),
             }
             for i in order
         ],
-        "notes": server.notes,
+        "notes": notes,
         "seconds": round(time.perf_counter() - began, 3),
     }  # fmt: skip
 
@@ -115,10 +114,11 @@ def understand(server: Server, request: str) -> Wish:
         size = len(said.split())
         for at in range(len(stems) - size + 1):
             if " ".join(stems[at : at + size]) == said:
-                wanted[tag] = -1 if _DENIED.search(" ".join(stems[:at])) else 1
+                wanted[tag] = -1 if _NOT.search(" ".join(stems[:at])) else 1
     unkept, sought = list(parsed.unkept), _DENIED.sub(" ", parsed.rest)
     for denied in _DENIED.finditer(parsed.rest):
-        if phrase(denied[1]) in server.vocabulary and not {denied[0].strip(), f"no {denied[1]}"} & {*unkept}:
+        firm = denied[1].lower() in ("no", "without") and phrase(denied[2]) in server.vocabulary
+        if firm and not {denied[0].strip(), f"no {denied[2]}"} & {*unkept}:
             unkept.append(denied[0].strip())
     return Wish(told, replace(parsed, unkept=unkept), wanted, " ".join(sought.split()))
 
@@ -214,13 +214,30 @@ def _of_profile(server: Server, user: str | None, item: int) -> list[dict[str, A
     return why
 
 
-def _line(server: Server, item: int) -> str | None:
-    """The stored, gated line of `recommend.line`."""
-    said = server.loaded.recipe.recommend.line
-    if not said:
-        return None
-    task, output = said.split(".")
-    return server.tokens.get(task, {}).get(server.dataset.item_ids[item], {}).get(output)
+def _written(
+    server: Server, wish: Wish, request: str, items: list[str], asked: bool | None, notes: list[str]
+) -> dict[str, str]:
+    """item id → the line written now. A failure is a note where nobody asked for lines on this call."""
+    from tokenrec.serve.lines import write_lines
+
+    if not server.loaded.recipe.recommend.line:
+        raise InputError("--write needs recommend: {line: task.output} in the recipe, the text to be written")
+    try:
+        return write_lines(server, wish.parsed.rest or request, items)
+    except (BudgetStop, ServiceError) as error:
+        if asked:
+            raise
+        notes.append(f"no line was written for this request: {error}")
+        return {}
+
+
+def _line(server: Server, item: int, written: dict[str, str]) -> dict[str, str | None]:
+    """The line written now, or the stored, gated one of `recommend.line`."""
+    if new := written.get(server.dataset.item_ids[item]):
+        return {"line": new, "line_source": "written"}
+    task, _, output = (server.loaded.recipe.recommend.line or "").partition(".")
+    old = server.tokens.get(task, {}).get(server.dataset.item_ids[item], {}).get(output)
+    return {"line": old, "line_source": "stored" if old else "none"}
 
 
 def _facts(server: Server, item: int) -> dict[str, Any]:
