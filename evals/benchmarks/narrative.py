@@ -14,7 +14,9 @@ the rest   the answer among the options of all requests together. Only it is kno
 95% intervals are t-intervals over requests; paired differences are of the same requests, p after Holm (1979).
 METHODS is the table of systems: a function makes each from the texts of the pool and an encoder. With --trained there
 are also those that learnt from requests written about Food.com (../shared/data/foodcom_small), each alone and fused
-with BM25: narrative_trained.py says which, and on what their settings were chosen.
+with BM25: narrative_trained.py says which, and on what their settings were chosen. `ranked` is the ranker of requests
+(tokenrec/ranking/requests.py) over BM25 and MiniLM, learnt from these requests themselves: each is ranked by what four
+fifths of the others, without its own, have taught.
 
 narrative_requests.jsonl.gz beside this file: requests to learn from, written by the model "claude", one by one, for the
 prompts that recipes/narrative.yaml (craving, cravings, asking) makes of shared/data/foodcom_small, with no test request
@@ -39,11 +41,13 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from narrative_trained import ARMS, encode_with, train  # noqa: E402
+from narrative_trained import ARMS, encode_with, train, train_reranker  # noqa: E402
 
 from tokenrec.dataset.queries import Queries  # noqa: E402
 from tokenrec.evidence.queries import Judged, judge  # noqa: E402
 from tokenrec.evidence.queries import searches as untrained  # noqa: E402
+from tokenrec.models.cross_encoder import reranked  # noqa: E402
+from tokenrec.ranking.requests import cross_fit  # noqa: E402
 from tokenrec.ranking.retrieval import Search, Top  # noqa: E402
 
 Encode = Callable[[list[str]], np.ndarray]
@@ -95,11 +99,21 @@ METHODS: dict[str, Callable[[Sequence[str], Encode], Search]] = {
 }
 
 
-def measure(data: Requests, encode: Encode, methods: Sequence[str], trained: Mapping[str, Encode] = {}) -> Judged:
+def measure(
+    data: Requests, encode: Encode, methods: Sequence[str], trained: Mapping[str, Encode] = {},
+    reader: Path | None = None,
+) -> Judged:  # fmt: skip
+    """`reader`: a cross-encoder that ranks MiniLM's best 200 anew."""
     tops = {name: METHODS[name](data.pool, encode)(data.queries.texts) for name in methods}
     for name, by in trained.items():
         found = untrained(data.pool, by, depth=len(data.pool))
         tops |= {name: found["encoder"](data.queries.texts), f"{name}+bm25": found["rrf"](data.queries.texts)}
+    if reader:
+        first = untrained(data.pool, encode, depth=len(data.pool))["encoder"]
+        tops["reranked"] = reranked(first, reader, data.pool, length=160)(data.queries.texts)
+    if len(data.queries) >= 100:
+        own = [tops[name] for name in ("bm25", "minilm") if name in tops]
+        tops["ranked"] = cross_fit(own, data.queries)
     methods = list(tops)
     judged = judge(data.queries, tops)
     return Judged({name: {"accuracy": accuracy(data, tops[name]), **judged.values[name]} for name in methods})
@@ -132,22 +146,27 @@ def main() -> int:
     parser.add_argument("--trained", type=Path, metavar="FOODCOM_DIR", help="also retrievers trained on its requests")
     parser.add_argument("--keep", type=Path, metavar="FOLDER", help="where trained models stay, so that a run goes on")
     parser.add_argument("--arms", default=",".join(ARMS), help=f"of {', '.join(ARMS)}")
+    parser.add_argument("--rerank", action="store_true", help="with --trained: also a cross-encoder over MiniLM's 200")
     parser.add_argument("--pairs", type=int, default=800, help="that each arm learns from at most (800)")
     options = parser.parse_args()
-    data, trained = read(options.data), {}
+    data, trained, reader, told = read(options.data), {}, None, None
     with tempfile.TemporaryDirectory() as scratch:
         if options.trained:
-            trained = train(options.trained, (options.keep or Path(scratch)).resolve(), options.arms.split(","),
-                            options.pairs)  # fmt: skip
-        judged = measure(data, encoder(), list(METHODS), {arm: encode_with(path) for arm, (path, _) in trained.items()})
-    against = {"shuffled": [a for a in trained if a not in ("shuffled", "raw")], "minilm": list(trained),
+            keep = (options.keep or Path(scratch)).resolve()
+            trained = train(options.trained, keep, options.arms.split(","), options.pairs)
+            if options.rerank:
+                reader, told = train_reranker(options.trained, keep, options.pairs)
+        by = {arm: encode_with(path) for arm, (path, _) in trained.items()}
+        judged = measure(data, encoder(), list(METHODS), by, reader)
+    against = {"shuffled": [a for a in trained if a not in ("shuffled", "raw")],
+               "minilm": [*trained, "reranked", "ranked"],
                "half": [a for a in ("likelihood", "encoder") if "half" in trained and a in trained],
-               "rrf": [f"{a}+bm25" for a in trained]}  # fmt: skip
+               "rrf": [*(f"{a}+bm25" for a in trained), "ranked"]}  # fmt: skip
     pairs = [(a, b) for b, some in against.items() for a in some if b in judged.values and a in judged.values]
     document = {
         "requests": len(data.queries), "pool": len(data.pool), "systems": judged.systems(),
         "paired": judged.paired(pairs if trained else None),
-        "training": {arm: told for arm, (_, told) in trained.items()},
+        "training": {arm: said for arm, (_, said) in trained.items()} | ({"reranker": told} if told else {}),
         "by_type": by_type(data, judged) if options.by_type else [],
     }  # fmt: skip
     if options.json:

@@ -23,6 +23,7 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 ARMS = ("raw", "mint", "likelihood", "encoder", "half", "shuffled", "published")
 SETTINGS = {"loss": "in_batch", "negatives": 0, "layers": 3, "length": 96, "every": 400, "epochs": 2, "patience": 2}
+RERANK = {"length": 160, "epochs": 2, "every": 3000, "patience": 2}  # pairs and negatives count as looks are due
 
 
 def written(foodcom: Path, folder: Path):
@@ -96,6 +97,49 @@ def train(foodcom: Path, folder: Path, arms: list[str], most: int) -> dict[str, 
             print(f"{arm}: {told}", file=sys.stderr, flush=True)
         made[arm] = to / "model", json.loads(file.read_text(encoding="utf-8"))
     return made
+
+
+def train_reranker(foodcom: Path, folder: Path, most: int) -> tuple[Path, dict]:
+    """(folder of a cross-encoder that learnt from the arm mint's pairs, what is said of its training): as published,
+    four negatives a pair; held-out requests stop it by how it ranks MiniLM's best 50."""
+    from tokenrec.compiler.retriever import LOOKED_AT, at_most_requests, settings_of
+    from tokenrec.models.bi_encoder import draw_negatives
+    from tokenrec.models.cross_encoder import fit_cross_encoder
+    from tokenrec.ranking.retrieval import nearest
+    from tokenrec.recipe.retriever import Rerank
+    from tokenrec.report.progress import Stages
+
+    to, file = folder / f"reranker-{most}", folder / f"reranker-{most}.json"
+    if file.is_file():
+        return to / "model", json.loads(file.read_text(encoding="utf-8"))
+    began, (session, items) = time.perf_counter(), written(foodcom, folder)
+    pairs, stop, _ = pairs_of(session, items, "mint", folder, most)
+    how, few = Rerank.model_validate(RERANK), at_most_requests(stop, LOOKED_AT)
+
+    def encode(texts):
+        return session.encoder.encode(session.db, list(texts))
+
+    first = nearest(encode(items), encode)(few.texts).item[:, :50]
+    other = draw_negatives(pairs, encode(pairs.texts), encode(items), how.negatives, how.skip, how.nearest)
+    with Stages(None).stage("train reranker") as bar:
+        looks = fit_cross_encoder(
+            session.encoder.path, pairs, few, items, other, first, settings_of(how), to, bar.count
+        )  # fmt: skip
+    told = {"pairs": len(pairs), "looks": looks, "first_stage": ndcg_of(first, few),
+            "seconds": time.perf_counter() - began}  # fmt: skip
+    file.write_text(json.dumps(told), encoding="utf-8")
+    print(f"reranker: {told}", file=sys.stderr, flush=True)
+    return to / "model", told
+
+
+def ndcg_of(first: np.ndarray, asked) -> float:
+    """Mean NDCG@10 of rankings int[requests, places], by the measure of the reranker's looks."""
+    gains = []
+    for r in range(len(asked.texts)):
+        own = set(asked.item[asked.request == r].tolist())
+        hit = np.array([i in own for i in first[r][:10].tolist()], float)
+        gains.append((hit / np.log2(np.arange(2, 12))).sum() / (1 / np.log2(np.arange(2, 2 + min(10, len(own))))).sum())
+    return float(np.mean(gains))
 
 
 def encode_with(model: Path):

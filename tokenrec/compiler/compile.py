@@ -10,6 +10,7 @@ from tokenrec.compiler.improve import Improvement, improve, save_locks
 from tokenrec.compiler.optimizers import options_of
 from tokenrec.compiler.promotion import count_look, events_id
 from tokenrec.compiler.record import finish_run, save_evidence, start_run
+from tokenrec.compiler.request_ranker import train_request_ranker
 from tokenrec.compiler.retriever import check_packages, train_retriever
 from tokenrec.compiler.session import Session, open_session
 from tokenrec.compiler.writing import Written, write_task
@@ -76,11 +77,12 @@ def _run(session: Session, stages, options: Compile, force: bool, began: float) 
             _rewrite_dependents(session, written, name, stages)
     save_locks(session, written, improvements)
     retriever = train_retriever(session, stages)
+    learnt = {"retriever": retriever, "request_ranker": train_request_ranker(session, stages)}
     reads = count_look(session, "test")
     with stages.stage("evidence on test") as bar:
         evidence = measure(session, written, lambda arm, done, total: bar.count(done, total, arm))
         save_evidence(session, evidence)
-    return _document(session, written, improvements, evidence, power, reads, began, stages) | {"retriever": retriever}
+    return _document(session, written, improvements, evidence, power, reads, began, stages) | learnt
 
 
 def _write(session: Session, name: str, stages) -> Written:

@@ -20,7 +20,7 @@ from tokenrec.dataset.queries import Queries
 from tokenrec.errors import InputError, ServiceError
 from tokenrec.evidence.queries import judge, searches, told_apart
 from tokenrec.features.types import Vectors
-from tokenrec.features.vectors import item_texts
+from tokenrec.features.vectors import item_texts, item_words
 from tokenrec.files import whole
 from tokenrec.ids import content_id, unit_hash
 from tokenrec.models.bi_encoder import TrainSettings, draw_negatives, fit_bi_encoder
@@ -79,7 +79,8 @@ def train_retriever(session: Session, stages) -> dict[str, Any] | None:
     looks = _train(session, wanted, kept, learnt, stop, items, folder, stages)
     shown = Trained({"rerank": wanted.rerank and wanted.rerank.model_dump(include={"top", "length"})}, folder)
     with stages.stage("measure retrievers"):
-        systems = searches(items, lambda texts: session.encoder.encode(session.db, texts))
+        named = item_words(session.recipe, session.dataset)
+        systems = searches(items, lambda texts: session.encoder.encode(session.db, texts), words=named)
         systems |= shown.searches(session.db, items, systems["bm25"])
         told = measure(measured, systems, told_apart(systems))
     about = {

@@ -12,7 +12,7 @@ from tokenrec.dataset.queries import Queries, load_queries
 from tokenrec.encoders.encoder import open_encoder
 from tokenrec.errors import InputError
 from tokenrec.evidence.statistics import Difference, holm
-from tokenrec.features.vectors import item_texts
+from tokenrec.features.vectors import item_texts, item_words
 from tokenrec.ids import finite
 from tokenrec.ranking.retrieval import DEPTH, Search, Top, bm25, fused, nearest
 from tokenrec.ranking.trained import load_trained
@@ -97,10 +97,13 @@ def judge(queries: Queries, tops: Mapping[str, Top]) -> Judged:
     return Judged(found)
 
 
-def searches(texts: Sequence[str], encode, depth: int = DEPTH) -> dict[str, Search]:
-    """The retrievers that need no training, by name. `encode`: texts → unit vectors [n, d]."""
-    words, meaning = bm25(texts, depth), nearest(encode(list(texts)), encode, depth)
-    return {"bm25": words, "encoder": meaning, "rrf": fused(words, meaning, depth=depth)}
+def searches(
+    texts: Sequence[str], encode, depth: int = DEPTH, words: Sequence[str] | None = None
+) -> dict[str, Search]:
+    """The retrievers that need no training, by name. `encode`: texts → unit vectors [n, d]; `words`: what BM25 reads of
+    the items instead of `texts`."""
+    by_word, meaning = bm25(words or texts, depth), nearest(encode(list(texts)), encode, depth)
+    return {"bm25": by_word, "encoder": meaning, "rrf": fused(by_word, meaning, depth=depth)}
 
 
 def told_apart(systems: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -119,7 +122,8 @@ def measure_queries(loaded: LoadedRecipe, progress=lambda done, total: None) -> 
     encoder, db = open_encoder(loaded.project, loaded.recipe.lm.encoder), open_store(loaded.project.store)
     try:
         texts = item_texts(loaded.recipe, dataset)
-        found = searches(texts, lambda some: encoder.encode(db, some, progress))
+        words = item_words(loaded.recipe, dataset)
+        found = searches(texts, lambda some: encoder.encode(db, some, progress), words=words)
         if trained := load_trained(loaded):
             found |= trained.searches(db, texts, found["bm25"], progress)
         judged = judge(queries, {name: search(queries.texts) for name, search in found.items()})

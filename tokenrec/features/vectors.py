@@ -8,7 +8,7 @@ import numpy as np
 from tokenrec.dataset.types import Dataset
 from tokenrec.encoders.encoder import Encoder
 from tokenrec.features.types import Vectors
-from tokenrec.gates.text import as_text
+from tokenrec.gates.text import as_text, strings
 from tokenrec.lm.plain import value_text
 from tokenrec.recipe.models import Recipe
 from tokenrec.recipe.outputs import Output
@@ -101,6 +101,12 @@ def item_texts(recipe: Recipe, dataset: Dataset) -> list[str]:
     """The items' own text fields, one text an item."""
     fields = recipe.data.items.text
     return [". ".join(t for f in fields if (t := value_text(item.get(f)))) for item in dataset.items]
+
+
+def item_words(recipe: Recipe, dataset: Dataset) -> list[str]:
+    """What requests are searched in word by word: the items' own text and facts."""
+    fields = [*recipe.data.items.text, *recipe.data.items.facts]
+    return [" ".join(s for f in fields for s in strings(item.get(f))) for item in dataset.items]
 
 
 def extractive(db, recipe: Recipe, dataset: Dataset, encoder: Encoder) -> Vectors:

@@ -46,7 +46,7 @@ def bm25(texts: Sequence[str], depth: int = DEPTH) -> Search:
         asked = [t for t in terms(request) if t in known]
         return np.asarray(index.get_scores(asked) if asked else np.zeros(len(texts)), np.float32)[None]
 
-    return lambda requests: _top(map(score, requests), len(texts), depth, least=0.0)
+    return lambda requests: top_of(map(score, requests), len(texts), depth, least=0.0)
 
 
 def terms(text: str) -> list[str]:
@@ -62,7 +62,7 @@ def nearest(vectors: np.ndarray, encode: Callable[[list[str]], np.ndarray], dept
         asked = np.nan_to_num(encode(list(requests)).astype(np.float32))
         step = max(1, _CELLS // max(1, len(empty)))
         blocks = (asked[i : i + step] @ items for i in range(0, len(asked), step))
-        return _top((np.where(empty, -np.inf, b) for b in blocks), len(empty), depth)
+        return top_of((np.where(empty, -np.inf, b) for b in blocks), len(empty), depth)
 
     return search
 
@@ -93,10 +93,10 @@ def fuse(tops: Sequence[Top], depth: int = DEPTH) -> Top:
                 score[found] += reciprocal(1 + np.arange(len(found)))
             yield score[None]
 
-    return _top(rows(), n_items, depth, least=0.0)
+    return top_of(rows(), n_items, depth, least=0.0)
 
 
-def _top(blocks, n_items: int, depth: int, least: float = -np.inf) -> Top:
+def top_of(blocks, n_items: int, depth: int, least: float = -np.inf) -> Top:
     """The best of score blocks [requests, items] that are above `least`; ties by item code."""
     depth, items, scores = min(depth, n_items), [], []
     for block in blocks:

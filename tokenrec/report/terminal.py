@@ -18,6 +18,8 @@ def print_compile(console: Console, doc: dict[str, Any]) -> None:
         tables[2:2] = [_by_impression(doc, mark), _over_placebo(doc, mark)]
     if doc["retriever"]:
         tables.append(_retriever(doc, mark))
+    if doc["request_ranker"]:
+        tables.append(_request_ranker(doc["request_ranker"]))
     if doc["contributions"]:
         tables.append(_contributions(doc, metric, mark))
     for table in tables:
@@ -169,12 +171,26 @@ def _over_placebo(doc: dict, mark: str) -> Table:
 
 def _retriever(doc: dict, mark: str) -> Table:
     found = doc["retriever"]
-    by = {(r["system"], r["metric"]): r for r in found["systems"]}
-    paired = {r["system"]: r for r in found["paired"] if r["metric"] == "ndcg@10" and r["against"] != "encoder"}
     table = _table(
         f"Retrievers on {found['measured_on']:,} written requests of {found['owners']:,} owners not learnt from{mark}",
         ("system", "left"), ("ndcg@10", "right"), ("recall@100", "right"), ("less, ndcg@10", "left"),
     )  # fmt: skip
+    return _systems(table, found)
+
+
+def _request_ranker(found: dict[str, Any]) -> Table:
+    use = "recommend uses it" if found["serves"] else "not proved better than what serves: not used"
+    table = _table(
+        f"The order of a menu, learnt from {found['requests']:,} requests of data.queries (none ranked by what learnt "
+        f"from it); {use}",
+        ("system", "left"), ("ndcg@10", "right"), ("recall@100", "right"), ("less, in ndcg@10", "left"),
+    )  # fmt: skip
+    return _systems(table, found)
+
+
+def _systems(table: Table, found: dict[str, Any]) -> Table:
+    by = {(r["system"], r["metric"]): r for r in found["systems"]}
+    paired = {r["system"]: r for r in found["paired"] if r["metric"] == "ndcg@10" and r["against"] != "encoder"}
     for system in dict.fromkeys(r["system"] for r in found["systems"]):
         values = [_number(by[system, m]["value"]) for m in ("ndcg@10", "recall@100")]
         less = ""

@@ -9,7 +9,8 @@ import numpy as np
 
 from tokenrec.errors import BudgetStop, InputError, ServiceError
 from tokenrec.lm.plain import value_text
-from tokenrec.ranking.retrieval import reciprocal, terms
+from tokenrec.ranking.requests import rank
+from tokenrec.ranking.retrieval import Top, reciprocal, terms, top_of
 from tokenrec.serve.limits import Limit, holds, phrase
 from tokenrec.serve.request import Read, read
 from tokenrec.serve.server import Server
@@ -41,8 +42,9 @@ def recommend(
 ) -> dict[str, Any]:
     """The document of `tokenrec recommend`. Raises InputError for a request that can't be served.
 
-    Of the items that keep every limit the RETRIEVED best by reciprocal rank fusion of BM25, the encoder's cosine and
-    the wanted tags' probabilities are ranked: by the fusion of that order and the trained ranker's for this user.
+    Of the items that keep every limit the RETRIEVED best by reciprocal rank fusion of BM25, the encoder's cosine (or
+    the ranker of requests in place of both) and the wanted tags' probabilities are ranked: by the fusion of that order
+    and the trained ranker's for this user.
     Without a user the ranker knows popularity alone, so it orders only where the request asks for nothing but limits.
     A limit is held against the item's own record; where that does not say, the item is left out. With `write` the LM
     writes each line anew for the request (`lines.write_lines`); None does what the recipe's `recommend.write` says, and
@@ -81,6 +83,7 @@ def recommend(
         "unkept": wish.parsed.unkept,
         "user": user,
         "likened_by": server.likeness[0].encoder_id,
+        "ordered_by": "learnt" if server.order else "fused",
         "results": [
             {
                 "item": server.dataset.item_ids[items[i]],
@@ -138,18 +141,19 @@ def _allowed(server: Server, limits: list[Limit], items: np.ndarray) -> tuple[np
 
 
 def _orders(server: Server, wish: Wish, items: np.ndarray) -> dict[str, np.ndarray]:
-    """int[n_items] each: places (1 is best) of the items by words, by likeness and by tags; 0 for none."""
+    """int[n_items] each: places (1 is best) of the items, 0 for none: by words and by likeness, or by the ranker of
+    requests in place of both; and by tags."""
     text, n = wish.sought, len(server.dataset.item_ids)
     if not text:
         return {}
-    out, allowed = {}, np.zeros(n, bool)
+    allowed = np.zeros(n, bool)
     allowed[items] = True
-    words = server.words_of_items([text])
-    out["words"] = _of_top([i for i in words.item[0] if i >= 0 and allowed[i]], n)
-    encoder, vectors = server.likeness
-    vector = encoder.model.encode([text], normalize_embeddings=True, show_progress_bar=False)[0]
-    near = np.where(allowed, np.nan_to_num(vectors @ vector.astype(np.float32), nan=-2), -2)
-    out["likeness"] = _of_top(np.argsort(-near, kind="stable")[: len(items)], n)
+    tops = _tops(server, text, allowed)
+    if server.order:
+        tops = {"learnt": rank(server.order, list(tops.values()))}
+    else:
+        tops.pop("encoder" if server.trained else "trained", None)
+    out = {name: _of_top(top.item[0][top.item[0] >= 0], n) for name, top in tops.items()}
     if wish.tags:
         likely = np.zeros(n)
         for v in server.named:
@@ -159,6 +163,19 @@ def _orders(server: Server, wish: Wish, items: np.ndarray) -> dict[str, np.ndarr
                     likely += _standard(p) * sign
         out["tags"] = _of_top([i for i in np.argsort(-likely, kind="stable") if allowed[i]], n)
     return out
+
+
+def _tops(server: Server, text: str, allowed: np.ndarray) -> dict[str, Top]:
+    """What each retriever ranks of the allowed items, in the order in which the ranker of requests knows them."""
+    n, found = len(allowed), server.words_of_items([text])
+    kept = (found.item[0] >= 0) & allowed[found.item[0]]
+    tops = {"bm25": Top(found.item[:, kept], found.score[:, kept])}
+    by = {"encoder": (server.encoder, server.raw.matrix), **({"trained": server.likeness} if server.trained else {})}
+    for name, (encoder, vectors) in by.items():
+        vector = encoder.model.encode([text], normalize_embeddings=True, show_progress_bar=False)[0]
+        near = np.where(allowed & ~np.isnan(vectors).any(axis=1), vectors @ vector.astype(np.float32), -np.inf)
+        tops[name] = top_of([near[None]], n, n)
+    return tops
 
 
 def _standard(p: np.ndarray) -> np.ndarray:

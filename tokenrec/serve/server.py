@@ -1,7 +1,6 @@
 """What is served from: the catalogue, the tokens in the store, the trained ranker, and indexes over them. No LM."""
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -16,13 +15,14 @@ from tokenrec.encoders.encoder import Encoder, open_encoder
 from tokenrec.errors import InputError
 from tokenrec.features.prestored import stored_vectors
 from tokenrec.features.types import Columns, Vectors
-from tokenrec.features.vectors import item_texts, raw_text
+from tokenrec.features.vectors import item_texts, item_words, raw_text
 from tokenrec.gates.text import STOP, strings, words
 from tokenrec.ranking.behaviour import behaviour_columns
 from tokenrec.ranking.candidates import candidates
-from tokenrec.ranking.retrieval import bm25, terms
+from tokenrec.ranking.requests import load_boosters, order_folder, read_order
+from tokenrec.ranking.retrieval import Search, bm25, terms
 from tokenrec.ranking.saved import Ranker, load_ranker
-from tokenrec.ranking.trained import load_trained
+from tokenrec.ranking.trained import Trained, load_trained
 from tokenrec.recipe.load import LoadedRecipe
 from tokenrec.serve.limits import LONG, groups, phrase
 from tokenrec.serve.request import Words, load_words
@@ -54,21 +54,37 @@ class Server:
         return {task: told(self.db, recipe, folder, task) for task in recipe.tasks}
 
     @cached_property
-    def words_of_items(self) -> Callable:
+    def words_of_items(self) -> Search:
         """BM25 over the items' own text and facts; generated text is not searched for words."""
-        items = self.loaded.recipe.data.items
-        fields = [*items.text, *items.facts]
-        return bm25([" ".join(s for f in fields for s in strings(i.get(f))) for i in self.dataset.items])
+        return bm25(item_words(self.loaded.recipe, self.dataset))
 
     @cached_property
     def likeness(self) -> tuple[Encoder, np.ndarray]:
         """The encoder that requests are likened by, and the items' vectors: the trained retriever's where compile found
         it better than the one it was made from, and than its placebo."""
-        trained = load_trained(self.loaded)
-        if trained is None or not trained.about["serves"]:
+        trained = self.trained
+        if trained is None:
             return self.encoder, self.raw.matrix
         encoder = trained.encoder()
         return encoder, encoder.encode(self.db, item_texts(self.loaded.recipe, self.dataset))
+
+    @cached_property
+    def trained(self) -> Trained | None:
+        """The retriever that compile trained, where it serves."""
+        found = load_trained(self.loaded)
+        return found if found and found.about["serves"] else None
+
+    @cached_property
+    def order(self) -> list | None:
+        """Boosters of the ranker of requests, where compile proved it better than the fusion that serves without it."""
+        about = read_order(folder := order_folder(self.loaded)) if self.loaded.recipe.data.queries else None
+        if about is None or not about["serves"]:
+            return None
+        same = (self.encoder.encoder_id, self.trained and self.trained.about["id"])
+        if (about["encoder"], about["retriever"]) != same:
+            self.notes.append("the ranker of requests learnt from other retrievers, and is not used: compile again")
+            return None
+        return load_boosters(folder)
 
     @cached_property
     def vocabulary(self) -> set[str]:

@@ -1,0 +1,77 @@
+"""The ranker of requests, learnt where `data.queries` has people's own, and proved or left alone.
+
+It serves in `recommend` only where, cross-fitted, it orders requests better than the fusion that would serve instead.
+"""
+
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from tokenrec.compiler.session import Session
+from tokenrec.dataset.queries import load_queries
+from tokenrec.evidence.queries import judge, searches
+from tokenrec.features.vectors import item_texts, item_words
+from tokenrec.ids import content_id
+from tokenrec.ranking.requests import (
+    PARAMETERS,
+    ROUNDS,
+    cross_fit,
+    fit,
+    order_folder,
+    read_order,
+    save_order,
+)
+from tokenrec.ranking.retrieval import fuse
+from tokenrec.ranking.trained import load_trained
+
+FEWEST = 100  # requests below which nothing is learnt
+
+
+def train_request_ranker(session: Session, stages) -> dict[str, Any] | None:
+    """The part `request_ranker` of the compile document; None without data.queries, or with too few of them.
+
+    One that was learnt from the same requests, items and retrievers is kept as it is.
+    """
+    recipe, dataset = session.recipe, session.dataset
+    if recipe.data.queries is None:
+        return None
+    queries = load_queries(recipe, session.loaded.folder, dataset, dataset.notes)
+    if len(queries) < FEWEST or find_spec("ir_measures") is None:
+        few = f"{len(queries)} requests of data.queries are too few to learn how to order a menu; it takes {FEWEST}"
+        stages.say(f"  note: {few}" if len(queries) < FEWEST else
+                   "  note: data.queries teaches nothing without ir-measures. run: pip install 'tokenrec[retrieval]'")
+        return None
+    items, named = item_texts(recipe, dataset), item_words(recipe, dataset)
+    trained = load_trained(session.loaded)
+    trained = trained if trained and trained.about["serves"] and trained.about["id"] == session.retriever else None
+    known = content_id([
+        queries.texts, queries.query.tolist(), queries.item.tolist(), queries.grade.tolist(), items, named,
+        session.encoder.encoder_id, trained and trained.about["id"], PARAMETERS, ROUNDS,
+    ])  # fmt: skip
+    folder = order_folder(session.loaded)
+    if (found := read_order(folder)) and found["id"] == known:
+        stages.say("  order of requests: learnt already from these")
+        return found
+    with stages.stage("learn from data.queries"):
+        by = searches(items, lambda texts: session.encoder.encode(session.db, texts), words=named)
+        if trained:
+            by["trained"] = trained.search(session.db, items)
+        tops = {name: search(queries.texts) for name, search in by.items() if name != "rrf"}
+        scored = list(tops.values())
+        before = "trained_rrf" if trained else "rrf"  # what serves without it
+        now = fuse([tops["bm25"], tops["trained" if trained else "encoder"]])
+        boosters = fit(scored, queries, np.arange(len(queries)))
+        judged = judge(queries, tops | {before: now, "ranked": cross_fit(scored, queries)})
+    paired = judged.paired([("ranked", before), ("ranked", "encoder")])
+    sure = any(
+        r["metric"] == "ndcg@10" and r["against"] == before and r["p_adjusted"] < 0.05 and r["delta"] > 0
+        for r in paired
+    )
+    about = {
+        "kind": "request_ranker", "schema_version": 1, "id": known, "requests": len(queries),
+        "retrievers": list(tops), "encoder": session.encoder.encoder_id,
+        "retriever": trained and trained.about["id"], "systems": judged.systems(), "paired": paired, "serves": sure,
+    }  # fmt: skip
+    save_order(folder, about, boosters)
+    return about
