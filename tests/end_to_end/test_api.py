@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.end_to_end.server import serving
-from tests.end_to_end.worlds import lend_vectors, project, sound, store, tokenrec
+from tests.end_to_end.worlds import RECIPE, lend_vectors, project, sound, store, tokenrec
 
 KEY = "sk-e2e-5f2c81d0a9e34b77"
 
@@ -43,6 +43,30 @@ def test_an_api_model_writes_tags_and_texts_and_its_cost_is_counted(tmp_path, fi
     assert again["lm_calls"] == 0 and again["arms"] == document["arms"]
 
 
+def test_a_task_may_have_a_model_of_its_own(tmp_path, finished):
+    own = RECIPE.replace("    write: A menu line.\n", "    writer: served\n    write: A menu line.\n")
+    with serving() as served:
+        price = ", price: {input: 2, output: 8}"
+        recipe = project(tmp_path, recipe=own, models="{kind: replay, path: tape.jsonl}",
+                         more=f"  served: {model(served.url, price)}\n")  # fmt: skip
+        lend_vectors(finished.root, tmp_path)
+        code, planned, said = tokenrec("plan", recipe)
+        assert code == 0, said
+        assert {t["task"]: t["cost_usd"] > 0 for t in planned["tasks"]} == {
+            "flavour": False, "menu_line": True, "palate": False}  # fmt: skip
+        assert any("menu_line asks small" in n or "menu_line asks openai/small" in n for n in planned["notes"])
+        code, document, said = tokenrec("compile", recipe)
+        assert code == 0, said
+        assert len(served.requests) == document["lm_calls"] == 24 and all("menu line" in t for t in served.texts())
+        code, checked, _ = tokenrec("compile", recipe, "--check")
+        assert code == 0 and [p["task"] for p in checked["programs"]] == ["menu_line"], "a recording has no program"
+        assert [t["task"] for t in tokenrec("diff", recipe)[1]["tasks"]] == ["flavour", "menu_line", "palate"]
+        assert tokenrec("plan", recipe)[1]["nothing_to_do"]
+    of = dict(store(tmp_path).execute("select task, lm_id from current").fetchall())
+    assert of["flavour"].startswith("replay/") and of["palate"].startswith("replay/")
+    assert of["menu_line"].startswith("openai/small")
+
+
 def test_without_a_price_the_cost_is_unknown_not_zero(tmp_path, finished):
     with serving() as served:
         recipe = project(tmp_path, writer="served", models=model(served.url))
@@ -70,8 +94,6 @@ def test_only_the_named_inputs_leave_the_machine(tmp_path, finished):
 
 
 def test_privacy_send_refuses_a_task_that_needs_more(tmp_path):
-    from tests.end_to_end.worlds import RECIPE
-
     recipe = project(tmp_path, recipe=RECIPE + "privacy: {send: [name]}\n")
     code, document, _ = tokenrec("compile", recipe)
     assert code == 2 and "ingredients" in document["message"] and "privacy" in document["message"]

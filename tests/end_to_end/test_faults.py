@@ -64,7 +64,8 @@ def asking(tmp_path):
         engine = Scripted(answer)
         session = open_session(load_recipe(recipe), run, budget)
         lm = dspy.LM("scripted", engine=engine, async_engine=AsyncScripted(engine), cache=False)
-        session.writer = Writer("scripted", "scripted/1", lm, dspy.JSONAdapter(), free=True, meter=session.meter)
+        scripted = Writer("scripted", "scripted/1", lm, dspy.JSONAdapter(), free=True, meter=session.meter)
+        session.writers[session.recipe.lm.writer] = scripted
         start_run(session)
         try:
             result = write_task(session, "flavour", lambda report: None).report

@@ -170,6 +170,7 @@ BROKEN = [
     ("absolute path", change("plants.jsonl", "/etc/passwd"), at("plants.jsonl"), "data.items.path", "absolute", "allow_outside"),
     ("folder for file", change("plants.jsonl", "."), at("plants.jsonl"), "data.items.path", "folder", "name a file"),
     ("unknown model", GOOD + "lm:\n  writer: embeded\n", len(LINES) + 1, "lm.writer", "embeded", "did you mean embedded?"),
+    ("unknown model of a task", change('    write: "A line for the label."', '    writer: embeded\n    write: "A line for the label."'), at("    write: \"A line for"), "tasks.card.writer", "embeded", "did you mean embedded?"),
     ("encoder as writer", GOOD + "lm:\n  writer: minilm\n", len(LINES) + 1, "lm.writer", "encoder", "embedded"),
     ("use without file", change('    write: "A line for the label."', "    use: ./mine.py:Card"), at("A line for"),
      "tasks.card.use", "not there", "mend"),

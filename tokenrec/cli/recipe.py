@@ -27,7 +27,7 @@ def check(out: Out, recipe: str, data: bool) -> None:
     document = {"kind": "recipe_check", "schema_version": 1, "recipe": found.name, "path": str(loaded.path),
                 "recipe_hash": loaded.recipe_hash, "tasks": task_order(found)}
     lines = [f"{loaded.path}: fine", f"  tasks, in the order they run: {', '.join(task_order(found)) or 'none'}",
-             f"  models: writer {found.lm.writer}, reflector {found.lm.reflector}, encoder {found.lm.encoder}"]
+             f"  models: writer {_writers(found)}, reflector {found.lm.reflector}, encoder {found.lm.encoder}"]
     if data:
         from tokenrec.dataset.load import load_dataset
         from tokenrec.dataset.queries import load_queries
@@ -42,6 +42,12 @@ def check(out: Out, recipe: str, data: bool) -> None:
         lines += [f"  note: {note}" for note in dataset.notes]
     out.emit(document)
     out.print("\n".join(lines))
+
+
+def _writers(recipe) -> str:
+    """The writing model, and those of single tasks."""
+    own = [f"{task.writer} ({name})" for name, task in recipe.tasks.items() if task.writer]
+    return ", ".join([recipe.lm.writer, *own])
 
 
 @group.command()

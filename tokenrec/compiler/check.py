@@ -24,12 +24,13 @@ SAID = {
 def check_compiled(loaded: LoadedRecipe, most_users: int | None = None) -> dict[str, Any]:
     """The JSON document of `tokenrec compile --check --json`. Raises InputError for input that a compile refuses."""
     recipe, root = loaded.recipe, loaded.project.root
-    writer = open_writer(loaded.project, recipe.lm.writer, asking=False)
+    writers = {name: open_writer(loaded.project, recipe.writer_of(name), asking=False) for name in task_order(recipe)}
+    writers = {name: writer for name, writer in writers.items() if not writer.replay}  # whose programs are never saved
     programs = []
-    if not writer.replay:  # a recording's programs are never saved
+    if writers:
         data_hash = load_dataset(recipe, loaded.folder, most_users=most_users).data_hash
         now = compiled_for(recipe, data_hash, reward_id(recipe.reward, root))
-        for name in task_order(recipe):
+        for name, writer in writers.items():
             spec = task_spec(recipe, name)
             path = compiled_path(root, spec.recipe, spec.name, writer.lm_id)
             programs.append({
@@ -41,7 +42,7 @@ def check_compiled(loaded: LoadedRecipe, most_users: int | None = None) -> dict[
         "kind": "check",
         "schema_version": 1,
         "recipe": recipe.name,
-        "lm": writer.lm_id,
+        "lm": open_writer(loaded.project, recipe.lm.writer, asking=False).lm_id,
         "stale": any(p["stale_because"] for p in programs),
         "programs": programs,
     }

@@ -49,7 +49,7 @@ def curve_recipe(loaded: LoadedRecipe, stages, on: str = "tune", only: str = "",
 def as_it_stands(session: Session, name: str) -> Written:
     """What the store has of a task, judged by today's gates on the copy; nothing is asked."""
     made = prepare_task(session, name)
-    writer = session.open_writer()
+    writer = session.open_writer(name)
     lm_id, most = completion_lm(made.spec, writer), most_samples(made.spec, writer)
     jobs = missing(session.db, made.spec, made.judge, made.prompts, made.program_id, lm_id, most)
     waiting = {p.hash for p, _ in jobs}

@@ -85,7 +85,8 @@ class Desk:
         ledger: Ledger, tell: Callable[[], None] = lambda: None,
     ):  # fmt: skip
         self.session, self.spec, self.judge, self.ledger, self.tell = session, spec, judge, ledger, tell
-        self.writer, self.player = session.open_writer(), Player(session.open_writer())
+        self.writer = session.open_writer(spec.name)
+        self.player = Player(self.writer)
         self.lm_id = completion_lm(spec, self.writer)
         self.prompts = {p.hash: p for p in prompts}
         self.together = [p.hash for p in together]

@@ -19,16 +19,17 @@ from tokenrec.tasks.spec import task_spec
 def diff_recipe(loaded: LoadedRecipe, db) -> dict[str, Any]:
     """The JSON document of `tokenrec diff --json`; `db` is None where there is no store yet: locks alone then speak."""
     recipe = loaded.recipe
-    writer = open_writer(loaded.project, recipe.lm.writer, asking=False)
     tasks = []
     for name in task_order(recipe):
+        writer = open_writer(loaded.project, recipe.writer_of(name), asking=False)
         spec = task_spec(recipe, name)
         program = make_program(spec, writer, loaded.project.root)
         own = (program_id(spec, program, writer), program_state(program))
         path = compiled_path(loaded.project.root, recipe.name, name, writer.lm_id)
         lock = None if writer.replay else read_lock(path)
         tasks.append(_task(db, recipe.name, name, own, lock, writer.lm_id))
-    return {"kind": "diff", "schema_version": 1, "recipe": recipe.name, "lm": writer.lm_id, "tasks": tasks}
+    lm = open_writer(loaded.project, recipe.lm.writer, asking=False)
+    return {"kind": "diff", "schema_version": 1, "recipe": recipe.name, "lm": lm.lm_id, "tasks": tasks}
 
 
 def _task(db, recipe: str, name: str, own: tuple[str, dict], lock: Compiled | None, lm: str) -> dict[str, Any]:

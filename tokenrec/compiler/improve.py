@@ -106,7 +106,7 @@ def why_not_searched(
         return why
     if spec.subject != "set" and lists < FEWEST_LISTS and not force:
         return f"{lists} tune-A lists are too few to choose a prompt on (it takes {FEWEST_LISTS}; --force overrides)"
-    if session.open_writer().replay:
+    if session.open_writer(name).replay:
         return "recorded completions can't answer new prompts"
     if spec.task.window == "all":
         return "texts of window: all know what a promotion is tested on"
@@ -135,7 +135,7 @@ def _search_id(session: Session, written: Mapping[str, Prepared], name: str, opt
     task, recipe = written[name], session.recipe
     return content_id([
         SEARCH_VERSION, DECODE_VERSION, name, task.program_id, task.judge.gate_id + task.judge.settle_id,
-        session.writer.lm_id,
+        session.open_writer(name).lm_id,
         task.spec.decode(), task.spec.task.samples, [p.hash for p in task.prompts], recipe.ranker.model_dump(),
         session.dataset.data_hash, session.encoder.encoder_id, options.model_dump(),
         recipe.objective.model_dump(), [o.source_id for n, o in sorted(written.items()) if n != name],
@@ -262,7 +262,7 @@ def save_locks(session: Session, written: dict[str, Written], improvements: list
     """Write every task's program in use under programs/compiled/."""
     by_task = {i.task: i for i in improvements}
     for name, task in written.items():
-        if session.writer is None or session.writer.replay:
+        if (writer := session.open_writer(name)).replay:
             continue
         tested = by_task.get(name) and by_task[name].promotion
         path = session.compiled_path(task.spec)
@@ -271,7 +271,7 @@ def save_locks(session: Session, written: dict[str, Written], improvements: list
         write_lock(path, {
             "task": name,
             "recipe": session.recipe.name,
-            "lm_id": session.writer.lm_id,
+            "lm_id": writer.lm_id,
             "program_id": task.program_id,
             "source_id": task.source_id,
             "state": program_state(task.program),

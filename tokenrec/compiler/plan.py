@@ -65,7 +65,7 @@ def _plan_task(
     Each such output is stood in for by a text that no stored prompt holds: the records that show it are then missing,
     and the others are not.
     """
-    db, writer = session.db, session.open_writer()
+    db, writer = session.db, session.open_writer(name)
     made = prepare_task(session, name, unwritten)
     spec, lm_id = made.spec, completion_lm(made.spec, writer)
     most = most_samples(spec, writer)
@@ -101,7 +101,7 @@ def _plan_judge(session: Session, made: Prepared, output: str, waiting: Mapping[
     answered about, and at most one a record that is yet to be written."""
     db, spec, writer = session.db, made.spec, session.open_judge()
     judge = fact_judge(session.loaded.project, session.recipe, spec.name, output, writer)
-    lm_id = completion_lm(spec, session.open_writer())
+    lm_id = completion_lm(spec, session.open_writer(spec.name))
     there = list(texts_to_judge(db, spec.recipe, spec, output, made.program_id, lm_id))
     left = unanswered(db, judge, there)
     yet = [Prompt(p.subject, p.name, asked_inputs(UNWRITTEN, p.inputs), p.hash) for p in waiting.values()]
@@ -200,8 +200,14 @@ def _document(session: Session, power: dict, made: Mapping[str, Prepared], tasks
         "smallest_detectable_lift": finite(power["evidence"]),
         "smallest_promotable_lift": finite(power["promotion"]),
         "lists": {k: power[k] for k in ("n_tune_a", "n_tune_b", "n_test")},
-        "notes": [*session.dataset.notes, *[m.stale for m in made.values() if m.stale], *_limits(session, tasks)],
+        "notes": [*session.dataset.notes, *_own_writers(session), *(m.stale for m in made.values() if m.stale),
+                  *_limits(session, tasks)],
     }  # fmt: skip
+
+
+def _own_writers(session: Session) -> list[str]:
+    tasks = session.recipe.tasks
+    return [f"{name} asks {session.open_writer(name).lm_id}" for name, task in tasks.items() if task.writer]
 
 
 def _sum(values) -> float | None:

@@ -83,7 +83,7 @@ def calls_each(session: Session, spec: TaskSpec, program, prompts: Sequence[Prom
     """LM calls of one answer; of a module's, as its stored answers took."""
     if not spec.task.use:
         return len(program.named_predictors())
-    writer = session.open_writer()
+    writer = session.open_writer(spec.name)
     pid = program_id(spec, program, writer)
     return max(math.ceil(estimate(session.db, spec, program, pid, writer, prompts).calls), 1)
 

@@ -44,8 +44,7 @@ class Session:
     run: str
     encoder: Encoder
     meter: Meter
-    writer: Writer | None = None
-    judging: Writer | None = None
+    writers: dict[str, Writer] = field(default_factory=dict)  # by model
     raw: Vectors | None = None
     settings: Settings | Reward = field(default_factory=Settings)
     reward_id: str | None = None  # of the user's own ranker, where there is one
@@ -62,24 +61,22 @@ class Session:
     def recipe(self) -> Recipe:
         return self.loaded.recipe
 
-    def open_writer(self) -> Writer:
-        """The writing model, loaded when first needed."""
-        if self.writer is None:
-            self.writer = open_writer(self.loaded.project, self.recipe.lm.writer, self.meter, self.asking)
-        return self.writer
+    def open_writer(self, task: str | None = None) -> Writer:
+        """The model that writes a task's texts (the recipe's, without one), loaded when first needed."""
+        return self._open(self.recipe.writer_of(task))
 
     def open_judge(self) -> Writer:
-        """The LM of `judge: lm`; the writing one where that is the same."""
-        name = judge_model(self.recipe)
-        if name == self.recipe.lm.writer:
-            return self.open_writer()
-        if self.judging is None:
-            self.judging = open_writer(self.loaded.project, name, self.meter, self.asking)
-        return self.judging
+        """The LM of `judge: lm`."""
+        return self._open(judge_model(self.recipe))
+
+    def _open(self, model: str) -> Writer:
+        if model not in self.writers:
+            self.writers[model] = open_writer(self.loaded.project, model, self.meter, self.asking)
+        return self.writers[model]
 
     def compiled_path(self, spec: TaskSpec) -> Path:
         """Where the task's compiled program for this writer lies."""
-        return compiled_path(self.loaded.project.root, spec.recipe, spec.name, self.open_writer().lm_id)
+        return compiled_path(self.loaded.project.root, spec.recipe, spec.name, self.open_writer(spec.name).lm_id)
 
     def make_lists(self, windows: tuple[int, ...] = (FIT, TUNE_A, TUNE_B, TEST)) -> None:
         """Ranking lists of the windows; candidates are computed here, once, and shared by every arm."""

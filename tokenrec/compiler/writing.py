@@ -71,7 +71,7 @@ def prepare_task(session: Session, name: str, unwritten: Tokens | None = None) -
     `unwritten` stands in for outputs of other tasks that are yet to be written.
     """
     spec = task_spec(session.recipe, name)
-    writer = session.open_writer()
+    writer = session.open_writer(name)
     program = make_program(spec, writer, session.loaded.project.root)
     source_id = program_id(spec, program, writer)
     stale = ""
@@ -109,7 +109,7 @@ def generate_with(
     """Write what is missing, then let language models judge it where outputs say so (not in a plan)."""
     concurrency = session.loaded.project.project.concurrency
     report = generate(
-        session.db, session.recipe.name, spec, program, session.open_writer(), judge, asked, run=session.run,
+        session.db, session.recipe.name, spec, program, session.open_writer(spec.name), judge, asked, run=session.run,
         concurrency=concurrency, progress=progress, make_current=current,
     )  # fmt: skip
     for output in judged_outputs(spec.task) if session.asking else ():

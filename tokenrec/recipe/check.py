@@ -281,21 +281,22 @@ def _privacy(recipe: Recipe, name: str) -> Iterator[Fault]:
 def check_models(recipe: Recipe, project: LoadedProject) -> Iterator[Fault]:
     """The names under `lm:` exist and are of the right kind."""
     yield from _nli(recipe, project)
-    for role in ("writer", "reflector", "encoder", "judge"):
-        name = getattr(recipe.lm, role)
+    named = [(("lm", role), role, getattr(recipe.lm, role)) for role in ("writer", "reflector", "encoder", "judge")]
+    named += [(("tasks", task, "writer"), "writer", of.writer) for task, of in recipe.tasks.items()]
+    for at, role, name in named:
         if name is None:
             continue
         try:
             model = resolve_model(project, name)
         except InputError as error:
-            yield ("lm", role), str(error)
+            yield at, str(error)
             continue
         encodes = isinstance(model, (Encoder, Embedded)) if role == "encoder" else not isinstance(model, Encoder)
         if not encodes or isinstance(model, Nli):
             wanted = "an encoder, such as minilm" if role == "encoder" else "a language model, such as embedded"
-            yield ("lm", role), f"{name} is of kind {model.kind}. name {wanted}"
+            yield at, f"{name} is of kind {model.kind}. name {wanted}"
         elif role == "encoder" and recipe.retriever and isinstance(model, Embedded):
-            yield ("lm", role), f"{name} is a GGUF, which retriever: can't train. name a model of kind encoder"
+            yield at, f"{name} is a GGUF, which retriever: can't train. name a model of kind encoder"
     yield from _likelihood(recipe, project)
 
 

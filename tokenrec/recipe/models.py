@@ -200,6 +200,10 @@ class Recipe(Model):
     privacy: Privacy = Privacy()
     budget: Budget = Field(default=Budget(), description="Limits on one run, search included.")
 
+    def writer_of(self, task: str | None = None) -> str:
+        """The name of the model that writes a task's texts; the recipe's, without one."""
+        return task and self.tasks[task].writer or self.lm.writer
+
     @model_validator(mode="before")
     @classmethod
     def _own_metric(cls, value):

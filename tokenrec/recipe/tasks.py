@@ -123,6 +123,7 @@ class Task(Model):
 
     for_: Literal["item", "user", "set"] = Field(alias="for", description="set: items that one user liked, see sets.")
     inputs: list[str] = Field(default=[], description="Fields of the record, or $task.output.")
+    writer: str | None = Field(default=None, description="The model that writes this task; lm.writer unless said.")
     write: str | None = Field(default=None, description="The instruction, in a sentence or a few.")
     use: str | None = Field(
         default=None, description="A DSPy module instead: name.Class (built-in) or ./file.py:Class."

@@ -45,11 +45,11 @@ def write_lines(server: Server, looked_for: str, items: list[str], progress=lamb
         inputs = {**p.inputs, ASKED: as_data(looked_for)}
         asked.append(Prompt(p.subject, p.name, inputs, input_hash(inputs)))
     with scratch_session(server.loaded, server.dataset, Path("no store")) as (session, _):
-        program = make_program(spec, session.open_writer(), server.loaded.project.root)
+        program = make_program(spec, session.open_writer(name), server.loaded.project.root)
         report = generate_with(session, spec, program, make_judge(recipe, spec, server.dataset), asked, progress)
         if asked and report.failed == len(asked):
             why = session.db.execute("select error from failures order by rowid desc limit 1").fetchone()
-            raise ServiceError(f"{recipe.lm.writer} answered nothing: {why[0] if why else 'no reason was given'}")
+            raise ServiceError(f"{recipe.writer_of(name)} answered nothing: {why[0] if why else 'no reason was given'}")
         lines = {s: out[output] for s, out, _ in store.token_rows(session.db, recipe.name, name) if out.get(output)}
     judge = make_judge(recipe, old, server.dataset, server.loaded.project.root)
     kept = judge.judge([_candidate(plain[s], name, output, line) for s, line in lines.items()])

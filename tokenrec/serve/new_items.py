@@ -103,7 +103,7 @@ def _write(server: Server, dataset: Dataset, new: np.ndarray, progress: Callable
             if loaded.recipe.tasks[name].for_ != "item" or not wanted & {name, *_users_of(loaded, name)}:
                 continue
             made = prepare_task(session, name)
-            lm = completion_lm(made.spec, session.open_writer())
+            lm = completion_lm(made.spec, session.open_writer(name))
             asked = store.subjects_of(session.db, loaded.recipe.name, name, made.program_id, lm)
             others = {t: overrides.told(session.db, loaded.recipe, loaded.folder, t) for t in needs(made.spec.task)}
             mine = list(prompts(loaded.recipe, dataset, made.spec, others, new))
