@@ -110,7 +110,7 @@ def measure(
         tops |= {name: found["encoder"](data.queries.texts), f"{name}+bm25": found["rrf"](data.queries.texts)}
     if reader:
         first = untrained(data.pool, encode, depth=len(data.pool))["encoder"]
-        tops["reranked"] = reranked(first, reader, data.pool, length=160)(data.queries.texts)
+        tops["reranked"] = reranked(first, reader, data.pool, length=128)(data.queries.texts)
     if len(data.queries) >= 100:
         own = [tops[name] for name in ("bm25", "minilm") if name in tops]
         tops["ranked"] = cross_fit(own, data.queries)

@@ -23,7 +23,7 @@ import numpy as np
 HERE = Path(__file__).resolve().parent
 ARMS = ("raw", "mint", "likelihood", "encoder", "half", "shuffled", "published")
 SETTINGS = {"loss": "in_batch", "negatives": 0, "layers": 3, "length": 96, "every": 400, "epochs": 2, "patience": 2}
-RERANK = {"length": 160, "epochs": 2, "every": 3000, "patience": 2}  # pairs and negatives count as looks are due
+RERANK = {"length": 128, "epochs": 1, "learning_rate": 5e-5, "every": 3000, "patience": 3}  # rows: pairs and negatives
 
 
 def written(foodcom: Path, folder: Path):
