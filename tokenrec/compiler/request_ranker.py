@@ -3,6 +3,7 @@
 It serves in `recommend` only where, cross-fitted, it orders requests better than the fusion that would serve instead.
 """
 
+import shutil
 from importlib.util import find_spec
 from typing import Any
 
@@ -41,6 +42,7 @@ def train_request_ranker(session: Session, stages) -> dict[str, Any] | None:
         few = f"{len(queries)} requests of data.queries are too few to learn how to order a menu; it takes {FEWEST}"
         stages.say(f"  note: {few}" if len(queries) < FEWEST else
                    "  note: data.queries teaches nothing without ir-measures. run: pip install 'tokenrec[retrieval]'")
+        shutil.rmtree(order_folder(session.loaded), ignore_errors=True)  # it learnt from requests that no longer stand
         return None
     items, named = item_texts(recipe, dataset), item_words(recipe, dataset)
     trained = load_trained(session.loaded)
