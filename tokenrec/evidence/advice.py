@@ -158,6 +158,9 @@ def _price(tasks, bought, found, prices, metric, slice) -> str:
     if calls:
         money = "at a price that is not known" if usd is None else f"and ${usd:.2f}"
         paid, unit, count = f"took {calls:,} LM calls {money}", "LM calls", calls
+        if played := sum(p.texts for p in of if not p.calls):  # by tasks with writers of their own
+            unit, count = "texts", texts
+            paid += f" ({played:,} of them were played back from a recording, whose price it does not tell)"
     else:
         paid, unit, count = "were played back from a recording, whose price it does not tell", "texts", texts
     say = f"The {texts:,} texts of {_names(p.task for p in of)} {paid}"
