@@ -16,7 +16,7 @@ METHODS is the table of systems: a function makes each from the texts of the poo
 are also those that learnt from requests written about Food.com (../shared/data/foodcom_small), each alone and fused
 with BM25: narrative_trained.py says which, and on what their settings were chosen. `ranked` is the ranker of requests
 (tokenrec/ranking/requests.py) over BM25 and MiniLM, learnt from these requests themselves: each is ranked by what four
-fifths of the others, without its own, have taught.
+fifths of the others, without its own, have taught. `ranked_written` learnt from the written requests instead.
 
 narrative_requests.jsonl.gz beside this file: requests to learn from, written by the model "claude", one by one, for the
 prompts that recipes/narrative.yaml (craving, cravings, asking) makes of shared/data/foodcom_small, with no test request
@@ -41,13 +41,13 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 sys.path.insert(0, str(Path(__file__).parent))
 
-from narrative_trained import ARMS, encode_with, train, train_reranker  # noqa: E402
+from narrative_trained import ARMS, encode_with, order_of_written, train, train_reranker  # noqa: E402
 
 from tokenrec.dataset.queries import Queries  # noqa: E402
 from tokenrec.evidence.queries import Judged, judge  # noqa: E402
 from tokenrec.evidence.queries import searches as untrained  # noqa: E402
 from tokenrec.models.cross_encoder import reranked  # noqa: E402
-from tokenrec.ranking.requests import cross_fit  # noqa: E402
+from tokenrec.ranking.requests import cross_fit, rank  # noqa: E402
 from tokenrec.ranking.retrieval import Search, Top  # noqa: E402
 
 Encode = Callable[[list[str]], np.ndarray]
@@ -101,9 +101,9 @@ METHODS: dict[str, Callable[[Sequence[str], Encode], Search]] = {
 
 def measure(
     data: Requests, encode: Encode, methods: Sequence[str], trained: Mapping[str, Encode] = {},
-    reader: Path | None = None,
+    reader: Path | None = None, order: list | None = None,
 ) -> Judged:  # fmt: skip
-    """`reader`: a cross-encoder that ranks MiniLM's best 200 anew."""
+    """`reader`: a cross-encoder that ranks MiniLM's best 200 anew. `order`: a ranker of requests over BM25 and MiniLM."""
     tops = {name: METHODS[name](data.pool, encode)(data.queries.texts) for name in methods}
     for name, by in trained.items():
         found = untrained(data.pool, by, depth=len(data.pool))
@@ -114,6 +114,8 @@ def measure(
     if len(data.queries) >= 100:
         own = [tops[name] for name in ("bm25", "minilm") if name in tops]
         tops["ranked"] = cross_fit(own, data.queries)
+        if order:
+            tops["ranked_written"] = rank(order, own)
     methods = list(tops)
     judged = judge(data.queries, tops)
     return Judged({name: {"accuracy": accuracy(data, tops[name]), **judged.values[name]} for name in methods})
@@ -149,19 +151,20 @@ def main() -> int:
     parser.add_argument("--rerank", action="store_true", help="with --trained: also a cross-encoder over MiniLM's 200")
     parser.add_argument("--pairs", type=int, default=800, help="that each arm learns from at most (800)")
     options = parser.parse_args()
-    data, trained, reader, told = read(options.data), {}, None, None
+    data, trained, reader, told, order = read(options.data), {}, None, None, None
     with tempfile.TemporaryDirectory() as scratch:
         if options.trained:
             keep = (options.keep or Path(scratch)).resolve()
             trained = train(options.trained, keep, options.arms.split(","), options.pairs)
+            order = order_of_written(options.trained, keep)
             if options.rerank:
                 reader, told = train_reranker(options.trained, keep, options.pairs)
         by = {arm: encode_with(path) for arm, (path, _) in trained.items()}
-        judged = measure(data, encoder(), list(METHODS), by, reader)
+        judged = measure(data, encoder(), list(METHODS), by, reader, order)
     against = {"shuffled": [a for a in trained if a not in ("shuffled", "raw")],
                "minilm": [*trained, "reranked", "ranked"],
                "half": [a for a in ("likelihood", "encoder") if "half" in trained and a in trained],
-               "rrf": [*(f"{a}+bm25" for a in trained), "ranked"]}  # fmt: skip
+               "rrf": [*(f"{a}+bm25" for a in trained), "ranked", "ranked_written"]}  # fmt: skip
     pairs = [(a, b) for b, some in against.items() for a in some if b in judged.values and a in judged.values]
     document = {
         "requests": len(data.queries), "pool": len(data.pool), "systems": judged.systems(),

@@ -99,6 +99,22 @@ def train(foodcom: Path, folder: Path, arms: list[str], most: int) -> dict[str, 
     return made
 
 
+def order_of_written(foodcom: Path, folder: Path) -> list:
+    """The ranker of requests over BM25 and MiniLM, learnt from all written requests instead of people's own."""
+    from tokenrec.dataset.queries import Queries
+    from tokenrec.evidence.queries import searches
+    from tokenrec.ranking.requests import fit
+    from tokenrec.tasks.pairs import request_pairs
+
+    session, items = written(foodcom, folder)
+    where = session.db, session.recipe, session.loaded.folder, session.dataset
+    pairs = request_pairs(*where, ["craving", "cravings", "asking"])
+    n = np.arange(len(pairs.texts), dtype=np.int32)
+    queries = Queries([str(i) for i in n], pairs.texts, pairs.request, pairs.item, np.ones(len(pairs), np.int32))
+    by = searches(items, lambda texts: session.encoder.encode(session.db, texts))
+    return fit([by["bm25"](pairs.texts), by["encoder"](pairs.texts)], queries, n)
+
+
 def train_reranker(foodcom: Path, folder: Path, most: int) -> tuple[Path, dict]:
     """(folder of a cross-encoder that learnt from the arm mint's pairs, what is said of its training): as published,
     four negatives a pair; held-out requests stop it by how it ranks MiniLM's best 50."""
