@@ -103,7 +103,7 @@ def measure(
     data: Requests, encode: Encode, methods: Sequence[str], trained: Mapping[str, Encode] = {},
     reader: Path | None = None, order: list | None = None,
 ) -> Judged:  # fmt: skip
-    """`reader`: a cross-encoder that ranks MiniLM's best 200 anew. `order`: a ranker of requests over BM25 and MiniLM."""
+    """`reader`: a cross-encoder over MiniLM's best 200. `order`: a ranker of requests over BM25 and MiniLM."""
     tops = {name: METHODS[name](data.pool, encode)(data.queries.texts) for name in methods}
     for name, by in trained.items():
         found = untrained(data.pool, by, depth=len(data.pool))
