@@ -47,7 +47,7 @@ from tokenrec.dataset.queries import Queries  # noqa: E402
 from tokenrec.evidence.queries import Judged, judge  # noqa: E402
 from tokenrec.evidence.queries import searches as untrained  # noqa: E402
 from tokenrec.models.cross_encoder import reranked  # noqa: E402
-from tokenrec.ranking.requests import cross_fit, rank  # noqa: E402
+from tokenrec.ranking.requests import FEWEST, cross_fit, rank  # noqa: E402
 from tokenrec.ranking.retrieval import Search, Top  # noqa: E402
 
 Encode = Callable[[list[str]], np.ndarray]
@@ -111,8 +111,8 @@ def measure(
     if reader:
         first = untrained(data.pool, encode, depth=len(data.pool))["encoder"]
         tops["reranked"] = reranked(first, reader, data.pool, length=128)(data.queries.texts)
-    if len(data.queries) >= 100:
-        own = [tops[name] for name in ("bm25", "minilm") if name in tops]
+    if len(data.queries) >= FEWEST and {"bm25", "minilm"} <= set(tops):
+        own = [tops["bm25"], tops["minilm"]]
         tops["ranked"] = cross_fit(own, data.queries)
         if order:
             tops["ranked_written"] = rank(order, own)

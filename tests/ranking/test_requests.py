@@ -129,3 +129,11 @@ def test_few_requests_teach_nothing_and_the_old_order_is_not_used(shop):
     finally:
         file.write_text(whole, encoding="utf-8")
         recipe.write_text(text, encoding="utf-8")
+
+
+def test_eval_says_what_the_order_is_worth(shop):
+    code, document, said = tokenrec("eval", shop[0])
+    found = document["queries"]
+    by = {r["system"]: r["value"] for r in found["systems"] if r["metric"] == "ndcg@10"}
+    told = {r["system"]: r["value"] for r in shop[1]["request_ranker"]["systems"] if r["metric"] == "ndcg@10"}
+    assert by["ranked"] == pytest.approx(told["ranked"]) and by["ranked"] > by["rrf"], said

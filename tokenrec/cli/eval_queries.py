@@ -24,7 +24,9 @@ def print_queries(console, doc: dict[str, Any]) -> None:
 def closing(found: dict[str, Any]) -> list[str]:
     single = ", one relevant item each: what nobody judged counts as not relevant" if found["single_relevant"] else ""
     lines = [f"95% intervals over requests; {found['judged']:,} judgements{single}. rrf: bm25 and encoder "
-             f"({found['encoder']}) fused by reciprocal rank."]  # fmt: skip
+             f"({found['encoder']}) fused by reciprocal rank" + (
+                 "; ranked: as the other requests teach." if any(r["system"] == "ranked" for r in found["systems"]) else
+                 ".")]  # fmt: skip
     for row in found["paired"]:
         if row["metric"] == "ndcg@10":
             sure = "" if row["p_adjusted"] < 0.05 else ": not told apart"

@@ -15,6 +15,7 @@ from tokenrec.evidence.queries import judge, searches
 from tokenrec.features.vectors import item_texts, item_words
 from tokenrec.ids import content_id
 from tokenrec.ranking.requests import (
+    FEWEST,
     PARAMETERS,
     ROUNDS,
     cross_fit,
@@ -25,8 +26,6 @@ from tokenrec.ranking.requests import (
 )
 from tokenrec.ranking.retrieval import fuse
 from tokenrec.ranking.trained import load_trained
-
-FEWEST = 100  # requests below which nothing is learnt
 
 
 def train_request_ranker(session: Session, stages) -> dict[str, Any] | None:

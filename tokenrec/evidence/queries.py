@@ -14,6 +14,7 @@ from tokenrec.errors import InputError
 from tokenrec.evidence.statistics import Difference, holm
 from tokenrec.features.vectors import item_texts, item_words
 from tokenrec.ids import finite
+from tokenrec.ranking.requests import FEWEST, cross_fit
 from tokenrec.ranking.retrieval import DEPTH, Search, Top, bm25, fused, nearest
 from tokenrec.ranking.trained import load_trained
 from tokenrec.recipe.load import LoadedRecipe
@@ -108,7 +109,8 @@ def searches(
 
 def told_apart(systems: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Which pairs say what training was worth: (system, against)."""
-    wanted = [("trained", "encoder"), ("trained", "placebo"), ("trained_rrf", "rrf"), ("reranked", "trained")]
+    wanted = [("trained", "encoder"), ("trained", "placebo"), ("trained_rrf", "rrf"), ("reranked", "trained"),
+              ("ranked", "rrf")]  # fmt: skip
     return [p for p in wanted if set(p) <= set(systems)]
 
 
@@ -126,12 +128,16 @@ def measure_queries(loaded: LoadedRecipe, progress=lambda done, total: None) -> 
         found = searches(texts, lambda some: encoder.encode(db, some, progress), words=words)
         if trained := load_trained(loaded):
             found |= trained.searches(db, texts, found["bm25"], progress)
-        judged = judge(queries, {name: search(queries.texts) for name, search in found.items()})
+        tops = {name: search(queries.texts) for name, search in found.items()}
+        if len(queries) >= FEWEST:
+            serving = ["bm25", "encoder", *["trained"] * bool(trained and trained.about["serves"])]
+            tops["ranked"] = cross_fit([tops[name] for name in serving], queries)
+        judged = judge(queries, tops)
     finally:
         db.conn.close()
     single = bool((np.bincount(queries.query[queries.grade > 0], minlength=len(queries)) <= 1).all())
     return {
         "file": loaded.recipe.data.queries.path, "n": len(queries), "judged": len(queries.item),
         "single_relevant": single, "encoder": encoder.encoder_id, "systems": judged.systems(),
-        "paired": judged.paired(told_apart(found) if trained else None), "notes": notes,
+        "paired": judged.paired(told_apart(tops) if trained else None), "notes": notes,
     }  # fmt: skip

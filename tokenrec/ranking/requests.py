@@ -21,6 +21,7 @@ from tokenrec.ranking.retrieval import DEPTH, Top, reciprocal, top_of
 from tokenrec.recipe.load import LoadedRecipe
 
 ABOUT = "order.json"
+FEWEST = 100  # requests below which nothing is learnt
 CANDIDATES = 200  # places of each retriever; what none of them has there is not ranked
 FOLDS, SEEDS, ROUNDS = 5, 3, 60
 PARAMETERS = {
