@@ -78,10 +78,10 @@ def train_retriever(session: Session, stages) -> dict[str, Any] | None:
     kept = at_most(kept, wanted.pairs)
     looks = _train(session, wanted, kept, learnt, stop, items, folder, stages)
     shown = Trained({"rerank": wanted.rerank and wanted.rerank.model_dump(include={"top", "length"})}, folder)
-    with stages.stage("measure retrievers"):
+    with stages.stage("measure retrievers") as bar:
         named = item_words(session.recipe, session.dataset)
         systems = searches(items, lambda texts: session.encoder.encode(session.db, texts), words=named)
-        systems |= shown.searches(session.db, items, systems["bm25"])
+        systems |= shown.searches(session.db, items, systems["bm25"], bar.count)
         told = measure(measured, systems, told_apart(systems))
     about = {
         "kind": "retriever", "schema_version": 1, "id": known, "encoder": session.encoder.encoder_id,

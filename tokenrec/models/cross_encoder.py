@@ -52,7 +52,10 @@ def fit_cross_encoder(
     return looks
 
 
-def reranked(first: Search, path: Path, items: Sequence[str], top: int = 200, length: int = 128) -> Search:
+def reranked(
+    first: Search, path: Path, items: Sequence[str], top: int = 200, length: int = 128,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Search:  # fmt: skip
     """The first stage's best `top` in the order of the reranker in `path`; what comes after them stays as it was."""
     with quiet():
         model = _opened(str(path), length)
@@ -66,6 +69,7 @@ def reranked(first: Search, path: Path, items: Sequence[str], top: int = 200, le
             order = np.argsort(-said, kind="stable")
             item[r, : len(best)] = best[order]
             score[r, : len(best)] = said[order]
+            progress(r + 1, len(requests))
             score[r, len(best) :] += min(0.0, float(said.min(initial=0))) - np.nanmax(found.score[r], initial=0) - 1
         return Top(item, score)
 

@@ -52,7 +52,7 @@ class Trained:
         made["trained_rrf"] = fused(words, made["trained"])
         if rerank := self.about["rerank"]:
             made["reranked"] = reranked(
-                made["trained"], self.folder / "reranker/model", items, rerank["top"], rerank["length"]
+                made["trained"], self.folder / "reranker/model", items, rerank["top"], rerank["length"], progress
             )
         return made
 
