@@ -7,12 +7,14 @@ import jsonschema
 import numpy as np
 import pytest
 
-from tests.end_to_end.worlds import RECIPE, ROOT, answers, dishes, project, tokenrec, write
+from tests.end_to_end.worlds import RECIPE, ROOT, answers, dishes, project, store, tokenrec, write
 from tokenrec.dataset.queries import Queries
 from tokenrec.errors import InputError
 from tokenrec.evidence.queries import judge
 from tokenrec.ranking.requests import columns, cross_fit, fit, load_boosters, rank, save_order
 from tokenrec.ranking.retrieval import Top, fuse, top_of
+
+QUERIES = "  simulated: true\n  queries: {path: data/asked.jsonl, text: said, relevant: dish}\n"
 
 
 def world(n: int = 150, items: int = 60, seed: int = 0, texts=None):
@@ -84,8 +86,7 @@ def test_nothing_found_is_an_error_and_so_is_a_broken_file(tmp_path):
 def shop(tmp_path_factory):
     """A shop whose people's requests drop facts of other dishes, which mislead a search by words alone."""
     root, items, draw = tmp_path_factory.mktemp("asked"), dishes(60), random.Random(0)
-    text = RECIPE.replace("  simulated: true\n", "  simulated: true\n"
-                          "  queries: {path: data/asked.jsonl, text: said, relevant: dish}\n")  # fmt: skip
+    text = RECIPE.replace("  simulated: true\n", QUERIES)
     recipe = project(root, items=items, recorded=answers(items), recipe=text)
     rows = []
     for n in range(160):
@@ -129,3 +130,12 @@ def test_few_requests_teach_nothing_and_the_old_order_is_not_used(shop):
     finally:
         file.write_text(whole, encoding="utf-8")
         recipe.write_text(text, encoding="utf-8")
+
+
+def test_requests_that_can_not_be_used_are_said_before_anything_is_written(tmp_path):
+    recipe = project(tmp_path, recipe=RECIPE.replace("  simulated: true\n", QUERIES))
+    write(tmp_path / "data/asked.jsonl", json.dumps({"said": "tofu", "dish": "of another shop"}) + "\n")
+    for command in ("plan", "compile"):
+        code, document, said = tokenrec(command, recipe)
+        assert code == 2 and "no request is answered" in document["message"], said
+    assert not store(tmp_path).execute("select count(*) from completions").fetchone()[0]

@@ -13,6 +13,7 @@ from tokenrec.compiler.search import FEWEST_EXAMPLES, PROPOSALS, TOO_FEW, calls_
 from tokenrec.compiler.session import Session, open_session
 from tokenrec.compiler.stale import stored_verdicts, why_judged, why_stale
 from tokenrec.compiler.writing import Prepared, generate_with, prepare_task
+from tokenrec.dataset.queries import load_queries
 from tokenrec.generate.fact_judge import asked_inputs, judged_outputs, texts_to_judge, unanswered
 from tokenrec.generate.run import completion_lm, missing, most_samples
 from tokenrec.generate.scorers import fact_judge
@@ -39,6 +40,7 @@ def plan_recipe(
     options = options_of(loaded.recipe, optimizer)
     session = open_session(loaded, "plan", most_users=most_users, asking=False)
     try:
+        load_queries(loaded.recipe, loaded.folder, session.dataset, session.dataset.notes)
         power = prepare_baseline(session, stages)
         made, used, tasks, unwritten = {}, {}, [], {}
         with stages.stage("plan tasks", len(loaded.recipe.tasks)) as bar:

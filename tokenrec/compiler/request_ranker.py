@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tokenrec.compiler.session import Session
-from tokenrec.dataset.queries import load_queries
+from tokenrec.dataset.queries import Queries
 from tokenrec.evidence.queries import judge, searches
 from tokenrec.features.vectors import item_texts, item_words
 from tokenrec.ids import content_id
@@ -29,15 +29,14 @@ from tokenrec.ranking.trained import load_trained
 FEWEST = 100  # requests below which nothing is learnt
 
 
-def train_request_ranker(session: Session, stages) -> dict[str, Any] | None:
-    """The part `request_ranker` of the compile document; None without data.queries, or with too few of them.
+def train_request_ranker(session: Session, queries: Queries | None, stages) -> dict[str, Any] | None:
+    """The part `request_ranker` of the compile document; None without `queries` (of data.queries), or with too few.
 
     One that was learnt from the same requests, items and retrievers is kept as it is.
     """
     recipe, dataset = session.recipe, session.dataset
-    if recipe.data.queries is None:
+    if queries is None:
         return None
-    queries = load_queries(recipe, session.loaded.folder, dataset, dataset.notes)
     if len(queries) < FEWEST or find_spec("ir_measures") is None:
         few = f"{len(queries)} requests of data.queries are too few to learn how to order a menu; it takes {FEWEST}"
         stages.say(f"  note: {few}" if len(queries) < FEWEST else
