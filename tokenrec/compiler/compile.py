@@ -67,6 +67,8 @@ def _run(session: Session, stages, options: Compile, force: bool, began: float) 
         f"smallest lift this data could show on test: {power['evidence']:.4f} {recipe.objective.metric} "
         f"({power['n_test']:,} lists)"
     )
+    for name in task_order(recipe):
+        session.open_writer(name)  # one that can't be used is said before another is paid
     written: dict[str, Written] = {}
     for name in task_order(recipe):
         written[name] = _write(session, name, stages)
