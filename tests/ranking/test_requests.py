@@ -73,6 +73,9 @@ def test_nothing_found_is_an_error_and_so_is_a_broken_file(tmp_path):
     empty = Top(np.full((20, 3), -1, np.int32), np.full((20, 3), np.nan, np.float32))
     with pytest.raises(InputError, match="nothing to learn"):
         fit([empty], queries, np.arange(20))
+    alike = world(20, texts=["?" * (1 + n) for n in range(20)])[0]  # of one fold: none is left to learn from
+    with pytest.raises(InputError, match="of the same words"):
+        cross_fit([good], alike)
     boosters = fit([good], queries, np.arange(20))
     save_order(tmp_path, {"kind": "request_ranker"}, boosters)
     same = rank(load_boosters(tmp_path), [good])
@@ -126,7 +129,15 @@ def test_few_requests_teach_nothing_and_the_old_order_is_not_used(shop):
         file.write_text("".join(json.dumps(r) + "\n" for r in rows[:40]), encoding="utf-8")
         code, document, said = tokenrec("compile", recipe)
         assert code == 0 and document["request_ranker"] is None and "too few" in said
+        assert any("too few" in n for n in document["notes"])
         assert tokenrec("recommend", recipe, "noodles with broth")[1]["ordered_by"] == "fused"
+        file.write_text("".join(json.dumps(r | {"said": "?" * n}) + "\n" for n, r in enumerate(rows, 1)), encoding="utf-8")
+        code, document, said = tokenrec("compile", recipe)
+        assert code == 0 and document["request_ranker"] is None and "nothing to learn" in said
+        file.write_text(whole, encoding="utf-8")
+        assert tokenrec("compile", recipe)[1]["request_ranker"]["serves"]
+        recipe.write_text("".join(line for line in text.splitlines(True) if "queries:" not in line), encoding="utf-8")
+        assert tokenrec("compile", recipe)[0] == 0 and not list((recipe.parent / ".tokenrec").glob("order-*"))
     finally:
         file.write_text(whole, encoding="utf-8")
         recipe.write_text(text, encoding="utf-8")

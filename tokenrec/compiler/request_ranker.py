@@ -11,6 +11,7 @@ import numpy as np
 
 from tokenrec.compiler.session import Session
 from tokenrec.dataset.queries import Queries
+from tokenrec.errors import InputError
 from tokenrec.evidence.queries import judge, searches
 from tokenrec.features.vectors import item_texts, item_words
 from tokenrec.ids import content_id
@@ -36,13 +37,13 @@ def train_request_ranker(session: Session, queries: Queries | None, stages) -> d
     """
     recipe, dataset = session.recipe, session.dataset
     if queries is None:
-        return None
-    if len(queries) < FEWEST or find_spec("ir_measures") is None:
+        return _nothing(session)
+    if len(queries) < FEWEST:
         few = f"{len(queries)} requests of data.queries are too few to learn how to order a menu; it takes {FEWEST}"
-        stages.say(f"  note: {few}" if len(queries) < FEWEST else
-                   "  note: data.queries teaches nothing without ir-measures. run: pip install 'tokenrec[retrieval]'")
-        shutil.rmtree(order_folder(session.loaded), ignore_errors=True)  # it learnt from requests that no longer stand
-        return None
+        return _nothing(session, few, stages)
+    if find_spec("ir_measures") is None:
+        why = "data.queries teaches nothing without ir-measures. run: pip install 'tokenrec[retrieval]'"
+        return _nothing(session, why, stages)
     items, named = item_texts(recipe, dataset), item_words(recipe, dataset)
     trained = load_trained(session.loaded)
     trained = trained if trained and trained.about["serves"] and trained.about["id"] == session.retriever else None
@@ -62,8 +63,12 @@ def train_request_ranker(session: Session, queries: Queries | None, stages) -> d
         scored = list(tops.values())
         before = "trained_rrf" if trained else "rrf"  # what serves without it
         now = fuse([tops["bm25"], tops["trained" if trained else "encoder"]])
+        try:
+            ranked = cross_fit(scored, queries)
+        except InputError as error:
+            return _nothing(session, f"data.queries teaches no order of a menu: {error}", stages)
         boosters = fit(scored, queries, np.arange(len(queries)))
-        judged = judge(queries, tops | {before: now, "ranked": cross_fit(scored, queries)})
+        judged = judge(queries, tops | {before: now, "ranked": ranked})
     paired = judged.paired([("ranked", before), ("ranked", "encoder")])
     sure = any(
         r["metric"] == "ndcg@10" and r["against"] == before and r["p_adjusted"] < 0.05 and r["delta"] > 0
@@ -76,3 +81,11 @@ def train_request_ranker(session: Session, queries: Queries | None, stages) -> d
     }  # fmt: skip
     save_order(folder, about, boosters)
     return about
+
+
+def _nothing(session: Session, why: str = "", stages=None) -> None:
+    """Nothing is learnt, and it is said why; what was learnt from requests that no longer stand goes."""
+    if why:
+        stages.say(f"  note: {why}")
+        session.dataset.notes.append(why)
+    shutil.rmtree(order_folder(session.loaded), ignore_errors=True)

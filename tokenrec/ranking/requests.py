@@ -63,10 +63,12 @@ def fit(tops: Sequence[Top], queries: Queries, of: np.ndarray) -> list:
     """Boosters, one a seed, that rank what is relevant to the requests `of` (places) over their other candidates.
 
     `tops`: the retrievers' rankings of all requests; none has learnt from these requests. No column's growth lowers a
-    score. Raises InputError where no retriever finds an item of any request.
+    score. Raises InputError without requests, and where no retriever finds an item of any.
     """
     import xgboost
 
+    if not len(of):
+        raise InputError("all requests are of the same words: there is nothing to learn an order from")
     request, item, matrix = columns([Top(t.item[of], t.score[of]) for t in tops])
     judged = zip(queries.query.tolist(), queries.item.tolist(), queries.grade.tolist(), strict=True)
     grade = {(q, i): g for q, i, g in judged}
