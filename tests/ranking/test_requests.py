@@ -114,8 +114,16 @@ def test_a_compile_learns_from_people_and_recommend_uses_what_is_proved(shop):
     assert found["requests"] == 160 and found["serves"], by
     code, menu, said = tokenrec("recommend", recipe, "noodles with broth", "-k", "5")
     assert code == 0 and menu["ordered_by"] == "learnt" and len(menu["results"]) == 5, said
+    assert not [n for n in menu["notes"] if "order" in n]
+    assert tokenrec("recommend", recipe, "under 60 minutes")[1]["ordered_by"] == "fused", "by what is liked alone"
     code, again, _ = tokenrec("compile", recipe)
     assert again["request_ranker"] == found
+    file = recipe.parent / "data/asked.jsonl"
+    whole = file.read_text(encoding="utf-8")
+    file.write_text(whole.replace(rows[0]["said"], "something else"), encoding="utf-8")
+    menu = tokenrec("recommend", recipe, "noodles with broth")[1]
+    assert menu["ordered_by"] == "learnt" and any("data.queries" in n and "compile again" in n for n in menu["notes"])
+    file.write_text(whole, encoding="utf-8")
 
 
 def test_few_requests_teach_nothing_and_the_old_order_is_not_used(shop):

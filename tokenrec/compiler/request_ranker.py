@@ -14,16 +14,7 @@ from tokenrec.dataset.queries import Queries
 from tokenrec.errors import InputError
 from tokenrec.evidence.queries import judge, searches
 from tokenrec.features.vectors import item_texts, item_words
-from tokenrec.ids import content_id
-from tokenrec.ranking.requests import (
-    PARAMETERS,
-    ROUNDS,
-    cross_fit,
-    fit,
-    order_folder,
-    read_order,
-    save_order,
-)
+from tokenrec.ranking.requests import cross_fit, fit, order_folder, order_id, read_order, save_order
 from tokenrec.ranking.retrieval import fuse
 from tokenrec.ranking.trained import load_trained
 
@@ -44,17 +35,14 @@ def train_request_ranker(session: Session, queries: Queries | None, stages) -> d
     if find_spec("ir_measures") is None:
         why = "data.queries teaches nothing without ir-measures. run: pip install 'tokenrec[retrieval]'"
         return _nothing(session, why, stages)
-    items, named = item_texts(recipe, dataset), item_words(recipe, dataset)
     trained = load_trained(session.loaded)
     trained = trained if trained and trained.about["serves"] and trained.about["id"] == session.retriever else None
-    known = content_id([
-        queries.texts, queries.query.tolist(), queries.item.tolist(), queries.grade.tolist(), items, named,
-        session.encoder.encoder_id, trained and trained.about["id"], PARAMETERS, ROUNDS,
-    ])  # fmt: skip
+    known = order_id(session.loaded, dataset, session.encoder.encoder_id, trained and trained.about["id"])
     folder = order_folder(session.loaded)
     if (found := read_order(folder)) and found["id"] == known:
         stages.say("  order of requests: learnt already from these")
         return found
+    items, named = item_texts(recipe, dataset), item_words(recipe, dataset)
     with stages.stage("learn from data.queries"):
         by = searches(items, lambda texts: session.encoder.encode(session.db, texts), words=named)
         if trained:

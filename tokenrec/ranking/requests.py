@@ -5,6 +5,7 @@ to the request, so that they mean the same for all of them. Written requests tea
 items' own words, so that it learns to trust words (evals/MEASURED.md).
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from tokenrec.dataset.queries import Queries
+from tokenrec.dataset.types import Dataset
 from tokenrec.errors import InputError
+from tokenrec.features.vectors import item_texts, item_words
 from tokenrec.files import whole
 from tokenrec.gates.text import words
-from tokenrec.ids import unit_hash
+from tokenrec.ids import content_id, unit_hash
 from tokenrec.ranking.retrieval import DEPTH, Top, reciprocal, top_of
 from tokenrec.recipe.load import LoadedRecipe
 
@@ -115,6 +118,16 @@ def cross_fit(tops: Sequence[Top], queries: Queries) -> Top:
 
 def order_folder(loaded: LoadedRecipe) -> Path:
     return loaded.project.store.parent / f"order-{loaded.recipe.name}"
+
+
+def order_id(loaded: LoadedRecipe, dataset: Dataset, encoder: str, trained: str | None) -> str:
+    """What an order is known by: all that it learns from, and how. `trained`: id of the trained retriever, if any."""
+    recipe = loaded.recipe
+    asked = hashlib.sha256((loaded.folder / recipe.data.queries.path).read_bytes()).hexdigest()
+    return content_id([
+        asked, recipe.data.queries.model_dump(), dataset.item_ids, item_texts(recipe, dataset),
+        item_words(recipe, dataset), encoder, trained, PARAMETERS, CANDIDATES, FOLDS, SEEDS, ROUNDS,
+    ])  # fmt: skip
 
 
 def save_order(folder: Path, about: dict[str, Any], boosters: Sequence) -> None:

@@ -83,7 +83,7 @@ def recommend(
         "unkept": wish.parsed.unkept,
         "user": user,
         "likened_by": server.likeness[0].encoder_id,
-        "ordered_by": "learnt" if server.order else "fused",
+        "ordered_by": "learnt" if "learnt" in places else "fused",
         "results": [
             {
                 "item": server.dataset.item_ids[items[i]],

@@ -19,7 +19,7 @@ from tokenrec.features.vectors import item_texts, item_words, raw_text
 from tokenrec.gates.text import STOP, strings, words
 from tokenrec.ranking.behaviour import behaviour_columns
 from tokenrec.ranking.candidates import candidates
-from tokenrec.ranking.requests import load_boosters, order_folder, read_order
+from tokenrec.ranking.requests import load_boosters, order_folder, order_id, read_order
 from tokenrec.ranking.retrieval import Search, bm25, terms
 from tokenrec.ranking.saved import Ranker, load_ranker
 from tokenrec.ranking.trained import Trained, load_trained
@@ -84,6 +84,8 @@ class Server:
         if (about["encoder"], about["retriever"]) != same:
             self.notes.append("the ranker of requests learnt from other retrievers, and is not used: compile again")
             return None
+        if about["id"] != order_id(self.loaded, self.dataset, *same):
+            self.notes.append("data.queries or the items are others than the order was learnt from: compile again")
         return load_boosters(folder)
 
     @cached_property
