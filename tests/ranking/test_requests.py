@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 
 import jsonschema
 import numpy as np
@@ -149,6 +150,27 @@ def test_few_requests_teach_nothing_and_the_old_order_is_not_used(shop):
     finally:
         file.write_text(whole, encoding="utf-8")
         recipe.write_text(text, encoding="utf-8")
+
+
+def test_it_learns_from_the_retriever_that_serves(shop, tmp_path):
+    """Also from one that this compile had too few requests to train anew: recommend likens by it."""
+    from tokenrec.encoders.encoder import open_encoder
+    from tokenrec.recipe.load import load_recipe
+
+    source = shop[0]
+    shutil.copytree(source.parent, tmp_path / "shop")
+    recipe, text = tmp_path / "shop/recipe.yaml", source.read_text(encoding="utf-8")
+    asking = "  asking:\n    for: item\n    inputs: [name]\n    write: A request.\n    outputs: {query: {type: text}}\n"
+    write(recipe, text.replace("ranker: {", asking + "retriever: {from: [asking]}\nranker: {"))
+    (folder := tmp_path / "shop/.tokenrec/retriever-small/trained").mkdir(parents=True)
+    (folder / "model").symlink_to(open_encoder(load_recipe(recipe).project, "minilm").path)
+    write(folder.parent / "retriever.json", json.dumps({
+        "kind": "retriever", "schema_version": 1, "id": "earlier", "serves": True, "rerank": None, "looks": {"trained": []},
+    }))  # fmt: skip
+    code, document, said = tokenrec("compile", recipe)
+    assert code == 0 and document["retriever"] is None and document["request_ranker"]["retriever"] == "earlier", said
+    menu = tokenrec("recommend", recipe, "noodles with broth")[1]
+    assert menu["likened_by"].startswith("retriever-trained") and menu["ordered_by"] == "learnt", menu["notes"]
 
 
 def test_requests_that_can_not_be_used_are_said_before_anything_is_written(tmp_path):

@@ -16,7 +16,7 @@ from tokenrec.evidence.queries import judge, searches
 from tokenrec.features.vectors import item_texts, item_words
 from tokenrec.ranking.requests import cross_fit, fit, order_folder, order_id, read_order, save_order
 from tokenrec.ranking.retrieval import fuse
-from tokenrec.ranking.trained import load_trained
+from tokenrec.ranking.trained import is_whole, load_serving
 
 FEWEST = 100  # requests below which nothing is learnt
 
@@ -35,8 +35,8 @@ def train_request_ranker(session: Session, queries: Queries | None, stages) -> d
     if find_spec("ir_measures") is None:
         why = "data.queries teaches nothing without ir-measures. run: pip install 'tokenrec[retrieval]'"
         return _nothing(session, why, stages)
-    trained = load_trained(session.loaded)
-    trained = trained if trained and trained.about["serves"] and trained.about["id"] == session.retriever else None
+    trained = load_serving(session.loaded)  # also where this run found too few requests to train it anew
+    trained = trained if trained and is_whole(trained.folder, trained.about) else None
     known = order_id(session.loaded, dataset, session.encoder.encoder_id, trained and trained.about["id"])
     folder = order_folder(session.loaded)
     if (found := read_order(folder)) and found["id"] == known:
