@@ -13,7 +13,8 @@ from tokenrec.dataset.queries import Queries
 from tokenrec.errors import InputError
 from tokenrec.evidence.queries import judge
 from tokenrec.ranking.requests import columns, cross_fit, fit, load_boosters, rank, save_order
-from tokenrec.ranking.retrieval import Top, fuse, top_of
+from tokenrec.ranking.retrieval import Top, bm25, fuse, nearest, top_of
+from tokenrec.serve.menu import _tops
 
 QUERIES = "  simulated: true\n  queries: {path: data/asked.jsonl, text: said, relevant: dish}\n"
 
@@ -180,3 +181,21 @@ def test_requests_that_can_not_be_used_are_said_before_anything_is_written(tmp_p
         code, document, said = tokenrec(command, recipe)
         assert code == 2 and "no request is answered" in document["message"], said
     assert not store(tmp_path).execute("select count(*) from completions").fetchone()[0]
+
+
+def test_what_is_served_is_told_to_it_as_what_it_learnt_from():
+    """Of 3,000 items too: a place below the thousandth is none."""
+    from types import SimpleNamespace
+
+    draw = np.random.default_rng(0)
+    vectors = draw.normal(size=(3000, 8)).astype(np.float32)
+    vectors[5] = np.nan
+    texts, asked = [f"dish {i % 50}" for i in range(len(vectors))], draw.normal(size=8).astype(np.float32)
+    server = SimpleNamespace(
+        words_of_items=bm25(texts), raw=SimpleNamespace(matrix=vectors), trained=None, order=None,
+        encoder=SimpleNamespace(model=SimpleNamespace(encode=lambda texts, **how: asked[None])),
+    )  # fmt: skip
+    learnt = [bm25(texts)(["dish 7"]), nearest(vectors, lambda texts: asked[None])(["dish 7"])]
+    served = list(_tops(server, "dish 7", np.ones(len(vectors), bool)).values())
+    for one, other in zip(columns(learnt), columns(served), strict=True):
+        assert one == pytest.approx(other, nan_ok=True, abs=1e-6)

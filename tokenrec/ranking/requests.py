@@ -92,9 +92,10 @@ def rank(boosters: Sequence, tops: Sequence[Top]) -> Top:
     n_items = 1 + max(int(t.item.max(initial=0)) for t in tops)
 
     def rows():
-        for r in range(len(tops[0])):
+        ends = np.searchsorted(request, np.arange(len(tops[0]) + 1))
+        for begin, end in zip(ends, ends[1:], strict=False):
             row = np.full(n_items, -np.inf, np.float32)
-            row[item[request == r]] = score[request == r]
+            row[item[begin:end]] = score[begin:end]
             yield row[None]
 
     return top_of(rows(), n_items, DEPTH)

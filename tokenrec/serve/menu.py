@@ -10,7 +10,7 @@ import numpy as np
 from tokenrec.errors import BudgetStop, InputError, ServiceError
 from tokenrec.lm.plain import value_text
 from tokenrec.ranking.requests import rank
-from tokenrec.ranking.retrieval import Top, reciprocal, terms, top_of
+from tokenrec.ranking.retrieval import DEPTH, Top, reciprocal, terms, top_of
 from tokenrec.serve.limits import Limit, holds, phrase
 from tokenrec.serve.request import Read, read
 from tokenrec.serve.server import Server
@@ -151,8 +151,6 @@ def _orders(server: Server, wish: Wish, items: np.ndarray) -> dict[str, np.ndarr
     tops = _tops(server, text, allowed)
     if server.order:
         tops = {"learnt": rank(server.order, list(tops.values()))}
-    else:
-        tops.pop("encoder" if server.trained else "trained", None)
     out = {name: _of_top(top.item[0][top.item[0] >= 0], n) for name, top in tops.items()}
     if wish.tags:
         likely = np.zeros(n)
@@ -166,15 +164,17 @@ def _orders(server: Server, wish: Wish, items: np.ndarray) -> dict[str, np.ndarr
 
 
 def _tops(server: Server, text: str, allowed: np.ndarray) -> dict[str, Top]:
-    """What each retriever ranks of the allowed items, in the order in which the ranker of requests knows them."""
+    """What each retriever that counts ranks of the allowed items, as deep and in the order that the ranker of requests
+    knows."""
     n, found = len(allowed), server.words_of_items([text])
     kept = (found.item[0] >= 0) & allowed[found.item[0]]
     tops = {"bm25": Top(found.item[:, kept], found.score[:, kept])}
-    by = {"encoder": (server.encoder, server.raw.matrix), **({"trained": server.likeness} if server.trained else {})}
+    by = {"encoder": (server.encoder, server.raw.matrix)} if server.order or not server.trained else {}
+    by |= {"trained": server.likeness} if server.trained else {}
     for name, (encoder, vectors) in by.items():
         vector = encoder.model.encode([text], normalize_embeddings=True, show_progress_bar=False)[0]
         near = np.where(allowed & ~np.isnan(vectors).any(axis=1), vectors @ vector.astype(np.float32), -np.inf)
-        tops[name] = top_of([near[None]], n, n)
+        tops[name] = top_of([near[None]], n, DEPTH)
     return tops
 
 
