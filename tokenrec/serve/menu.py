@@ -1,16 +1,18 @@
 """A menu for one request: retrieve, keep what the limits allow, rank, and say why each item is there."""
 
-import re
 import time
+from collections.abc import Container
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from tokenrec.errors import BudgetStop, InputError, ServiceError
+from tokenrec.gates.text import listed, tokens
 from tokenrec.lm.plain import value_text
 from tokenrec.ranking.requests import rank
 from tokenrec.ranking.retrieval import DEPTH, Top, reciprocal, terms, top_of
+from tokenrec.serve.cues import FILL, SOFT
 from tokenrec.serve.limits import Limit, holds, phrase
 from tokenrec.serve.request import Read, read
 from tokenrec.serve.server import Server
@@ -18,11 +20,9 @@ from tokenrec.serve.wording import Parsed, parse
 from tokenrec.tasks.inputs import display_name
 
 RETRIEVED = 50  # of the items that the limits allow, the best for the request: these are ranked
-_NOT = re.compile(r"\b(?:not|no|less|without|nothing)(?: (?:a|too|so|very|overly|that|as))?$")  # before a tag
-# What is not wanted, as it stands in the rest of a request: it is not looked for.
-_DENIED = re.compile(
-    r"\b(not|no|less|without|nothing)\s+(?:(?:a|an|any|the|too|so|very|overly|that|as)\s+)?([^\W\d_][\w-]*)",
-    re.IGNORECASE,
+_DENY = listed("not no less without nothing never neither")
+_BETWEEN = (FILL | SOFT | listed("being anything something much particularly terribly")) - listed(
+    "only just always necessarily"  # "not only sweet" wants it sweet
 )
 LIKELY = 0.3  # a tag below is not named as a reason
 
@@ -112,18 +112,62 @@ def understand(server: Server, request: str) -> Wish:
             f'this sounds like a limit and was not understood: "{parsed.unread[0]}". '
             'Say it as "no ..." or "allergic to ..."'
         )
-    stems, wanted = phrase(parsed.rest).split(), {}
+    rest = tokens(parsed.rest)
+    stems, denied, wanted = [phrase(word) for word, *_ in rest], _denied(parsed.rest, tags), {}
     for said, tag in tags.items():
         size = len(said.split())
         for at in range(len(stems) - size + 1):
             if " ".join(stems[at : at + size]) == said:
-                wanted[tag] = -1 if _NOT.search(" ".join(stems[:at])) else 1
-    unkept, sought = list(parsed.unkept), _DENIED.sub(" ", parsed.rest)
-    for denied in _DENIED.finditer(parsed.rest):
-        firm = denied[1].lower() in ("no", "without") and phrase(denied[2]) in server.vocabulary
-        if firm and not {denied[0].strip(), f"no {denied[2]}"} & {*unkept}:
-            unkept.append(denied[0].strip())
-    return Wish(told, replace(parsed, unkept=unkept), wanted, " ".join(sought.split()))
+                wanted[tag] = -1 if any(begin <= at < end for begin, _, end in denied) else 1
+    unkept, kept, last = list(parsed.unkept), [], 0
+    for begin, first, end in denied:
+        said, what = parsed.rest[rest[begin][1] : rest[first][2]], parsed.rest[slice(*rest[first][1:])]
+        firm = rest[begin][0] in ("no", "without") and stems[first] in server.vocabulary
+        if firm and not {said, f"no {what}"} & {*unkept}:
+            unkept.append(said)
+        kept.append(parsed.rest[last : rest[begin][1]])
+        last = rest[end - 1][2]
+    sought = " ".join(" ".join([*kept, parsed.rest[last:]]).split())
+    if denied and not terms(sought):
+        sought = ""  # "and" of "not too sweet and not too sour"
+    return Wish(told, replace(parsed, unkept=unkept), wanted, sought)
+
+
+def _tag(stems: list[str], at: int, tags: Container[str]) -> int:
+    """How many words from `at` on name a tag; 0 for none."""
+    return next((n for n in (3, 2, 1) if at + n <= len(stems) and " ".join(stems[at : at + n]) in tags), 0)
+
+
+def _denied(text: str, tags: Container[str]) -> list[tuple[int, int, int]]:
+    """What is not wanted, as it stands in the rest of a request: words from `begin`, the "no" or "not", to `end`, of
+    which that at `first` is the first thing. "nothing too sweet or rich" is of both tags."""
+    rest = tokens(text)
+    stems, found, at = [phrase(word) for word, *_ in rest], [], 0
+
+    def behind(place: int) -> bool:
+        return place < len(rest) and not text[rest[place - 1][2] : rest[place][1]].strip()
+
+    def thing(place: int) -> int:
+        """Where what is denied begins, past words that say nothing; where the sentence goes on, without any."""
+        while behind(place) and rest[place][0] in _BETWEEN and not _tag(stems, place, tags):
+            place += 1
+        return place
+
+    while at < len(rest):
+        word, before = rest[at][0], rest[at - 1][0] if at else ""
+        first = thing(at + 1)
+        if word not in _DENY or before == "why" or (word, before) == ("less", "or") or not behind(first):
+            at += 1
+            continue
+        if rest[first][0] in _DENY:  # "no less sour"
+            at = first + 1
+            continue
+        end = first + (_tag(stems, first, tags) or 1)
+        while behind(end) and rest[end][0] in ("or", "nor") and (size := _tag(stems, thing(end + 1), tags)):
+            end = thing(end + 1) + size
+        found.append((at, first, end))
+        at = end
+    return found
 
 
 def _allowed(server: Server, limits: list[Limit], items: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
@@ -144,12 +188,10 @@ def _orders(server: Server, wish: Wish, items: np.ndarray) -> dict[str, np.ndarr
     """int[n_items] each: places (1 is best) of the items, 0 for none: by words and by likeness, or by the ranker of
     requests in place of both; and by tags."""
     text, n = wish.sought, len(server.dataset.item_ids)
-    if not text:
-        return {}
     allowed = np.zeros(n, bool)
     allowed[items] = True
-    tops = _tops(server, text, allowed)
-    if server.order:
+    tops = _tops(server, text, allowed) if text else {}
+    if text and server.order:
         tops = {"learnt": rank(server.order, list(tops.values()))}
     out = {name: _of_top(top.item[0][top.item[0] >= 0], n) for name, top in tops.items()}
     if wish.tags:
