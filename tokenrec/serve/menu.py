@@ -283,7 +283,7 @@ def _written(
         raise InputError("--write needs recommend: {line: task.output} in the recipe, the text to be written")
     try:
         return write_lines(server, wish.parsed.rest or request, items)
-    except (BudgetStop, ServiceError) as error:
+    except (BudgetStop, ServiceError, InputError) as error:  # also no key, no price under a budget
         if asked:
             raise
         notes.append(f"no line was written for this request: {error}")
