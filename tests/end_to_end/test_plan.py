@@ -277,7 +277,9 @@ def test_recordings_cost_nothing(finished, tmp_path):
     recipe = tmp_path / "copy/recipe.yaml"
     assert plan(recipe)["nothing_to_do"]
     edit(recipe, "Say how it tastes.", "Say what it tastes of.")
+    edit(recipe, "ranker:", "budget: {calls: 1}\nranker:")
     planned = plan(recipe)
+    assert not any("will not do" in note for note in planned["notes"])
     assert calls(planned) == [24, 24, 10] and planned["total"]["cost_usd"] == planned["total"]["prompt_tokens"] == 0
     # the same tastes are played back, so that the prompts that show them are those that were answered
     assert [t["asked"] for t in compiled(recipe)["tasks"]] == [24, 0, 0]

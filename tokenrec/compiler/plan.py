@@ -219,8 +219,9 @@ def _sum(values) -> float | None:
 
 
 def _limits(session: Session, tasks: list[dict]) -> list[str]:
-    """The limits of the budget that this would pass."""
-    limits = session.meter.budget.model_dump()
+    """The limits of the budget that this would pass: what is played back counts towards none."""
+    limits, own = session.meter.budget.model_dump(), session.recipe.tasks
+    tasks = [t for t in tasks if not (t["task"] in own and session.open_writer(t["task"]).replay)]
     need = {
         "calls": _sum(t["calls"] for t in tasks),
         "lm_tokens": _sum(t["prompt_tokens"] + t["completion_tokens"] for t in tasks),
