@@ -285,6 +285,12 @@ def test_recordings_cost_nothing(finished, tmp_path):
     assert [t["asked"] for t in compiled(recipe)["tasks"]] == [24, 0, 0]
 
 
+def test_a_writer_that_no_task_asks_stops_no_plan(tmp_path):
+    own = RECIPE.replace("    write:", "    writer: tape\n    write:").replace("WRITER", "dear") + "budget: {usd: 1}\n"
+    recipe = project(tmp_path, recipe=own, more="  dear: {kind: api, model: openai/dear, api_base: 'http://127.0.0.1:9'}\n")
+    assert plan(recipe)["lm"] == "openai/dear" and compiled(recipe)["lm_calls"] == 0
+
+
 def test_what_a_search_may_add(recipe):
     edit(recipe, "compile: {optimizer: none}", "compile: {budget: {calls: 150}, candidates: 2}")
     assert "too few" in plan(recipe)["searches"][0]["note"] and plan(recipe, "--optimizer", "none")["searches"] == []

@@ -18,7 +18,7 @@ from tokenrec.generate.fact_judge import asked_inputs, judged_outputs, texts_to_
 from tokenrec.generate.run import completion_lm, missing, most_samples
 from tokenrec.generate.scorers import fact_judge
 from tokenrec.ids import canonical_json, finite
-from tokenrec.lm.writer import Writer
+from tokenrec.lm.writer import Writer, open_writer
 from tokenrec.recipe.load import LoadedRecipe, task_order
 from tokenrec.recipe.models import Compile
 from tokenrec.recipe.refs import needs
@@ -190,7 +190,7 @@ def _document(session: Session, power: dict, made: Mapping[str, Prepared], tasks
         "schema_version": 1,
         "recipe": recipe.name,
         "simulated": recipe.data.simulated,
-        "lm": session.open_writer().lm_id,
+        "lm": open_writer(session.loaded.project, recipe.lm.writer, asking=False).lm_id,  # no task may ask it
         "objective": {"metric": recipe.objective.metric, "slice": recipe.objective.slice},
         "nothing_to_do": not any(t["calls"] or t["stale_because"] for t in tasks) and not more,
         "tasks": tasks,
