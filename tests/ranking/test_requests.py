@@ -128,6 +128,22 @@ def test_a_compile_learns_from_people_and_recommend_uses_what_is_proved(shop):
     file.write_text(whole, encoding="utf-8")
 
 
+def test_a_damaged_order_is_learnt_anew(shop):
+    recipe, document, _ = shop
+    folder = recipe.parent / ".tokenrec/order-small"
+    (folder / "1.ubj").unlink()
+    code, error, _ = tokenrec("recommend", recipe, "noodles with broth")
+    assert code == 2 and "compile again" in error["message"]
+    assert tokenrec("compile", recipe)[1]["request_ranker"] == document["request_ranker"]
+    assert tokenrec("recommend", recipe, "noodles with broth")[1]["ordered_by"] == "learnt"
+    about = folder / "order.json"
+    whole = about.read_text(encoding="utf-8")
+    for broken in ("[]", "{", '{"kind": "request_ranker", "schema_version": 1}'):
+        write(about, broken)
+        assert tokenrec("recommend", recipe, "noodles with broth")[1]["ordered_by"] == "fused"
+    write(about, whole)
+
+
 def test_few_requests_teach_nothing_and_the_old_order_is_not_used(shop):
     recipe, _, rows = shop
     file = recipe.parent / "data/asked.jsonl"

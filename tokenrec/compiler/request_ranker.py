@@ -4,6 +4,7 @@ It serves in `recommend` only where, cross-fitted, it orders requests better tha
 """
 
 import shutil
+from contextlib import suppress
 from importlib.util import find_spec
 from typing import Any
 
@@ -14,7 +15,7 @@ from tokenrec.dataset.queries import Queries
 from tokenrec.errors import InputError
 from tokenrec.evidence.queries import judge, searches
 from tokenrec.features.vectors import item_texts, item_words
-from tokenrec.ranking.requests import cross_fit, fit, order_folder, order_id, read_order, save_order
+from tokenrec.ranking.requests import cross_fit, fit, load_boosters, order_folder, order_id, read_order, save_order
 from tokenrec.ranking.retrieval import fuse
 from tokenrec.ranking.trained import is_whole, load_serving
 
@@ -40,8 +41,10 @@ def train_request_ranker(session: Session, queries: Queries | None, stages) -> d
     known = order_id(session.loaded, dataset, session.encoder.encoder_id, trained and trained.about["id"])
     folder = order_folder(session.loaded)
     if (found := read_order(folder)) and found["id"] == known:
-        stages.say("  order of requests: learnt already from these")
-        return found
+        with suppress(InputError):  # of files that are damaged or gone: it is learnt anew
+            load_boosters(folder)
+            stages.say("  order of requests: learnt already from these")
+            return found
     items, named = item_texts(recipe, dataset), item_words(recipe, dataset)
     with stages.stage("learn from data.queries"):
         by = searches(items, lambda texts: session.encoder.encode(session.db, texts), words=named)

@@ -146,8 +146,9 @@ def read_order(folder: Path) -> dict[str, Any] | None:
     """What compile said of the ranker of requests in `folder`; None where there is none that is whole."""
     try:
         found = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        return found if (found["kind"], found["schema_version"]) == ("request_ranker", 1) else None
-    except (OSError, ValueError, KeyError, TypeError):
+        complete = {"id", "serves", "encoder", "retriever"} <= found.keys()
+        return found if complete and (found["kind"], found["schema_version"]) == ("request_ranker", 1) else None
+    except (OSError, ValueError, KeyError, AttributeError):
         return None
 
 
@@ -160,5 +161,5 @@ def load_boosters(folder: Path) -> list:
         for seed, booster in enumerate(boosters):
             booster.load_model(bytearray((folder / f"{seed}.ubj").read_bytes()))
     except (OSError, xgboost.core.XGBoostError) as error:
-        raise InputError(f"{folder}: the ranker of requests can't be read. Delete it and compile again") from error
+        raise InputError(f"{folder}: the ranker of requests can't be read: compile again") from error
     return boosters
