@@ -163,10 +163,15 @@ def _denied(r: _Reading, at: int) -> int:
         r.unread.append(r.said(at, to + 1))
         r.eased[at] = True
         return to + 1
-    if word == "spicy":  # heat is told by chilli
-        end = to + 1 + (r.low[to + 1 : to + 2] in (["food"], ["dishes"], ["stuff"]))
-        r.limits.append(_limit(["chilli"], r.said(at, end)))
-        r.gone[at:end] = [True] * (end - at)
+    if word == "spicy":
+        end = _spicy(r, at, to)
+        if r.low[end : end + 1] in (["or"], ["nor"]):  # what stands behind is denied as well
+            more = end + 1
+            while more < len(r.low) and r.low[more] in FILL and not _thing(r, more, 2):
+                more += 1
+            if found := _things(r, at, more):
+                return found
+            r.gone[at], r.gone[end], r.eased[at] = False, True, True  # "not sour" of "not spicy or sour"
         return end
     if _doubted(r, at) and _food_near(r, to):  # "can't live without cheese"
         r.unread.append(r.said(max(at - 3, 0), to + 1))
@@ -179,6 +184,14 @@ def _denied(r: _Reading, at: int) -> int:
         r.unkept.append(r.said(at, to + 1))
         r.eased[at] = True
     return at + 1
+
+
+def _spicy(r: _Reading, begin: int, at: int) -> int:
+    """A "spicy" that is not wanted: heat is told by chilli. Returns the place behind."""
+    end = at + 1 + (r.low[at + 1 : at + 2] in (["food"], ["dishes"], ["stuff"]))
+    r.limits.append(_limit(["chilli"], r.said(begin, end)))
+    r.gone[begin:end] = [True] * (end - begin)
+    return end
 
 
 def _behind(r: _Reading, begin: int, at: int, sick: bool = False) -> int:
@@ -249,6 +262,8 @@ def _things(r: _Reading, begin: int, at: int, sick: bool = False) -> int | None:
             break
         size = _thing(r, at) or (len(r.low[at]) > 3 and joint != "," and r.low[at].isalpha() and _corrected(r, at))
         if not size:
+            if joint in ("or", "nor") and r.low[at] == "spicy" and not sick:
+                return _spicy(r, begin, at)
             if joint in ("or", "nor") or (sick and joint == "and"):
                 _unknown(r, begin, at, sick)
             break
