@@ -185,3 +185,10 @@ def test_no_beginning_hides_a_limit_in_a_later_sentence(beginning):
 ])  # fmt: skip
 def test_what_is_denied_with_spicy_is_denied_too(request_, limits, rest):
     assert read(request_) == (limits, rest, [])
+
+
+def test_food_behind_a_wish_that_denies_is_asked_about():
+    for said in ("nothing too fishy or with peanuts", "not too heavy or with pork, noodles"):
+        assert parse(said, [], KNOWN.__contains__).unread
+    for said in ("not too spicy noodles or rice", "nothing too heavy or too rich", "not too spicy, rice or noodles"):
+        assert not parse(said, [], KNOWN.__contains__).unread

@@ -146,6 +146,10 @@ def _denied(r: _Reading, at: int) -> int:
         return to + 1
     if word in SOFT or word in EASE or r.low[at - 1 : at] == ["why"]:
         r.eased[at] = True
+        if word in SOFT and r.low[to + 2 : to + 3] in (["or"], ["nor"]):  # "nothing too fishy or with peanuts"
+            behind = _past(r, to + 3)
+            if behind < len(r.low) and _food(r, behind):
+                r.unread.append(r.said(at, behind + 1))
         return to + 1
     if word in NOT or SICK.fullmatch(word) or OUT.match(r.ahead(to)):  # "not allergic to", "don't skip"
         end = r.clause(to)[1]
@@ -166,10 +170,7 @@ def _denied(r: _Reading, at: int) -> int:
     if word == "spicy":
         end = _spicy(r, at, to)
         if r.low[end : end + 1] in (["or"], ["nor"]):  # what stands behind is denied as well
-            more = end + 1
-            while more < len(r.low) and r.low[more] in FILL and not _thing(r, more, 2):
-                more += 1
-            if found := _things(r, at, more):
+            if found := _things(r, at, _past(r, end + 1)):
                 return found
             r.gone[at], r.gone[end], r.eased[at] = False, True, True  # "not sour" of "not spicy or sour"
         return end
@@ -186,6 +187,13 @@ def _denied(r: _Reading, at: int) -> int:
     return at + 1
 
 
+def _past(r: _Reading, at: int) -> int:
+    """The place behind what may stand between a word that tells of a limit and its thing."""
+    while at < len(r.low) and r.low[at] in FILL and not _thing(r, at, 2):
+        at += 1
+    return at
+
+
 def _spicy(r: _Reading, begin: int, at: int) -> int:
     """A "spicy" that is not wanted: heat is told by chilli. Returns the place behind."""
     end = at + 1 + (r.low[at + 1 : at + 2] in (["food"], ["dishes"], ["stuff"]))
@@ -196,8 +204,7 @@ def _spicy(r: _Reading, begin: int, at: int) -> int:
 
 def _behind(r: _Reading, begin: int, at: int, sick: bool = False) -> int:
     """An "avoid" or "allergic to", with its things behind it."""
-    while at < len(r.low) and r.low[at] in FILL and not _thing(r, at, 2):
-        at += 1
+    at = _past(r, at)
     if _doubted(r, begin):
         near_ = _food_near(r, begin)
         if near_:
