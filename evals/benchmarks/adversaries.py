@@ -156,7 +156,8 @@ def game(folder: Path, dishes: int = 150, users: int = 2000, each: int = 4):
     session.encoder = WordEncoder()
     player = Player({r["name"]: taste[r["dish_id"]] for r in records})
     lm = dspy.LM("scripted/player", engine=player, async_engine=AsyncPlayer(player), cache=False)
-    session.writer = Writer("scripted", "scripted/player", lm, make_adapter(), free=True, meter=session.meter)
+    scripted = Writer("scripted", "scripted/player", lm, make_adapter(), free=True, meter=session.meter)
+    session.writers[session.recipe.lm.writer] = scripted
     session.raw = ScriptedLM(np.ones((len(records), 4)), 0).write(instruction(0.0, 0))[0]
     session.settings = Settings(rounds=40, negatives=30)
     session.make_lists((FIT, TUNE_A, TUNE_B))

@@ -47,13 +47,13 @@ def world(made=None, lists=500, **at):
     made = made or recipe(flavour=flavour(), palate=palate())
     session = Session(
         SimpleNamespace(recipe=made), dataset(6, history()), open_store(":memory:"), "run",
-        SimpleNamespace(encoder_id="e@1"), Meter(), writer(chooser=Chooser(), **at), lists={TUNE_A: range(lists)},
+        SimpleNamespace(encoder_id="e@1"), Meter(), {made.lm.writer: writer(chooser=Chooser(), **at)}, lists={TUNE_A: range(lists)},
     )  # fmt: skip
     written = {}
     for name in made.tasks:
         spec = task_spec(made, name)
-        program = make_program(spec, session.writer)
-        pid = program_id(spec, program, session.writer)
+        program = make_program(spec, session.open_writer())
+        pid = program_id(spec, program, session.open_writer())
         written[name] = Written(spec, program, pid, pid, SimpleNamespace(gate_id="g@1", settle_id=""), [], Report(name), [])
     return session, written
 
@@ -83,7 +83,7 @@ def test_a_search_is_run_again_when_what_it_rests_on_has_changed(searched, chang
     if change == "objective":
         made = made.model_copy(update={"objective": made.objective.model_copy(update={"metric": "mrr@5"})})
     if change == "lm":
-        session.writer.lm_id = "other/lm"
+        session.open_writer().lm_id = "other/lm"
     if change == "encoder":
         session.encoder.encoder_id = "e@2"
     if change == "task":
@@ -122,7 +122,7 @@ def test_a_search_that_its_own_budget_stopped_is_done_and_one_that_the_runs_stop
 def test_worse_programs_are_no_finalists(searched, monkeypatch):
     session, written = world()
     monkeypatch.setattr(improving, "_finals", lambda *a: pytest.fail("nothing to test for promotion"))
-    other = make_program(written["flavour"].spec, session.writer)
+    other = make_program(written["flavour"].spec, session.open_writer())
     other.choose.signature = other.choose.signature.with_instructions("Another.")
     searched.result = Search([Proposal(other, 0.6), Proposal(other, 0.5)], 0.6, 100)
     assert "no candidate scored above" in improve(session, written).note

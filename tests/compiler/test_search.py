@@ -36,7 +36,7 @@ def test_demonstrations_that_help_are_found(found):
     assert scores == sorted(scores, reverse=True) and len(scores) == 3
     assert scores[0] > result.incumbent + 0.05
     best = result.proposals[0].program
-    assert program_id(task.spec, best, made.writer) != task.program_id
+    assert program_id(task.spec, best, made.open_writer()) != task.program_id
     assert len(best.choose.demos) >= 3
 
 
@@ -45,7 +45,7 @@ def test_every_call_is_counted_and_the_budget_holds(found):
     written_calls = len(task.prompts)
     assert meter.used.calls == taster.calls - before[1] - written_calls <= 240
     assert made.meter.used.calls == before[0] + written_calls + meter.used.calls
-    assert made.writer.meter is made.meter
+    assert made.open_writer().meter is made.meter
     assert [(r["purpose"], r["calls"]) for r in made.db["spend"].rows][1:] == [("search", meter.used.calls)]
 
 
@@ -68,7 +68,7 @@ def test_a_budget_that_ends_keeps_the_best_so_far_and_says_so(tmp_path):
     made.meter.budget = Budget(calls=90 + 40)  # the run's own limit, in the middle of the second program
     task, meter, result = run(made, budget=80)
     assert len(result.proposals) == 1 and result.spent and "budget reached: calls" in result.note
-    assert made.meter.used.calls == 130 and made.writer.meter is made.meter
+    assert made.meter.used.calls == 130 and made.open_writer().meter is made.meter
 
 
 def test_a_search_that_was_cut_off_asks_nothing_twice_and_ends_alike(tmp_path):

@@ -63,7 +63,7 @@ def menu(tmp_path_factory):
 
 def test_uplift_writes_a_pilot_and_then_where_it_gained(menu):
     made, task, subjects = menu
-    assert len(subjects) == 135 == task.report.asked == made.writer.chooser.calls
+    assert len(subjects) == 135 == task.report.asked == made.open_writer().chooser.calls
     new = set(made.dataset.item_ids) - {made.dataset.item_ids[i] for i in made.dataset.events.item[made.dataset.events.window <= 1]}
     assert len(new & subjects) / len(new) > 1.1 * 0.45 and "135 of 300 items" in task.note
     assert len(subjects - new) > 40  # what users have liked, without which nobody has a profile
@@ -97,9 +97,9 @@ def only(vectors, codes):
 
 def test_uplift_is_chosen_once_and_asks_nothing_again(menu):
     made, task, subjects = menu
-    calls = made.writer.chooser.calls
+    calls = made.open_writer().chooser.calls
     again, same = written(made)
-    assert same == subjects and again.report.asked == 0 and made.writer.chooser.calls == calls and not again.note
+    assert same == subjects and again.report.asked == 0 and made.open_writer().chooser.calls == calls and not again.note
     assert again.selection.pilot is False
 
 
@@ -146,7 +146,7 @@ def test_users_are_chosen_too(tmp_path):
             state = {**state, "inputs": {"name": str(state["inputs"].get("liked", state["inputs"].get("name")))}}
             return super().__call__(state, questions)
 
-    made.writer.chooser = Knows(lambda state: True)
+    made.open_writer().chooser = Knows(lambda state: True)
     written(made)
     task, subjects = written(made, "diner")
     able = len(selecting.able_subjects(made.dataset, task.spec))

@@ -25,12 +25,12 @@ def test_another_model_or_decoding_brings_its_own_answers(tmp_path, changed):
     made = session(tmp_path, users=40, taster=Taster(lambda state: True))
     first = written(made)["flavour"]
     if changed == "model":
-        made.writer = dataclasses.replace(made.writer, lm_id="other/2")
+        made.writers[made.recipe.lm.writer] = dataclasses.replace(made.open_writer(), lm_id="other/2")
     else:
         raw = made.loaded.recipe.model_dump(by_alias=True, exclude_unset=True)
         raw["tasks"]["flavour"]["temperature"] = 0.5
         made.loaded = dataclasses.replace(made.loaded, recipe=Recipe.model_validate(raw))
-    made.writer.chooser = Taster(lambda state: False)
+    made.open_writer().chooser = Taster(lambda state: False)
     second = write_task(made, "flavour", lambda report: None)
     assert second.program_id == first.program_id and second.report.asked == len(made.dataset.items)
     ungated = program_vectors(made, second.spec, second.program, second.report, accepted_only=False)
@@ -42,7 +42,7 @@ def test_calibration_belongs_to_a_model(tmp_path):
     """One model's habit of saying `sweet` is not held against another's answers."""
     made = session(tmp_path, users=40, taster=Taster(lambda state: True))
     first = written(made)["flavour"]
-    made.writer = dataclasses.replace(made.writer, lm_id="other/2")
+    made.writers[made.recipe.lm.writer] = dataclasses.replace(made.open_writer(), lm_id="other/2")
 
     class Sweet(Taster):
         def __call__(self, state, questions):
@@ -53,10 +53,10 @@ def test_calibration_belongs_to_a_model(tmp_path):
                 answer["choice"], answer["confidence"] = "sweet", answer["probabilities"]["sweet"]
             return answers
 
-    made.writer.chooser = Sweet(lambda state: True)
+    made.open_writer().chooser = Sweet(lambda state: True)
     second = write_task(made, "flavour", lambda report: None)
     right = [int(r.argmax()) == truth(i["name"]) for r, i in zip(second.vectors[0].matrix, made.dataset.items, strict=True)]
     assert np.mean(right) > 0.9
-    made.writer = dataclasses.replace(made.writer, lm_id="taster/1")
+    made.writers[made.recipe.lm.writer] = dataclasses.replace(made.open_writer(), lm_id="taster/1")
     again = write_task(made, "flavour", lambda report: None)
     assert again.report.asked == 0 and np.array_equal(again.vectors[0].matrix, first.vectors[0].matrix)

@@ -116,7 +116,7 @@ def session(
     rng = np.random.default_rng(0)
     noise = rng.normal(size=(len(made.dataset.item_ids), 4)).astype(np.float32)
     made.raw = Vectors("raw_text", "text", "item", noise, [f"e{i}" for i in range(4)], False, "noise")
-    made.writer = Writer(
+    made.writers[made.recipe.lm.writer] = Writer(
         "taster", "taster/1", None, make_adapter(), chooser=taster or Taster(), at_once=1, free=True,
         meter=made.meter,
     )  # fmt: skip

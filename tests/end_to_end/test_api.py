@@ -67,6 +67,18 @@ def test_a_task_may_have_a_model_of_its_own(tmp_path, finished):
     assert of["menu_line"].startswith("openai/small")
 
 
+@pytest.mark.parametrize("wrong, why", [("api_key_env: E2E_NO_KEY", "needs a key"), ("timeout: 9", "budget.usd can't")])
+def test_a_tasks_own_model_that_can_not_be_used_is_said_before_another_is_paid(tmp_path, finished, wrong, why):
+    own = RECIPE.replace("    write: A menu line.\n", "    writer: broken\n    write: A menu line.\n")
+    with serving() as served:
+        broken = f"{{kind: api, model: openai/other, api_base: '{served.url}', {wrong}}}"
+        recipe = project(tmp_path, recipe=own + "budget: {usd: 1}\n", writer="served", more=f"  broken: {broken}\n",
+                         models=model(served.url, ", price: {input: 2, output: 8}"))  # fmt: skip
+        lend_vectors(finished.root, tmp_path)
+        code, document, _ = tokenrec("compile", recipe)
+    assert code == 2 and why in document["message"] and not served.requests
+
+
 def test_without_a_price_the_cost_is_unknown_not_zero(tmp_path, finished):
     with serving() as served:
         recipe = project(tmp_path, writer="served", models=model(served.url))

@@ -277,10 +277,18 @@ def test_recordings_cost_nothing(finished, tmp_path):
     recipe = tmp_path / "copy/recipe.yaml"
     assert plan(recipe)["nothing_to_do"]
     edit(recipe, "Say how it tastes.", "Say what it tastes of.")
+    edit(recipe, "ranker:", "budget: {calls: 1}\nranker:")
     planned = plan(recipe)
+    assert not any("will not do" in note for note in planned["notes"])
     assert calls(planned) == [24, 24, 10] and planned["total"]["cost_usd"] == planned["total"]["prompt_tokens"] == 0
     # the same tastes are played back, so that the prompts that show them are those that were answered
     assert [t["asked"] for t in compiled(recipe)["tasks"]] == [24, 0, 0]
+
+
+def test_a_writer_that_no_task_asks_stops_no_plan(tmp_path):
+    own = RECIPE.replace("    write:", "    writer: tape\n    write:").replace("WRITER", "dear") + "budget: {usd: 1}\n"
+    recipe = project(tmp_path, recipe=own, more="  dear: {kind: api, model: openai/dear, api_base: 'http://127.0.0.1:9'}\n")
+    assert plan(recipe)["lm"] == "openai/dear" and compiled(recipe)["lm_calls"] == 0
 
 
 def test_what_a_search_may_add(recipe):

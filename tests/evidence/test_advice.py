@@ -112,7 +112,7 @@ def test_a_proved_lift_has_its_price_per_thousand_calls():
     assert "played back from a recording" in price and "per 1,000 texts" in price
     mixed = [Price("flavour", 300, 400, 2.0), Price("asking", 100, 0, 0.0)]
     _, price = advise(found, [], mixed, "ndcg@20")
-    assert "400 LM calls and $2.00 (100 of them were played back" in price and "per 1,000 texts" in price
+    assert "400 LM calls and $2.00 (100 of the texts were played back" in price and "per 1,000 texts" in price
 
 
 @pytest.fixture(scope="module")

@@ -2,17 +2,21 @@
 
 import json
 import random
+import shutil
 
 import jsonschema
 import numpy as np
 import pytest
 
-from tests.end_to_end.worlds import RECIPE, ROOT, answers, dishes, project, tokenrec, write
+from tests.end_to_end.worlds import RECIPE, ROOT, answers, dishes, project, store, tokenrec, write
 from tokenrec.dataset.queries import Queries
 from tokenrec.errors import InputError
 from tokenrec.evidence.queries import judge
 from tokenrec.ranking.requests import columns, cross_fit, fit, load_boosters, rank, save_order
-from tokenrec.ranking.retrieval import Top, fuse, top_of
+from tokenrec.ranking.retrieval import Top, bm25, fuse, nearest, top_of
+from tokenrec.serve.menu import _tops
+
+QUERIES = "  simulated: true\n  queries: {path: data/asked.jsonl, text: said, relevant: dish}\n"
 
 
 def world(n: int = 150, items: int = 60, seed: int = 0, texts=None):
@@ -71,6 +75,9 @@ def test_nothing_found_is_an_error_and_so_is_a_broken_file(tmp_path):
     empty = Top(np.full((20, 3), -1, np.int32), np.full((20, 3), np.nan, np.float32))
     with pytest.raises(InputError, match="nothing to learn"):
         fit([empty], queries, np.arange(20))
+    alike = world(20, texts=["?" * (1 + n) for n in range(20)])[0]  # of one fold: none is left to learn from
+    with pytest.raises(InputError, match="of the same words"):
+        cross_fit([good], alike)
     boosters = fit([good], queries, np.arange(20))
     save_order(tmp_path, {"kind": "request_ranker"}, boosters)
     same = rank(load_boosters(tmp_path), [good])
@@ -84,8 +91,7 @@ def test_nothing_found_is_an_error_and_so_is_a_broken_file(tmp_path):
 def shop(tmp_path_factory):
     """A shop whose people's requests drop facts of other dishes, which mislead a search by words alone."""
     root, items, draw = tmp_path_factory.mktemp("asked"), dishes(60), random.Random(0)
-    text = RECIPE.replace("  simulated: true\n", "  simulated: true\n"
-                          "  queries: {path: data/asked.jsonl, text: said, relevant: dish}\n")  # fmt: skip
+    text = RECIPE.replace("  simulated: true\n", QUERIES)
     recipe = project(root, items=items, recorded=answers(items), recipe=text)
     rows = []
     for n in range(160):
@@ -110,8 +116,32 @@ def test_a_compile_learns_from_people_and_recommend_uses_what_is_proved(shop):
     assert found["requests"] == 160 and found["serves"], by
     code, menu, said = tokenrec("recommend", recipe, "noodles with broth", "-k", "5")
     assert code == 0 and menu["ordered_by"] == "learnt" and len(menu["results"]) == 5, said
+    assert not [n for n in menu["notes"] if "order" in n]
+    assert tokenrec("recommend", recipe, "under 60 minutes")[1]["ordered_by"] == "fused", "by what is liked alone"
     code, again, _ = tokenrec("compile", recipe)
     assert again["request_ranker"] == found
+    file = recipe.parent / "data/asked.jsonl"
+    whole = file.read_text(encoding="utf-8")
+    file.write_text(whole.replace(rows[0]["said"], "something else"), encoding="utf-8")
+    menu = tokenrec("recommend", recipe, "noodles with broth")[1]
+    assert menu["ordered_by"] == "learnt" and any("data.queries" in n and "compile again" in n for n in menu["notes"])
+    file.write_text(whole, encoding="utf-8")
+
+
+def test_a_damaged_order_is_learnt_anew(shop):
+    recipe, document, _ = shop
+    folder = recipe.parent / ".tokenrec/order-small"
+    (folder / "1.ubj").unlink()
+    code, error, _ = tokenrec("recommend", recipe, "noodles with broth")
+    assert code == 2 and "compile again" in error["message"]
+    assert tokenrec("compile", recipe)[1]["request_ranker"] == document["request_ranker"]
+    assert tokenrec("recommend", recipe, "noodles with broth")[1]["ordered_by"] == "learnt"
+    about = folder / "order.json"
+    whole = about.read_text(encoding="utf-8")
+    for broken in ("[]", "{", '{"kind": "request_ranker", "schema_version": 1}'):
+        write(about, broken)
+        assert tokenrec("recommend", recipe, "noodles with broth")[1]["ordered_by"] == "fused"
+    write(about, whole)
 
 
 def test_few_requests_teach_nothing_and_the_old_order_is_not_used(shop):
@@ -125,7 +155,15 @@ def test_few_requests_teach_nothing_and_the_old_order_is_not_used(shop):
         file.write_text("".join(json.dumps(r) + "\n" for r in rows[:40]), encoding="utf-8")
         code, document, said = tokenrec("compile", recipe)
         assert code == 0 and document["request_ranker"] is None and "too few" in said
+        assert any("too few" in n for n in document["notes"])
         assert tokenrec("recommend", recipe, "noodles with broth")[1]["ordered_by"] == "fused"
+        file.write_text("".join(json.dumps(r | {"said": "?" * n}) + "\n" for n, r in enumerate(rows, 1)), encoding="utf-8")
+        code, document, said = tokenrec("compile", recipe)
+        assert code == 0 and document["request_ranker"] is None and "nothing to learn" in said
+        file.write_text(whole, encoding="utf-8")
+        assert tokenrec("compile", recipe)[1]["request_ranker"]["serves"]
+        recipe.write_text("".join(line for line in text.splitlines(True) if "queries:" not in line), encoding="utf-8")
+        assert tokenrec("compile", recipe)[0] == 0 and not list((recipe.parent / ".tokenrec").glob("order-*"))
     finally:
         file.write_text(whole, encoding="utf-8")
         recipe.write_text(text, encoding="utf-8")
@@ -137,3 +175,51 @@ def test_eval_says_what_the_order_is_worth(shop):
     by = {r["system"]: r["value"] for r in found["systems"] if r["metric"] == "ndcg@10"}
     told = {r["system"]: r["value"] for r in shop[1]["request_ranker"]["systems"] if r["metric"] == "ndcg@10"}
     assert by["ranked"] == pytest.approx(told["ranked"]) and by["ranked"] > by["rrf"], said
+
+
+def test_it_learns_from_the_retriever_that_serves(shop, tmp_path):
+    """Also from one that this compile had too few requests to train anew: recommend likens by it."""
+    from tokenrec.encoders.encoder import open_encoder
+    from tokenrec.recipe.load import load_recipe
+
+    source = shop[0]
+    shutil.copytree(source.parent, tmp_path / "shop")
+    recipe, text = tmp_path / "shop/recipe.yaml", source.read_text(encoding="utf-8")
+    asking = "  asking:\n    for: item\n    inputs: [name]\n    write: A request.\n    outputs: {query: {type: text}}\n"
+    write(recipe, text.replace("ranker: {", asking + "retriever: {from: [asking]}\nranker: {"))
+    (folder := tmp_path / "shop/.tokenrec/retriever-small/trained").mkdir(parents=True)
+    (folder / "model").symlink_to(open_encoder(load_recipe(recipe).project, "minilm").path)
+    write(folder.parent / "retriever.json", json.dumps({
+        "kind": "retriever", "schema_version": 1, "id": "earlier", "serves": True, "rerank": None, "looks": {"trained": []},
+    }))  # fmt: skip
+    code, document, said = tokenrec("compile", recipe)
+    assert code == 0 and document["retriever"] is None and document["request_ranker"]["retriever"] == "earlier", said
+    menu = tokenrec("recommend", recipe, "noodles with broth")[1]
+    assert menu["likened_by"].startswith("retriever-trained") and menu["ordered_by"] == "learnt", menu["notes"]
+
+
+def test_requests_that_can_not_be_used_are_said_before_anything_is_written(tmp_path):
+    recipe = project(tmp_path, recipe=RECIPE.replace("  simulated: true\n", QUERIES))
+    write(tmp_path / "data/asked.jsonl", json.dumps({"said": "tofu", "dish": "of another shop"}) + "\n")
+    for command in ("plan", "compile"):
+        code, document, said = tokenrec(command, recipe)
+        assert code == 2 and "no request is answered" in document["message"], said
+    assert not store(tmp_path).execute("select count(*) from completions").fetchone()[0]
+
+
+def test_what_is_served_is_told_to_it_as_what_it_learnt_from():
+    """Of 3,000 items too: a place below the thousandth is none."""
+    from types import SimpleNamespace
+
+    draw = np.random.default_rng(0)
+    vectors = draw.normal(size=(3000, 8)).astype(np.float32)
+    vectors[5] = np.nan
+    texts, asked = [f"dish {i % 50}" for i in range(len(vectors))], draw.normal(size=8).astype(np.float32)
+    server = SimpleNamespace(
+        words_of_items=bm25(texts), raw=SimpleNamespace(matrix=vectors), trained=None, order=None,
+        encoder=SimpleNamespace(model=SimpleNamespace(encode=lambda texts, **how: asked[None])),
+    )  # fmt: skip
+    learnt = [bm25(texts)(["dish 7"]), nearest(vectors, lambda texts: asked[None])(["dish 7"])]
+    served = list(_tops(server, "dish 7", np.ones(len(vectors), bool)).values())
+    for one, other in zip(columns(learnt), columns(served), strict=True):
+        assert one == pytest.approx(other, nan_ok=True, abs=1e-6)

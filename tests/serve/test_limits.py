@@ -174,3 +174,21 @@ def test_any_request_is_read(request_):
 def test_no_beginning_hides_a_limit_in_a_later_sentence(beginning):
     made = parse(f"{beginning}. No pork. I am allergic to sesame", ["minutes"], KNOWN.__contains__)
     assert made.unread or {"pork", "sesame"} <= {x.name for x in made.limits}
+
+
+@pytest.mark.parametrize("request_, limits, rest", [
+    ("no spicy or pork dishes", ["chilli", "pork"], "dishes"),
+    ("nothing spicy or with fish", ["chilli", "fish"], ""),
+    ("no pork or spicy food, tofu", ["pork", "chilli"], "tofu"),
+    ("not spicy or sour, tofu", ["chilli"], "not sour, tofu"),
+    ("not spicy, tofu", ["chilli"], "tofu"),
+])  # fmt: skip
+def test_what_is_denied_with_spicy_is_denied_too(request_, limits, rest):
+    assert read(request_) == (limits, rest, [])
+
+
+def test_food_behind_a_wish_that_denies_is_asked_about():
+    for said in ("nothing too fishy or with peanuts", "not too heavy or with pork, noodles"):
+        assert parse(said, [], KNOWN.__contains__).unread
+    for said in ("not too spicy noodles or rice", "nothing too heavy or too rich", "not too spicy, rice or noodles"):
+        assert not parse(said, [], KNOWN.__contains__).unread

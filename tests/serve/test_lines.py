@@ -86,3 +86,26 @@ def test_a_recipe_may_ask_for_lines_and_a_menu_outlives_its_writer(shop, monkeyp
         assert tokenrec("recommend", recipe, "tofu", "-k", "3", "--write")[0] == 4
     finally:
         recipe.write_text(text)
+
+
+@pytest.mark.parametrize("models, why", [
+    ("{kind: api, model: openai/small, api_key_env: NO_SUCH_KEY}", "needs a key"),
+    ("{kind: replay, path: tape.jsonl}", "is a recording"),
+])
+def test_a_writer_that_can_not_be_used_takes_no_menu_with_it(shop, monkeypatch, models, why):
+    recipe, _ = shop
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    config, text = recipe.parent / "tokenrec.yaml", recipe.read_text()
+    old = config.read_text()
+    try:
+        config.write_text(f"{old}  other: {models}\n")
+        recipe.write_text(text.replace("line: menu_line.line}", "line: menu_line.line, write: true}").replace(
+            "    write: A menu line.\n", "    writer: other\n    write: A menu line.\n"))
+        code, document, said = tokenrec("recommend", recipe, "tofu", "-k", "3")
+        assert code == 0 and any(why in n for n in document["notes"]), said
+        assert {i["line_source"] for i in document["results"]} <= {"stored", "none"}
+        code, document, said = tokenrec("recommend", recipe, "tofu", "-k", "3", "--write")
+        assert code == 2 and why in document["message"]
+    finally:
+        config.write_text(old)
+        recipe.write_text(text)

@@ -178,3 +178,36 @@ def test_a_taste_that_is_not_wanted_is_neither_looked_for_nor_a_reason(shop, sai
     assert wish.tags == {("flavour.taste", "spicy"): -1} and "noodles" in wish.sought and "spicy" not in wish.sought
     document = asked(shop[0], said)
     assert not any("spicy" in w["words"] for i in document["results"] for w in i["why"])
+
+
+@pytest.mark.parametrize("said, tags, sought", [
+    ("noodles, nothing too sweet or rich", {"sweet": -1, "rich": -1}, "noodles,"),
+    ("noodles, neither sweet nor sour", {"sweet": -1, "sour": -1}, "noodles,"),
+    ("noodles without being too sweet", {"sweet": -1}, "noodles"),
+    ("noodles, never sweet", {"sweet": -1}, "noodles,"),
+    ("I don't want it so very sweet", {"sweet": -1}, ""),
+    ("not too sweet, rich noodles", {"sweet": -1, "rich": 1}, ", rich noodles"),
+    ("not only sweet but sour", {"sweet": 1, "sour": 1}, "sweet but sour"),
+    ("no less sour", {"sour": 1}, "no less sour"),
+    ("more or less sweet", {"sweet": 1}, "more or less sweet"),
+    ("why not noodles tonight", {}, "why not noodles tonight"),
+])  # fmt: skip
+def test_what_is_denied_and_what_only_sounds_so(shop, said, tags, sought):
+    from tokenrec.recipe.load import load_recipe
+    from tokenrec.serve.menu import understand
+    from tokenrec.serve.server import open_server
+
+    wish = understand(open_server(load_recipe(shop[0])), said)
+    assert {choice: sign for (_, choice), sign in wish.tags.items()} == tags and wish.sought == sought
+
+
+def test_a_request_of_dislikes_alone_is_ordered_by_them(shop):
+    recipe, _ = shop
+    sweet = dict(store(recipe.parent).execute(
+        "select subject, json_extract(output, '$.taste') like '%sweet%' from tokens where task = 'flavour'").fetchall())
+    for said in ("not too sweet", "not too sweet and not too sour"):
+        document = asked(recipe, said, "-k", "24")
+        places = [(i["place_for_request"], sweet[i["item"]]) for i in document["results"]]
+        assert None not in dict(places) and not places[0][1]
+    document = asked(recipe, "not too sweet", "-k", "24")
+    assert [sweet[i["item"]] for i in document["results"]] == sorted(sweet[i["item"]] for i in document["results"])

@@ -14,6 +14,7 @@ from tokenrec.compiler.request_ranker import train_request_ranker
 from tokenrec.compiler.retriever import check_packages, train_retriever
 from tokenrec.compiler.session import Session, open_session
 from tokenrec.compiler.writing import Written, write_task
+from tokenrec.dataset.queries import load_queries
 from tokenrec.dataset.types import FIT, TEST, Lists
 from tokenrec.errors import InputError
 from tokenrec.evidence.advice import Price, advise, steps
@@ -58,6 +59,7 @@ def compile_recipe(
 
 def _run(session: Session, stages, options: Compile, force: bool, began: float) -> dict[str, Any]:
     recipe, searched = session.recipe, searched_tasks(session.recipe, options)
+    queries = load_queries(recipe, session.loaded.folder, session.dataset, session.dataset.notes)  # before what is paid
     for note in session.dataset.notes:
         stages.say(f"note: {note}")
     power = prepare_baseline(session, stages)
@@ -65,6 +67,8 @@ def _run(session: Session, stages, options: Compile, force: bool, began: float) 
         f"smallest lift this data could show on test: {power['evidence']:.4f} {recipe.objective.metric} "
         f"({power['n_test']:,} lists)"
     )
+    for name in task_order(recipe):
+        session.open_writer(name)  # one that can't be used is said before another is paid
     written: dict[str, Written] = {}
     for name in task_order(recipe):
         written[name] = _write(session, name, stages)
@@ -77,7 +81,7 @@ def _run(session: Session, stages, options: Compile, force: bool, began: float) 
             _rewrite_dependents(session, written, name, stages)
     save_locks(session, written, improvements)
     retriever = train_retriever(session, stages)
-    learnt = {"retriever": retriever, "request_ranker": train_request_ranker(session, stages)}
+    learnt = {"retriever": retriever, "request_ranker": train_request_ranker(session, queries, stages)}
     reads = count_look(session, "test")
     with stages.stage("evidence on test") as bar:
         evidence = measure(session, written, lambda arm, done, total: bar.count(done, total, arm))

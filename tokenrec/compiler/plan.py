@@ -13,11 +13,12 @@ from tokenrec.compiler.search import FEWEST_EXAMPLES, PROPOSALS, TOO_FEW, calls_
 from tokenrec.compiler.session import Session, open_session
 from tokenrec.compiler.stale import stored_verdicts, why_judged, why_stale
 from tokenrec.compiler.writing import Prepared, generate_with, prepare_task
+from tokenrec.dataset.queries import load_queries
 from tokenrec.generate.fact_judge import asked_inputs, judged_outputs, texts_to_judge, unanswered
 from tokenrec.generate.run import completion_lm, missing, most_samples
 from tokenrec.generate.scorers import fact_judge
 from tokenrec.ids import canonical_json, finite
-from tokenrec.lm.writer import Writer
+from tokenrec.lm.writer import Writer, open_writer
 from tokenrec.recipe.load import LoadedRecipe, task_order
 from tokenrec.recipe.models import Compile
 from tokenrec.recipe.refs import needs
@@ -39,6 +40,7 @@ def plan_recipe(
     options = options_of(loaded.recipe, optimizer)
     session = open_session(loaded, "plan", most_users=most_users, asking=False)
     try:
+        load_queries(loaded.recipe, loaded.folder, session.dataset, session.dataset.notes)
         power = prepare_baseline(session, stages)
         made, used, tasks, unwritten = {}, {}, [], {}
         with stages.stage("plan tasks", len(loaded.recipe.tasks)) as bar:
@@ -188,7 +190,7 @@ def _document(session: Session, power: dict, made: Mapping[str, Prepared], tasks
         "schema_version": 1,
         "recipe": recipe.name,
         "simulated": recipe.data.simulated,
-        "lm": session.open_writer().lm_id,
+        "lm": open_writer(session.loaded.project, recipe.lm.writer, asking=False).lm_id,  # no task may ask it
         "objective": {"metric": recipe.objective.metric, "slice": recipe.objective.slice},
         "nothing_to_do": not any(t["calls"] or t["stale_because"] for t in tasks) and not more,
         "tasks": tasks,
@@ -217,8 +219,9 @@ def _sum(values) -> float | None:
 
 
 def _limits(session: Session, tasks: list[dict]) -> list[str]:
-    """The limits of the budget that this would pass."""
-    limits = session.meter.budget.model_dump()
+    """The limits of the budget that this would pass: what is played back counts towards none."""
+    limits, own = session.meter.budget.model_dump(), session.recipe.tasks
+    tasks = [t for t in tasks if not (t["task"] in own and session.open_writer(t["task"]).replay)]
     need = {
         "calls": _sum(t["calls"] for t in tasks),
         "lm_tokens": _sum(t["prompt_tokens"] + t["completion_tokens"] for t in tasks),

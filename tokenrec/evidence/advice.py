@@ -160,7 +160,7 @@ def _price(tasks, bought, found, prices, metric, slice) -> str:
         paid, unit, count = f"took {calls:,} LM calls {money}", "LM calls", calls
         if played := sum(p.texts for p in of if not p.calls):  # by tasks with writers of their own
             unit, count = "texts", texts
-            paid += f" ({played:,} of them were played back from a recording, whose price it does not tell)"
+            paid += f" ({played:,} of the texts were played back from a recording, whose price it does not tell)"
     else:
         paid, unit, count = "were played back from a recording, whose price it does not tell", "texts", texts
     say = f"The {texts:,} texts of {_names(p.task for p in of)} {paid}"

@@ -5,6 +5,7 @@ to the request, so that they mean the same for all of them. Written requests tea
 items' own words, so that it learns to trust words (evals/MEASURED.md).
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +14,12 @@ from typing import Any
 import numpy as np
 
 from tokenrec.dataset.queries import Queries
+from tokenrec.dataset.types import Dataset
 from tokenrec.errors import InputError
+from tokenrec.features.vectors import item_texts, item_words
 from tokenrec.files import whole
 from tokenrec.gates.text import words
-from tokenrec.ids import unit_hash
+from tokenrec.ids import content_id, unit_hash
 from tokenrec.ranking.retrieval import DEPTH, Top, reciprocal, top_of
 from tokenrec.recipe.load import LoadedRecipe
 
@@ -66,10 +69,12 @@ def fit(tops: Sequence[Top], queries: Queries, of: np.ndarray) -> list:
     """Boosters, one a seed, that rank what is relevant to the requests `of` (places) over their other candidates.
 
     `tops`: the retrievers' rankings of all requests; none has learnt from these requests. No column's growth lowers a
-    score. Raises InputError where no retriever finds an item of any request.
+    score. Raises InputError without requests, and where no retriever finds an item of any.
     """
     import xgboost
 
+    if not len(of):
+        raise InputError("all requests are of the same words: there is nothing to learn an order from")
     request, item, matrix = columns([Top(t.item[of], t.score[of]) for t in tops])
     judged = zip(queries.query.tolist(), queries.item.tolist(), queries.grade.tolist(), strict=True)
     grade = {(q, i): g for q, i, g in judged}
@@ -90,9 +95,10 @@ def rank(boosters: Sequence, tops: Sequence[Top]) -> Top:
     n_items = 1 + max(int(t.item.max(initial=0)) for t in tops)
 
     def rows():
-        for r in range(len(tops[0])):
+        ends = np.searchsorted(request, np.arange(len(tops[0]) + 1))
+        for begin, end in zip(ends, ends[1:], strict=False):
             row = np.full(n_items, -np.inf, np.float32)
-            row[item[request == r]] = score[request == r]
+            row[item[begin:end]] = score[begin:end]
             yield row[None]
 
     return top_of(rows(), n_items, DEPTH)
@@ -118,6 +124,16 @@ def order_folder(loaded: LoadedRecipe) -> Path:
     return loaded.project.store.parent / f"order-{loaded.recipe.name}"
 
 
+def order_id(loaded: LoadedRecipe, dataset: Dataset, encoder: str, trained: str | None) -> str:
+    """What an order is known by: all that it learns from, and how. `trained`: id of the trained retriever, if any."""
+    recipe = loaded.recipe
+    asked = hashlib.sha256((loaded.folder / recipe.data.queries.path).read_bytes()).hexdigest()
+    return content_id([
+        asked, recipe.data.queries.model_dump(), dataset.item_ids, item_texts(recipe, dataset),
+        item_words(recipe, dataset), encoder, trained, PARAMETERS, CANDIDATES, FOLDS, SEEDS, ROUNDS,
+    ])  # fmt: skip
+
+
 def save_order(folder: Path, about: dict[str, Any], boosters: Sequence) -> None:
     """`about` comes last: without it there is none."""
     (folder / ABOUT).unlink(missing_ok=True)
@@ -133,8 +149,9 @@ def read_order(folder: Path) -> dict[str, Any] | None:
     """What compile said of the ranker of requests in `folder`; None where there is none that is whole."""
     try:
         found = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-        return found if (found["kind"], found["schema_version"]) == ("request_ranker", 1) else None
-    except (OSError, ValueError, KeyError, TypeError):
+        complete = {"id", "serves", "encoder", "retriever"} <= found.keys()
+        return found if complete and (found["kind"], found["schema_version"]) == ("request_ranker", 1) else None
+    except (OSError, ValueError, KeyError, AttributeError):
         return None
 
 
@@ -147,5 +164,5 @@ def load_boosters(folder: Path) -> list:
         for seed, booster in enumerate(boosters):
             booster.load_model(bytearray((folder / f"{seed}.ubj").read_bytes()))
     except (OSError, xgboost.core.XGBoostError) as error:
-        raise InputError(f"{folder}: the ranker of requests can't be read. Delete it and compile again") from error
+        raise InputError(f"{folder}: the ranker of requests can't be read: compile again") from error
     return boosters

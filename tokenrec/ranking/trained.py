@@ -68,6 +68,12 @@ def load_trained(loaded: LoadedRecipe) -> Trained | None:
     return Trained(about, folder) if about else None
 
 
+def load_serving(loaded: LoadedRecipe) -> Trained | None:
+    """The one that `recommend` likens requests by; None where compile did not prove it."""
+    found = load_trained(loaded)
+    return found if found and found.about["serves"] else None
+
+
 def is_whole(folder: Path, about: dict[str, Any]) -> bool:
     """Whether all weights that `about` speaks of lie in the folder."""
     return all(weights_mark(folder / name / "model") for name in about["looks"])

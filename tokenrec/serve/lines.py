@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tokenrec.compiler.writing import generate_with
-from tokenrec.errors import ServiceError
+from tokenrec.errors import InputError, ServiceError
 from tokenrec.gates.base import Candidate
 from tokenrec.gates.build import make_judge
 from tokenrec.serve.scratch import scratch_session
@@ -26,8 +26,8 @@ ASKED = "looked_for"  # the input's name
 
 
 def write_lines(server: Server, looked_for: str, items: list[str], progress=lambda report: None) -> dict[str, str]:
-    """item id → its line, for those whose line passed. Raises BudgetStop and ServiceError as compile does, the latter
-    also where nothing was answered.
+    """item id → its line, for those whose line passed. Raises BudgetStop, ServiceError and InputError as compile
+    does; ServiceError also where nothing was answered, InputError also for a recording.
 
     What was spent is stored under a run of its own (`tokenrec cost`), the request and its lines are not.
     """
@@ -45,11 +45,14 @@ def write_lines(server: Server, looked_for: str, items: list[str], progress=lamb
         inputs = {**p.inputs, ASKED: as_data(looked_for)}
         asked.append(Prompt(p.subject, p.name, inputs, input_hash(inputs)))
     with scratch_session(server.loaded, server.dataset, Path("no store")) as (session, _):
-        program = make_program(spec, session.open_writer(name), server.loaded.project.root)
+        writer = session.open_writer(name)
+        if writer.replay:  # by subject it would play the stored line as if it were new
+            raise InputError(f"{writer.name} is a recording and can't write a line for a request")
+        program = make_program(spec, writer, server.loaded.project.root)
         report = generate_with(session, spec, program, make_judge(recipe, spec, server.dataset), asked, progress)
         if asked and report.failed == len(asked):
             why = session.db.execute("select error from failures order by rowid desc limit 1").fetchone()
-            raise ServiceError(f"{recipe.writer_of(name)} answered nothing: {why[0] if why else 'no reason was given'}")
+            raise ServiceError(f"{writer.name} answered nothing: {why[0] if why else 'no reason was given'}")
         lines = {s: out[output] for s, out, _ in store.token_rows(session.db, recipe.name, name) if out.get(output)}
     judge = make_judge(recipe, old, server.dataset, server.loaded.project.root)
     kept = judge.judge([_candidate(plain[s], name, output, line) for s, line in lines.items()])

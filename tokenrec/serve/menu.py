@@ -1,6 +1,5 @@
 """A menu for one request: retrieve, keep what the limits allow, rank, and say why each item is there."""
 
-import re
 import time
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from tokenrec.errors import BudgetStop, InputError, ServiceError
+from tokenrec.gates.text import tokens
 from tokenrec.lm.plain import value_text
 from tokenrec.ranking.requests import rank
-from tokenrec.ranking.retrieval import Top, reciprocal, terms, top_of
+from tokenrec.ranking.retrieval import DEPTH, Top, reciprocal, terms, top_of
+from tokenrec.serve.denied import denied
 from tokenrec.serve.limits import Limit, holds, phrase
 from tokenrec.serve.request import Read, read
 from tokenrec.serve.server import Server
@@ -18,12 +19,6 @@ from tokenrec.serve.wording import Parsed, parse
 from tokenrec.tasks.inputs import display_name
 
 RETRIEVED = 50  # of the items that the limits allow, the best for the request: these are ranked
-_NOT = re.compile(r"\b(?:not|no|less|without|nothing)(?: (?:a|too|so|very|overly|that|as))?$")  # before a tag
-# What is not wanted, as it stands in the rest of a request: it is not looked for.
-_DENIED = re.compile(
-    r"\b(not|no|less|without|nothing)\s+(?:(?:a|an|any|the|too|so|very|overly|that|as)\s+)?([^\W\d_][\w-]*)",
-    re.IGNORECASE,
-)
 LIKELY = 0.3  # a tag below is not named as a reason
 
 
@@ -83,7 +78,7 @@ def recommend(
         "unkept": wish.parsed.unkept,
         "user": user,
         "likened_by": server.likeness[0].encoder_id,
-        "ordered_by": "learnt" if server.order else "fused",
+        "ordered_by": "learnt" if "learnt" in places else "fused",
         "results": [
             {
                 "item": server.dataset.item_ids[items[i]],
@@ -112,18 +107,25 @@ def understand(server: Server, request: str) -> Wish:
             f'this sounds like a limit and was not understood: "{parsed.unread[0]}". '
             'Say it as "no ..." or "allergic to ..."'
         )
-    stems, wanted = phrase(parsed.rest).split(), {}
+    rest = tokens(parsed.rest)
+    stems, unwanted, wanted = [phrase(word) for word, *_ in rest], denied(parsed.rest, tags), {}
     for said, tag in tags.items():
         size = len(said.split())
         for at in range(len(stems) - size + 1):
             if " ".join(stems[at : at + size]) == said:
-                wanted[tag] = -1 if _NOT.search(" ".join(stems[:at])) else 1
-    unkept, sought = list(parsed.unkept), _DENIED.sub(" ", parsed.rest)
-    for denied in _DENIED.finditer(parsed.rest):
-        firm = denied[1].lower() in ("no", "without") and phrase(denied[2]) in server.vocabulary
-        if firm and not {denied[0].strip(), f"no {denied[2]}"} & {*unkept}:
-            unkept.append(denied[0].strip())
-    return Wish(told, replace(parsed, unkept=unkept), wanted, " ".join(sought.split()))
+                wanted[tag] = -1 if any(begin <= at < end for begin, _, end in unwanted) else 1
+    unkept, kept, last = list(parsed.unkept), [], 0
+    for begin, first, end in unwanted:
+        said, what = parsed.rest[rest[begin][1] : rest[first][2]], parsed.rest[slice(*rest[first][1:])]
+        firm = rest[begin][0] in ("no", "without") and stems[first] in server.vocabulary
+        if firm and not {said, f"no {what}"} & {*unkept}:
+            unkept.append(said)
+        kept.append(parsed.rest[last : rest[begin][1]])
+        last = rest[end - 1][2]
+    sought = " ".join(" ".join([*kept, parsed.rest[last:]]).split())
+    if unwanted and not terms(sought):
+        sought = ""  # "and" of "not too sweet and not too sour"
+    return Wish(told, replace(parsed, unkept=unkept), wanted, sought)
 
 
 def _allowed(server: Server, limits: list[Limit], items: np.ndarray) -> tuple[np.ndarray, dict[str, Any]]:
@@ -144,15 +146,11 @@ def _orders(server: Server, wish: Wish, items: np.ndarray) -> dict[str, np.ndarr
     """int[n_items] each: places (1 is best) of the items, 0 for none: by words and by likeness, or by the ranker of
     requests in place of both; and by tags."""
     text, n = wish.sought, len(server.dataset.item_ids)
-    if not text:
-        return {}
     allowed = np.zeros(n, bool)
     allowed[items] = True
-    tops = _tops(server, text, allowed)
-    if server.order:
+    tops = _tops(server, text, allowed) if text else {}
+    if text and server.order:
         tops = {"learnt": rank(server.order, list(tops.values()))}
-    else:
-        tops.pop("encoder" if server.trained else "trained", None)
     out = {name: _of_top(top.item[0][top.item[0] >= 0], n) for name, top in tops.items()}
     if wish.tags:
         likely = np.zeros(n)
@@ -166,15 +164,17 @@ def _orders(server: Server, wish: Wish, items: np.ndarray) -> dict[str, np.ndarr
 
 
 def _tops(server: Server, text: str, allowed: np.ndarray) -> dict[str, Top]:
-    """What each retriever ranks of the allowed items, in the order in which the ranker of requests knows them."""
+    """What each retriever that counts ranks of the allowed items, as deep and in the order that the ranker of requests
+    knows."""
     n, found = len(allowed), server.words_of_items([text])
     kept = (found.item[0] >= 0) & allowed[found.item[0]]
     tops = {"bm25": Top(found.item[:, kept], found.score[:, kept])}
-    by = {"encoder": (server.encoder, server.raw.matrix), **({"trained": server.likeness} if server.trained else {})}
+    by = {"encoder": (server.encoder, server.raw.matrix)} if server.order or not server.trained else {}
+    by |= {"trained": server.likeness} if server.trained else {}
     for name, (encoder, vectors) in by.items():
         vector = encoder.model.encode([text], normalize_embeddings=True, show_progress_bar=False)[0]
         near = np.where(allowed & ~np.isnan(vectors).any(axis=1), vectors @ vector.astype(np.float32), -np.inf)
-        tops[name] = top_of([near[None]], n, n)
+        tops[name] = top_of([near[None]], n, DEPTH)
     return tops
 
 
@@ -241,7 +241,7 @@ def _written(
         raise InputError("--write needs recommend: {line: task.output} in the recipe, the text to be written")
     try:
         return write_lines(server, wish.parsed.rest or request, items)
-    except (BudgetStop, ServiceError) as error:
+    except (BudgetStop, ServiceError, InputError) as error:  # also no key, no price under a budget
         if asked:
             raise
         notes.append(f"no line was written for this request: {error}")

@@ -19,10 +19,10 @@ from tokenrec.features.vectors import item_texts, item_words, raw_text
 from tokenrec.gates.text import STOP, strings, words
 from tokenrec.ranking.behaviour import behaviour_columns
 from tokenrec.ranking.candidates import candidates
-from tokenrec.ranking.requests import load_boosters, order_folder, read_order
+from tokenrec.ranking.requests import load_boosters, order_folder, order_id, read_order
 from tokenrec.ranking.retrieval import Search, bm25, terms
 from tokenrec.ranking.saved import Ranker, load_ranker
-from tokenrec.ranking.trained import Trained, load_trained
+from tokenrec.ranking.trained import Trained, load_serving
 from tokenrec.recipe.load import LoadedRecipe
 from tokenrec.serve.limits import LONG, groups, phrase
 from tokenrec.serve.request import Words, load_words
@@ -71,8 +71,7 @@ class Server:
     @cached_property
     def trained(self) -> Trained | None:
         """The retriever that compile trained, where it serves."""
-        found = load_trained(self.loaded)
-        return found if found and found.about["serves"] else None
+        return load_serving(self.loaded)
 
     @cached_property
     def order(self) -> list | None:
@@ -84,6 +83,8 @@ class Server:
         if (about["encoder"], about["retriever"]) != same:
             self.notes.append("the ranker of requests learnt from other retrievers, and is not used: compile again")
             return None
+        if about["id"] != order_id(self.loaded, self.dataset, *same):
+            self.notes.append("data.queries or the items are others than the order was learnt from: compile again")
         return load_boosters(folder)
 
     @cached_property

@@ -146,6 +146,10 @@ def _denied(r: _Reading, at: int) -> int:
         return to + 1
     if word in SOFT or word in EASE or r.low[at - 1 : at] == ["why"]:
         r.eased[at] = True
+        if word in SOFT and r.low[to + 2 : to + 3] in (["or"], ["nor"]):  # "nothing too fishy or with peanuts"
+            behind = _past(r, to + 3)
+            if behind < len(r.low) and _food(r, behind):
+                r.unread.append(r.said(at, behind + 1))
         return to + 1
     if word in NOT or SICK.fullmatch(word) or OUT.match(r.ahead(to)):  # "not allergic to", "don't skip"
         end = r.clause(to)[1]
@@ -163,10 +167,12 @@ def _denied(r: _Reading, at: int) -> int:
         r.unread.append(r.said(at, to + 1))
         r.eased[at] = True
         return to + 1
-    if word == "spicy":  # heat is told by chilli
-        end = to + 1 + (r.low[to + 1 : to + 2] in (["food"], ["dishes"], ["stuff"]))
-        r.limits.append(_limit(["chilli"], r.said(at, end)))
-        r.gone[at:end] = [True] * (end - at)
+    if word == "spicy":
+        end = _spicy(r, at, to)
+        if r.low[end : end + 1] in (["or"], ["nor"]):  # what stands behind is denied as well
+            if found := _things(r, at, _past(r, end + 1)):
+                return found
+            r.gone[at], r.gone[end], r.eased[at] = False, True, True  # "not sour" of "not spicy or sour"
         return end
     if _doubted(r, at) and _food_near(r, to):  # "can't live without cheese"
         r.unread.append(r.said(max(at - 3, 0), to + 1))
@@ -181,10 +187,24 @@ def _denied(r: _Reading, at: int) -> int:
     return at + 1
 
 
-def _behind(r: _Reading, begin: int, at: int, sick: bool = False) -> int:
-    """An "avoid" or "allergic to", with its things behind it."""
+def _past(r: _Reading, at: int) -> int:
+    """The place behind what may stand between a word that tells of a limit and its thing."""
     while at < len(r.low) and r.low[at] in FILL and not _thing(r, at, 2):
         at += 1
+    return at
+
+
+def _spicy(r: _Reading, begin: int, at: int) -> int:
+    """A "spicy" that is not wanted: heat is told by chilli. Returns the place behind."""
+    end = at + 1 + (r.low[at + 1 : at + 2] in (["food"], ["dishes"], ["stuff"]))
+    r.limits.append(_limit(["chilli"], r.said(begin, end)))
+    r.gone[begin:end] = [True] * (end - begin)
+    return end
+
+
+def _behind(r: _Reading, begin: int, at: int, sick: bool = False) -> int:
+    """An "avoid" or "allergic to", with its things behind it."""
+    at = _past(r, at)
     if _doubted(r, begin):
         near_ = _food_near(r, begin)
         if near_:
@@ -249,6 +269,8 @@ def _things(r: _Reading, begin: int, at: int, sick: bool = False) -> int | None:
             break
         size = _thing(r, at) or (len(r.low[at]) > 3 and joint != "," and r.low[at].isalpha() and _corrected(r, at))
         if not size:
+            if joint in ("or", "nor") and r.low[at] == "spicy" and not sick:
+                return _spicy(r, begin, at)
             if joint in ("or", "nor") or (sick and joint == "and"):
                 _unknown(r, begin, at, sick)
             break
