@@ -31,6 +31,7 @@ from tokenrec.ranking.trained import (
     Trained,
     delete_retriever,
     is_whole,
+    load_serving,
     load_trained,
     read_about,
     retriever_folder,
@@ -63,6 +64,8 @@ def train_retriever(session: Session, stages) -> dict[str, Any] | None:
             f"retriever: nothing is trained. The requests of {', '.join(wanted.from_)} have {owners[0]:,} owners to "
             f"learn from, {owners[1]:,} to stop by and {owners[2]:,} to measure on; {FEWEST} each are needed"
         )
+        if load_serving(session.loaded):
+            note += f". recommend goes on with the one from earlier requests, until {folder} is deleted"
         session.dataset.notes.append(note)
         stages.say(f"  note: {note}")
         return None
