@@ -39,7 +39,8 @@ class Bar:
     def generation(self, report) -> None:
         used = report.usage
         cost = "cost unknown" if used.usd is None else f"${used.usd:.4f}" if used.usd else "free"
-        self.count(report.asked, report.subjects, f"{used.prompt_tokens + used.completion_tokens:,} LM tokens, {cost}")
+        total = max(report.asked, report.subjects)  # best of n asks some subjects again
+        self.count(report.asked, total, f"{used.prompt_tokens + used.completion_tokens:,} LM tokens, {cost}")
 
 
 class Stages:
