@@ -211,3 +211,39 @@ def test_a_request_of_dislikes_alone_is_ordered_by_them(shop):
         assert None not in dict(places) and not places[0][1]
     document = asked(recipe, "not too sweet", "-k", "24")
     assert [sweet[i["item"]] for i in document["results"]] == sorted(sweet[i["item"]] for i in document["results"])
+
+
+def test_what_is_not_wanted_stands_behind(shop):
+    from tokenrec.recipe.load import load_recipe
+    from tokenrec.serve.menu import LIKELY
+    from tokenrec.serve.server import open_server
+
+    server = open_server(load_recipe(shop[0]))
+    [taste] = [v for v in server.named if v.output == "taste"]
+    spicy = taste.matrix[:, taste.columns.index("spicy")] >= LIKELY
+    likely = {i for i, s in zip(server.dataset.item_ids, spicy) if s}
+
+    def place(said):
+        found = [i["item"] for i in asked(shop[0], said, "-k", "24")["results"]]
+        return np.mean([n for n, item in enumerate(found) if item in likely])
+
+    assert 3 < len(likely) < 21 and place("chicken soup, nothing too spicy") > place("chicken soup") + 2
+
+
+@pytest.mark.parametrize("said, left", [
+    ("tofu that isn't Mongolian", "not Mongolian"), ("tofu, nothing fried", "nothing fried"), ("no fried food", "no fried food"),
+])  # fmt: skip
+def test_what_no_fact_keeps_away_is_neither_looked_for_nor_a_reason(shop, said, left):
+    document = asked(shop[0], said)
+    assert document["unkept"] == [left]
+    words = {w for i in document["results"] for why in i["why"] for w in why["words"]}
+    assert words <= {"tofu"}, words
+
+
+def test_each_line_of_standard_input_has_its_answer(shop, monkeypatch, capsys):
+    from tokenrec.cli.main import run
+
+    monkeypatch.setattr("sys.stdin", iter(["tofu\n", "ein Gericht mit viel Fleisch und ohne Zwiebeln\n", "soup\n"]))
+    code = run(["recommend", str(shop[0]), "-k", "2", "--json"])
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [d["kind"] for d in lines] == ["recommend", "error", "recommend"] and code == 2

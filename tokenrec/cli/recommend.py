@@ -21,7 +21,7 @@ from tokenrec.cli.output import Out, common_options, emit
 )
 @click.option("-k", "k", type=click.IntRange(1, 100), default=10, show_default=True, help="How many.")
 @common_options
-def command(out: Out, recipe, request_, user, new, write, k) -> None:
+def command(out: Out, recipe, request_, user, new, write, k) -> int:
     """Answer a request in words: items that suit it, each with why it is there.
 
     Without REQUEST every line of standard input is one (with --json, one document a line). Limits ("no pork, under 30
@@ -52,7 +52,7 @@ def command(out: Out, recipe, request_, user, new, write, k) -> None:
             out.emit(document)
             if not out.json:
                 show_users(out, document)
-        return
+        return 0
     from tokenrec.serve.menu import recommend
     from tokenrec.serve.server import open_server
 
@@ -62,17 +62,23 @@ def command(out: Out, recipe, request_, user, new, write, k) -> None:
         out.emit(document)
         if not out.json:
             show(out, document)
-        return
+        return 0
+    refused = False
     for line in filter(str.strip, sys.stdin):
         try:
             document = recommend(server, line.strip(), user, k, write)
         except InputError as error:  # one bad line stops no others
-            out.say(str(error))
+            refused = True
+            if out.json:
+                emit({"kind": "error", "schema_version": 1, "message": str(error), "exit_code": 2}, indent=None)
+            else:
+                out.say(f"{line.strip()}: {error}")
             continue
         if out.json:
             emit(document, indent=None)
         else:
             show(out, document)
+    return 2 if refused else 0
 
 
 def show(out: Out, doc: dict[str, Any]) -> None:
@@ -80,7 +86,7 @@ def show(out: Out, doc: dict[str, Any]) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    said = doc["looked_for"] or "anything"
+    said, plain = doc["looked_for"] or "anything", "reads like the request" if doc["looked_for"] else "keeps the limits"
     if doc["language"]:
         out.print(f'read as: {doc["read_as"]}')
         if doc["not_understood"]:
@@ -89,7 +95,9 @@ def show(out: Out, doc: dict[str, Any]) -> None:
         unknown = f', {limit["unknown"]} whose facts don\'t say' if limit["unknown"] else ""
         out.print(f'limit: {limit["limit"]} ({limit["breaks"]} items left out{unknown})')
     for word in doc["unkept"]:
-        out.print(f"no limit: \"{word}\" can't be told from the facts of these items")
+        partly = any(x["limit"].startswith(f"{word},") for x in doc["filters"])
+        what = f'not all that "{word}" asks for can' if partly else f'no limit: "{word}" can\'t'
+        out.print(f"{what} be told from the facts of these items")
     mark = "  SIMULATED users" if doc["simulated"] else ""
     title = f'A menu for "{escape(said)}"' + (f' and {escape(doc["user"])}' if doc["user"] else "") + mark
     table = Table(title=title, title_justify="left", box=None, pad_edge=False)
@@ -98,7 +106,7 @@ def show(out: Out, doc: dict[str, Any]) -> None:
     for place, item in enumerate(doc["results"], 1):
         facts = ", ".join(f"{v} {f}" if isinstance(v, int | float) else str(v) for f, v in item["facts"].items())
         name = f'{escape(item["name"])}' + (f"\n[dim]{escape(item['line'])}[/dim]" if item["line"] else "")
-        why = "; ".join(_why(w) for w in item["why"]) or "reads like the request"
+        why = "; ".join(_why(w) for w in item["why"]) or plain
         if doc["user"]:
             why += f'; {_nth(item["place_for_user"])} by what they liked'
         table.add_row(str(place), name + (f"\n[dim]{escape(facts)}[/dim]" if facts else ""), escape(why))

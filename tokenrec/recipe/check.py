@@ -83,12 +83,34 @@ def check_recipe(recipe: Recipe, broken: set[str]) -> Iterator[Fault]:
             yield at, f"{name} stands there twice. remove one"
         elif task and (task.for_ == "user" or not any(o.type == "text" for o in task.outputs.values())):
             yield at, f"{name} writes no requests: name a task for sets or items with an output of type text"
+    if recipe.data:
+        yield from _recommend(recipe, known)
     for key, limit in recipe.eval.fail_if.items():
         at, number = ("eval", "fail_if", key), _number(limit)
         if not limit.strip().startswith(">") or limit.strip().startswith(">="):
             yield at, f'"{limit}" is no upper limit. write it like "> 0.10"'
         elif number is None or not 0 <= number <= 1:
             yield at, f'"{limit}" is no share. a rate lies between 0 and 1: write it like "> 0.10"'
+
+
+def _recommend(recipe: Recipe, known: list[str]) -> Iterator[Fault]:
+    """`recommend` names fields of the items, and as its line a text about them."""
+    shown = [f for t in recipe.tasks.values() for f in [*t.shown, *(t.inputs if t.for_ == "item" else ())]]
+    fields = list(dict.fromkeys([*_item_fields(recipe.data), *(f for f in shown if not f.startswith("$"))]))
+    named = [(("recommend", "contains", i), field) for i, field in enumerate(recipe.recommend.contains)]
+    for at, field in [*named, (("recommend", "diet"), recipe.recommend.diet)]:
+        if field is not None and field not in fields:
+            yield at, f"{field} is no field of the items that this recipe reads. {nearest(field, fields)}"
+    if not (said := recipe.recommend.line):
+        return
+    at, (name, _, output) = ("recommend", "line"), said.partition(".")
+    task = recipe.tasks.get(name)
+    if name not in known:
+        yield at, f"{name} is no task of this recipe. {nearest(name, known)}"
+    elif task and output not in task.outputs:
+        yield at, f"{output} is no output of {name}. {nearest(output, list(task.outputs))}"
+    elif task and (task.for_ != "item" or task.outputs[output].type != "text"):
+        yield at, f"{said} is no text about an item, to be printed under it. name an output of type text"
 
 
 def _number(comparison: str) -> float | None:
@@ -338,6 +360,7 @@ def check_files(recipe: Recipe, folder: Path, project: LoadedProject) -> Iterato
                   (("data", "events", "test"), data.events.test)]
         more = ("users", "labels", "impressions", "reviews", "queries")
         named += [(("data", key, "path"), part.path) for key in more if (part := getattr(data, key))]
+    named += [(("recommend", "words", i), path) for i, path in enumerate(recipe.recommend.words)]
     for at, path in named:
         if path is not None and (fault := file_fault(path, folder, project, f"the recipe's folder {folder}")):
             yield at, fault

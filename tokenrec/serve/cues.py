@@ -45,6 +45,10 @@ FILL = MADE | listed("""
     on big huge good well great crazy happy comfortable more extra some certain most other particular special known
     dietary food foods stuff anything severe severely bad badly serious strong life threatening mild tree whole : ( -
 """)  # between a word that tells of a limit and the thing
+ASKING = listed("""
+    food foods like dish dishes something anything make making made meal recipe idea ideas give show find look looking
+    suggest recommend tonight please thing things would could can i we me my our
+""")  # of any request: they tell nothing of an item
 LIKING = listed("keen fond fan into big huge good well great crazy happy comfortable")  # "not too keen on" is a limit
 SOFT = listed("too so very overly super as just only always necessarily quite")  # "not too spicy" is a wish
 EASE = listed("""

@@ -3,11 +3,11 @@
 from collections.abc import Container
 
 from tokenrec.gates.text import listed, tokens
-from tokenrec.serve.cues import FILL, SOFT
+from tokenrec.serve.cues import FILL, MADE, SOFT
 from tokenrec.serve.limits import phrase
 
-_DENY = listed("not no less without nothing never neither")
-_BETWEEN = (FILL | SOFT | listed("being anything something much particularly terribly")) - listed(
+_DENY = listed("not no less without nothing never neither isn't aren't isnt arent doesn't don't")
+_BETWEEN = (FILL - MADE | SOFT | listed("being anything something much particularly terribly")) - listed(
     "only just always necessarily"  # "not only sweet" wants it sweet
 )
 
@@ -23,7 +23,7 @@ def denied(text: str, tags: Container[str]) -> list[tuple[int, int, int]]:
 
     def thing(place: int) -> int:
         """Where what is denied begins, past words that say nothing; where the sentence goes on, without any."""
-        while behind(place) and rest[place][0] in _BETWEEN and not _tag(stems, place, tags):
+        while behind(place) and rest[place][0] in _BETWEEN and not tag_at(stems, place, tags):
             place += 1
         return place
 
@@ -36,14 +36,14 @@ def denied(text: str, tags: Container[str]) -> list[tuple[int, int, int]]:
         if rest[first][0] in _DENY:  # "no less sour"
             at = first + 1
             continue
-        end = first + (_tag(stems, first, tags) or 1)
-        while behind(end) and rest[end][0] in ("or", "nor") and (size := _tag(stems, thing(end + 1), tags)):
+        end = first + (tag_at(stems, first, tags) or 1)
+        while behind(end) and rest[end][0] in ("or", "nor") and (size := tag_at(stems, thing(end + 1), tags)):
             end = thing(end + 1) + size
         found.append((at, first, end))
         at = end
     return found
 
 
-def _tag(stems: list[str], at: int, tags: Container[str]) -> int:
+def tag_at(stems: list[str], at: int, tags: Container[str]) -> int:
     """How many words from `at` on name a tag; 0 for none."""
     return next((n for n in (3, 2, 1) if at + n <= len(stems) and " ".join(stems[at : at + n]) in tags), 0)

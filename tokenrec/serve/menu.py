@@ -11,7 +11,8 @@ from tokenrec.gates.text import tokens
 from tokenrec.lm.plain import value_text
 from tokenrec.ranking.requests import rank
 from tokenrec.ranking.retrieval import DEPTH, Top, reciprocal, terms, top_of
-from tokenrec.serve.denied import denied
+from tokenrec.serve.cues import ASKING
+from tokenrec.serve.denied import denied, tag_at
 from tokenrec.serve.limits import Limit, holds, phrase
 from tokenrec.serve.request import Read, read
 from tokenrec.serve.server import Server
@@ -19,7 +20,9 @@ from tokenrec.serve.wording import Parsed, parse
 from tokenrec.tasks.inputs import display_name
 
 RETRIEVED = 50  # of the items that the limits allow, the best for the request: these are ranked
+ASKED_K = 10  # of a place for the request beside one for the user (60): what plainly suits stays first
 LIKELY = 0.3  # a tag below is not named as a reason
+FIRST = float(reciprocal(np.ones(1))[0])
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ def recommend(
 
     Of the items that keep every limit the RETRIEVED best by reciprocal rank fusion of BM25, the encoder's cosine (or
     the ranker of requests in place of both) and the wanted tags' probabilities are ranked: by the fusion of that order
-    and the trained ranker's for this user.
+    and the trained ranker's for this user, in which the request's first places count for more.
     Without a user the ranker knows popularity alone, so it orders only where the request asks for nothing but limits.
     A limit is held against the item's own record; where that does not say, the item is left out. With `write` the LM
     writes each line anew for the request (`lines.write_lines`); None does what the recipe's `recommend.write` says, and
@@ -52,12 +55,14 @@ def recommend(
     items, margin = items[allowed], margin[allowed]
     places = _orders(server, wish, items)
     found = sum((reciprocal(p[items]) for p in places.values()), np.zeros(len(items)))
-    best = np.argsort(-found, kind="stable")[:RETRIEVED] if places else np.arange(len(items))
+    if wish.sought:  # what likely is as it was not wanted loses as much as a first place gives
+        found -= sum(((p[items] >= LIKELY) & (s < 0)) * FIRST for p, s in _chances(server, wish.tags))
+    best = np.argsort(-found, kind="stable")[: max(k, RETRIEVED)] if places else np.arange(len(items))
     items, margin, found = items[best], margin[best], found[best]
     ranked, said = _places(margin), _places(found)
     score = np.zeros(len(items))
     if places:
-        score += reciprocal(said)
+        score += 1 / (ASKED_K + said)
     if user is not None or not places:
         score += reciprocal(ranked)
     order = np.argsort(-score, kind="stable")[:k]
@@ -118,12 +123,13 @@ def understand(server: Server, request: str) -> Wish:
     for begin, first, end in unwanted:
         said, what = parsed.rest[rest[begin][1] : rest[first][2]], parsed.rest[slice(*rest[first][1:])]
         firm = rest[begin][0] in ("no", "without") and stems[first] in server.vocabulary
-        if firm and not {said, f"no {what}"} & {*unkept}:
+        firm |= begin + 1 == first and [w for w, *_ in rest[begin - 1 : begin + 1]] in (["is", "not"], ["are", "not"])
+        if firm and not tag_at(stems, first, tags) and not any(said in u or u == f"no {what}" for u in unkept):
             unkept.append(said)
         kept.append(parsed.rest[last : rest[begin][1]])
         last = rest[end - 1][2]
     sought = " ".join(" ".join([*kept, parsed.rest[last:]]).split())
-    if unwanted and not terms(sought):
+    if unwanted and not terms(_telling(sought)):
         sought = ""  # "and" of "not too sweet and not too sour"
     return Wish(told, replace(parsed, unkept=unkept), wanted, sought)
 
@@ -152,13 +158,9 @@ def _orders(server: Server, wish: Wish, items: np.ndarray) -> dict[str, np.ndarr
     if text and server.order:
         tops = {"learnt": rank(server.order, list(tops.values()))}
     out = {name: _of_top(top.item[0][top.item[0] >= 0], n) for name, top in tops.items()}
-    if wish.tags:
-        likely = np.zeros(n)
-        for v in server.named:
-            for (name, choice), sign in wish.tags.items():
-                if name == f"{v.source}.{v.output}":
-                    p = np.nan_to_num(v.matrix[:, v.columns.index(choice)])
-                    likely += _standard(p) * sign
+    meant = {t: s for t, s in wish.tags.items() if s > 0 or not text}  # dislikes order where nothing is sought
+    if meant:
+        likely = sum(_standard(p) * s for p, s in _chances(server, meant))
         out["tags"] = _of_top([i for i in np.argsort(-likely, kind="stable") if allowed[i]], n)
     return out
 
@@ -166,7 +168,7 @@ def _orders(server: Server, wish: Wish, items: np.ndarray) -> dict[str, np.ndarr
 def _tops(server: Server, text: str, allowed: np.ndarray) -> dict[str, Top]:
     """What each retriever that counts ranks of the allowed items, as deep and in the order that the ranker of requests
     knows."""
-    n, found = len(allowed), server.words_of_items([text])
+    n, found = len(allowed), server.words_of_items([_telling(text)])
     kept = (found.item[0] >= 0) & allowed[found.item[0]]
     tops = {"bm25": Top(found.item[:, kept], found.score[:, kept])}
     by = {"encoder": (server.encoder, server.raw.matrix)} if server.order or not server.trained else {}
@@ -176,6 +178,17 @@ def _tops(server: Server, text: str, allowed: np.ndarray) -> dict[str, Top]:
         near = np.where(allowed & ~np.isnan(vectors).any(axis=1), vectors @ vector.astype(np.float32), -np.inf)
         tops[name] = top_of([near[None]], n, DEPTH)
     return tops
+
+
+def _telling(text: str) -> str:
+    """A request without the words that any request has: a dish "like" any other is not what was asked for."""
+    return " ".join(word for word in text.split() if word.lower().strip(",.;:!?") not in ASKING)
+
+
+def _chances(server: Server, tags: dict[tuple[str, str], int]) -> list[tuple[np.ndarray, int]]:
+    """(float[n_items] probability, sign) of each tag."""
+    by = {f"{v.source}.{v.output}": v for v in server.named}
+    return [(np.nan_to_num(v.matrix[:, v.columns.index(c)]), s) for (n, c), s in tags.items() if (v := by.get(n))]
 
 
 def _standard(p: np.ndarray) -> np.ndarray:
@@ -196,14 +209,16 @@ def _places(score: np.ndarray) -> np.ndarray:
 
 
 def _told(limit: Limit) -> str:
-    return f"{limit.name} at most {limit.most:g}" if limit.kind == "at_most" else (
-        limit.name if limit.diets else f"without {limit.name}"
-    )  # fmt: skip
+    if limit.kind == "at_most":
+        return f"{limit.name} at most {limit.most:g}"
+    if limit.partly:
+        return f"{limit.name}, as far as what is listed tells"
+    return limit.name if limit.diets else f"without {limit.name}"
 
 
 def _reasons(server: Server, wish: Wish, item: int) -> list[dict[str, Any]]:
     """Which words of the request met what of the item: words of its own fields, then tags with their probability."""
-    asked, why = set(terms(wish.sought)), []
+    asked, why = set(terms(_telling(wish.sought))), []
     fields = server.loaded.recipe.data.items
     for field in dict.fromkeys([*fields.text, *fields.facts]):
         value = value_text(server.dataset.items[item].get(field))
@@ -240,7 +255,9 @@ def _written(
     if not server.loaded.recipe.recommend.line:
         raise InputError("--write needs recommend: {line: task.output} in the recipe, the text to be written")
     try:
-        return write_lines(server, wish.parsed.rest or request, items)
+        if not (lines := write_lines(server, wish.parsed.rest or request, items)):
+            notes.append("no line that was written for this request passed the gates")
+        return lines
     except (BudgetStop, ServiceError, InputError) as error:  # also no key, no price under a budget
         if asked:
             raise
