@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import sqlite3
 from collections import Counter
 
@@ -81,6 +82,8 @@ def kitchen(root):
     recipe["compile"] |= {"candidates": 2, "tasks": ["flavour"], "budget": {"calls": 140}}
     recipe["eval"] = {"fail_if": {"noise_rate": "> 0.10"}}
     (root / "recipes/kitchen").mkdir(parents=True)
+    for words in ROOT.glob("recipes/kitchen/words_*.yaml"):
+        shutil.copy(words, root / "recipes/kitchen")
     with (ROOT / "recipes/kitchen/events.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.reader(file))
     keep = {dish for dish, _ in Counter(r[1] for r in rows[1:]).most_common(DISHES)}

@@ -18,10 +18,10 @@ data:
   items: {path: data/dishes.jsonl, id: dish_id, name: name, text: [name, cuisine, ingredients]}
   events: {path: data/events.csv, user: user_id, item: dish_id, time: at, value: rating, positive: ">= 4"}
   simulated: true
-lm: {writer: WRITER}
 tasks:
   craving:
     for: set
+    writer: WRITER  # the recipe's own, the embedded model, is asked nothing
     use: mint.NarrativeQuery
     with: {demos: 1}
     sets: {min_reviews: 3, min_liked: 3, max_liked: 40, items: 3, liked: positive}

@@ -216,7 +216,7 @@ def test_what_is_served_is_told_to_it_as_what_it_learnt_from():
     vectors[5] = np.nan
     texts, asked = [f"dish {i % 50}" for i in range(len(vectors))], draw.normal(size=8).astype(np.float32)
     server = SimpleNamespace(
-        words_of_items=bm25(texts), raw=SimpleNamespace(matrix=vectors), trained=None, order=None,
+        words_of_items=bm25(texts), raw=SimpleNamespace(matrix=vectors), trained=None, order=["a ranker"],
         encoder=SimpleNamespace(model=SimpleNamespace(encode=lambda texts, **how: asked[None])),
     )  # fmt: skip
     learnt = [bm25(texts)(["dish 7"]), nearest(vectors, lambda texts: asked[None])(["dish 7"])]

@@ -168,7 +168,8 @@ def _orders(server: Server, wish: Wish, items: np.ndarray) -> dict[str, np.ndarr
 def _tops(server: Server, text: str, allowed: np.ndarray) -> dict[str, Top]:
     """What each retriever that counts ranks of the allowed items, as deep and in the order that the ranker of requests
     knows."""
-    n, found = len(allowed), server.words_of_items([_telling(text)])
+    # the ranker of requests learnt from requests as they are
+    n, found = len(allowed), server.words_of_items([text if server.order else _telling(text)])
     kept = (found.item[0] >= 0) & allowed[found.item[0]]
     tops = {"bm25": Top(found.item[:, kept], found.score[:, kept])}
     by = {"encoder": (server.encoder, server.raw.matrix)} if server.order or not server.trained else {}
