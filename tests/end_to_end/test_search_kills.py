@@ -68,9 +68,6 @@ def test_a_killed_search_asks_nothing_twice_and_ends_alike(tmp_path, optimizer, 
     repeated = len(twice) - len(once)
     assert set(twice) == set(once) and 0 <= repeated <= len(moments) * IN_FLIGHT, repeated
     again = outcome(root, document)
-    # an answer is stored a moment before it is noted here: a kill between leaves a call that no budget counts
-    noted, all_noted = set(again.pop("asked")), set(whole["asked"])
-    assert noted <= all_noted and len(all_noted - noted) <= len(moments)
     for part, found in again.items():
         assert found == whole[part], part
     assert [r[0] for r in store(root).execute("select status from runs order by started")] == ["killed", "killed", "finished"]

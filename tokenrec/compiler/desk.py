@@ -22,6 +22,7 @@ from tokenrec.generate.run import GIVE_UP, RepairStopped, answered, completion_l
 from tokenrec.lm.meter import Usage
 from tokenrec.store import completions as store
 from tokenrec.store.completions import Key
+from tokenrec.store.store import transaction
 from tokenrec.tasks.inputs import Prompt
 from tokenrec.tasks.playback import Player
 from tokenrec.tasks.program import load_program_state, make_program, program_id, program_state, weights_of
@@ -194,8 +195,9 @@ class Desk:
                 )
             return
         self.failed = 0
-        store.insert_answers(db, self.spec.name, run, [(key, prompt.inputs, answer)])
-        self.ledger.note(key.id, answer.usage)
+        with transaction(db):  # a kill between them would leave an answer that no budget counts
+            store.insert_answers(db, self.spec.name, run, [(key, prompt.inputs, answer)])
+            self.ledger.note(key.id, answer.usage)
         self.said[pid][prompt.hash] = Said(answer.raw, answer.probabilities)
         self.tell()
 

@@ -105,8 +105,11 @@ def _migrate(db: sqlite_utils.Database) -> None:
 
 @contextmanager
 def transaction(db: sqlite_utils.Database) -> Iterator[sqlite3.Connection]:
-    """All or nothing. Raises ServiceError when SQLite can't write."""
+    """All or nothing, together with one around it. Raises ServiceError when SQLite can't write."""
     connection = db.conn
+    if connection.in_transaction:
+        yield connection
+        return
     try:
         connection.execute("begin immediate")
         try:
