@@ -21,6 +21,7 @@ from tokenrec.errors import InputError
 from tokenrec.ids import canonical_json, unit_hash
 from tokenrec.recipe.data import EventsFile, ImpressionsFile
 from tokenrec.recipe.models import Recipe
+from tokenrec.recipe.refs import item_columns
 from tokenrec.spool import Records
 
 _COMPARE = {
@@ -142,19 +143,6 @@ class RawEvents:
     value: list[float] = field(default_factory=list)
     time: list[float] = field(default_factory=list)
     line: list[int] = field(default_factory=list)
-
-
-def item_columns(recipe: Recipe) -> tuple[list[str], list[str]]:
-    """(fields that are text, fields that are facts) of the items that the recipe uses."""
-    file, used = recipe.data.items, []
-    for task in recipe.tasks.values():
-        used += [f for f in task.inputs if task.for_ == "item" and not f.startswith("$")]
-        used += [*task.shown, *(task.evidence.of if task.evidence else [])]
-    used = [f for f in used if not f.startswith("$")]
-    text = [*file.text, *([file.name] if file.name else [])]
-    extra = [file.where] if file.where else []
-    # what is no text is a fact: numbers become numbers
-    return text, [c for c in dict.fromkeys([*file.facts, *used, *extra]) if c not in text]
 
 
 def read_items(recipe: Recipe, folder: Path, notes: list[str]) -> tuple[Records, set[str]]:

@@ -16,13 +16,14 @@ import numpy as np
 
 from tokenrec.dataset import split as splits
 from tokenrec.dataset import values
-from tokenrec.dataset.load import _hash, item_columns
+from tokenrec.dataset.load import _hash
 from tokenrec.dataset.read import place, read_tsv
 from tokenrec.dataset.tally import Tally
 from tokenrec.dataset.types import FIT, HISTORY, TEST, TUNE_A, TUNE_B, Dataset, Events, Slates
 from tokenrec.errors import InputError
 from tokenrec.ids import content_id, unit_hash
 from tokenrec.recipe.models import Recipe
+from tokenrec.recipe.refs import item_columns
 from tokenrec.spool import Records
 
 NEWS = (

@@ -4,9 +4,10 @@ import json
 import tempfile
 from pathlib import Path
 
-from tokenrec.dataset.load import item_columns, read_items
+from tokenrec.dataset.load import read_items
 from tokenrec.errors import InputError
 from tokenrec.recipe.models import Recipe
+from tokenrec.recipe.refs import item_columns
 
 
 def read_new_items(recipe: Recipe, path: Path) -> tuple[list[str], list[dict], list[str]]:

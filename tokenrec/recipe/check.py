@@ -10,7 +10,7 @@ from tokenrec.recipe.data import Data
 from tokenrec.recipe.examples import check_examples
 from tokenrec.recipe.explain import nearest
 from tokenrec.recipe.models import Recipe
-from tokenrec.recipe.refs import LIKED, SAID, STYLE, choices_of, input_names, own_inputs, ref, task_order
+from tokenrec.recipe.refs import LIKED, SAID, STYLE, choices_of, input_names, item_columns, own_inputs, ref, task_order
 from tokenrec.recipe.tasks import Task
 
 Fault = tuple[tuple, str]  # path in the recipe, "what is wrong. what to do"
@@ -95,8 +95,8 @@ def check_recipe(recipe: Recipe, broken: set[str]) -> Iterator[Fault]:
 
 def _recommend(recipe: Recipe, known: list[str]) -> Iterator[Fault]:
     """`recommend` names fields of the items, and as its line a text about them."""
-    shown = [f for t in recipe.tasks.values() for f in [*t.shown, *(t.inputs if t.for_ == "item" else ())]]
-    fields = list(dict.fromkeys([*_item_fields(recipe.data), *(f for f in shown if not f.startswith("$"))]))
+    text, facts = item_columns(recipe)
+    fields = [*dict.fromkeys(text), *facts]
     named = [(("recommend", "contains", i), field) for i, field in enumerate(recipe.recommend.contains)]
     for at, field in [*named, (("recommend", "diet"), recipe.recommend.diet)]:
         if field is not None and field not in fields:

@@ -75,3 +75,16 @@ def choices_of(recipe: Recipe, task: str, output: str) -> list[str]:
         task, output = ref(found.choices.removesuffix(".choices"))
     raise InputError(" → ".join(".".join(t) for t in [*trail, (task, output)]) +
                      " is a circle of choices. write one of them as a list")
+
+
+def item_columns(recipe: Recipe) -> tuple[list[str], list[str]]:
+    """(fields that are text, fields that are facts) of the items that the recipe uses."""
+    file, used = recipe.data.items, []
+    for task in recipe.tasks.values():
+        used += [f for f in task.inputs if task.for_ == "item" and not f.startswith("$")]
+        used += [*task.shown, *(task.evidence.of if task.evidence else [])]
+    used = [f for f in used if not f.startswith("$")]
+    text = [*file.text, *([file.name] if file.name else [])]
+    extra = [file.where] if file.where else []
+    # what is no text is a fact: numbers become numbers
+    return text, [c for c in dict.fromkeys([*file.facts, *used, *extra]) if c not in text]
