@@ -116,11 +116,11 @@ def order_of_written(foodcom: Path, folder: Path) -> list:
 
 
 def train_reranker(foodcom: Path, folder: Path, most: int) -> tuple[Path, dict]:
-    """(folder of a cross-encoder that learnt from the arm mint's pairs, what is said of its training): as published,
-    four negatives a pair; held-out requests stop it by how it ranks MiniLM's best 50."""
+    """(folder of a cross-encoder that learnt from the arm mint's pairs, what is said of its training): four
+    negatives a pair, drawn as published; held-out requests stop it by how it ranks MiniLM's best 50."""
     from tokenrec.compiler.retriever import LOOKED_AT, at_most_requests, settings_of
     from tokenrec.models.bi_encoder import draw_negatives
-    from tokenrec.models.cross_encoder import fit_cross_encoder
+    from tokenrec.models.cross_encoder import fit_cross_encoder, ndcg_at_10
     from tokenrec.ranking.retrieval import nearest
     from tokenrec.recipe.retriever import Rerank
     from tokenrec.report.progress import Stages
@@ -141,21 +141,12 @@ def train_reranker(foodcom: Path, folder: Path, most: int) -> tuple[Path, dict]:
         looks = fit_cross_encoder(
             session.encoder.path, pairs, few, items, other, first, settings_of(how), to, bar.count
         )  # fmt: skip
-    told = {"pairs": len(pairs), "looks": looks, "first_stage": ndcg_of(first, few),
+    before = [ndcg_at_10(row, set(few.item[few.request == r].tolist())) for r, row in enumerate(first)]
+    told = {"pairs": len(pairs), "looks": looks, "first_stage": float(np.mean(before)),
             "seconds": time.perf_counter() - began}  # fmt: skip
     file.write_text(json.dumps(told), encoding="utf-8")
     print(f"reranker: {told}", file=sys.stderr, flush=True)
     return to / "model", told
-
-
-def ndcg_of(first: np.ndarray, asked) -> float:
-    """Mean NDCG@10 of rankings int[requests, places], by the measure of the reranker's looks."""
-    gains = []
-    for r in range(len(asked.texts)):
-        own = set(asked.item[asked.request == r].tolist())
-        hit = np.array([i in own for i in first[r][:10].tolist()], float)
-        gains.append((hit / np.log2(np.arange(2, 12))).sum() / (1 / np.log2(np.arange(2, 2 + min(10, len(own))))).sum())
-    return float(np.mean(gains))
 
 
 def encode_with(model: Path):

@@ -85,6 +85,13 @@ def _opened(path: str, length: int, **more):
     return CrossEncoder(path, device=device(), max_length=min(length, most - 2), **more)  # RoBERTa's places start at 2
 
 
+def ndcg_at_10(ranking: np.ndarray, own: set[int]) -> float:
+    """NDCG@10 of one request's ranking, int[places], of which the items of `own` are relevant."""
+    hit = np.array([i in own for i in ranking[:10].tolist()], float)
+    ideal = (1 / np.log2(np.arange(2, 2 + min(10, len(own))))).sum()
+    return float((hit / np.log2(np.arange(2, 2 + len(hit)))).sum() / ideal)
+
+
 def _evaluator(held: Pairs, items: list[str], of_held: np.ndarray, batch: int):
     from sentence_transformers.sentence_transformer.evaluation import SentenceEvaluator
 
@@ -96,10 +103,7 @@ def _evaluator(held: Pairs, items: list[str], of_held: np.ndarray, batch: int):
             for r, text in enumerate(held.texts):
                 own, row = set(held.item[held.request == r].tolist()), of_held[r][of_held[r] >= 0]
                 said = model.predict([(text, items[i]) for i in row], batch_size=batch, show_progress_bar=False)
-                best = row[np.argsort(-said, kind="stable")][:10]
-                hit = np.array([i in own for i in best.tolist()], float)
-                ideal = (1 / np.log2(np.arange(2, 2 + min(10, len(own))))).sum()
-                gains.append(float((hit / np.log2(np.arange(2, 2 + len(hit)))).sum() / ideal))
+                gains.append(ndcg_at_10(row[np.argsort(-said, kind="stable")], own))
             return {HELD: float(np.mean(gains)) if gains else 0.0}
 
     return Ranks()
