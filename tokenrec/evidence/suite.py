@@ -12,9 +12,10 @@ from tokenrec.errors import InputError
 from tokenrec.ids import canonical_json
 from tokenrec.jsonl import in_words, read_lines
 from tokenrec.recipe.base import Comparison, Model, Name
-from tokenrec.recipe.check import check_outputs, file_fault
+from tokenrec.recipe.check import check_outputs
 from tokenrec.recipe.explain import explain, nearest
 from tokenrec.recipe.models import Recipe
+from tokenrec.recipe.outside import file_fault
 from tokenrec.recipe.schema import schema_of
 from tokenrec.recipe.tasks import Task
 from tokenrec.recipe.yamlfile import Document, Problem, raise_problems, read_yaml

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from tokenrec.config import LoadedProject, load_project
 from tokenrec.ids import content_id
-from tokenrec.recipe import check
+from tokenrec.recipe import check, outside
 from tokenrec.recipe.explain import explain
 from tokenrec.recipe.models import Recipe
 from tokenrec.recipe.refs import choices_of, task_order
@@ -52,8 +52,8 @@ def load_recipe(path: Path | str, check_files: bool = True) -> LoadedRecipe:
         recipe, broken = _sound_parts(document)
     faults = list(check.check_recipe(recipe, broken))
     if check_files:
-        faults += check.check_models(recipe, project)
-        faults += check.check_files(recipe, path.resolve().parent, project)
+        faults += outside.check_models(recipe, project)
+        faults += outside.check_files(recipe, path.resolve().parent, project)
     problems += [Problem(document.line(at), at, text) for at, text in faults]
     unread = {p.path for p in document.problems}  # what was read in their place is not worth a remark
     raise_problems(document.file, document.problems + [p for p in problems if p.path not in unread])
